@@ -1,0 +1,98 @@
+"""Where in the user's own code something happened, as ``file:line``."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import greenlet
+import sqlalchemy
+
+if TYPE_CHECKING:
+    from types import CodeType, FrameType
+
+
+def _folder(file: str | None) -> str:
+    return os.path.dirname(file or "") + os.sep  # noqa: PTH120  (runs at import time)
+
+
+_FOREIGN = (
+    _folder(__file__),
+    _folder(sqlalchemy.__file__),
+    _folder(asyncio.__file__),
+    _folder(greenlet.__file__),
+    contextlib.__file__,
+    "<",
+)
+
+
+class Place:
+    """A line of code; its path is made readable only when somebody reads it."""
+
+    __slots__ = ("code", "line")
+
+    def __init__(self, code: CodeType, line: int) -> None:
+        self.code = code
+        self.line = line
+
+    def __str__(self) -> str:
+        path = Path(self.code.co_filename)
+        with contextlib.suppress(ValueError):
+            path = path.relative_to(Path.cwd())
+        return f"{path}:{self.line}"
+
+
+UNKNOWN = "an unknown line"
+
+
+def caller(depth: int) -> Place:
+    """Return the line of user code that called, skipping frames of libraries."""
+    frame = sys._getframe(depth + 1)  # noqa: SLF001  (documented, if underscored, since 2.1)
+    code = frame.f_code
+    if not code.co_filename.startswith(_FOREIGN):
+        return Place(code, frame.f_lineno)
+    return _first_own(frame) or Place(code, frame.f_lineno)
+
+
+def current_line() -> str:
+    """Return the line of user code that is running now, also from inside a greenlet."""
+    frame: FrameType | None = sys._getframe(1)  # noqa: SLF001  (documented, if underscored, since 2.1)
+    runner = greenlet.getcurrent()
+    while True:
+        place = _first_own(frame)
+        parent = runner.parent
+        if place is not None:
+            return str(place)
+        if parent is None:
+            return UNKNOWN
+        runner, frame = parent, parent.gr_frame
+
+
+def task_line(task: asyncio.Task[Any]) -> str:
+    """Return the innermost line of user code at which a suspended task waits."""
+    found = UNKNOWN
+    awaited: Any = task.get_coro()
+    while awaited is not None:
+        frame = getattr(awaited, "cr_frame", None)
+        if frame is not None and not frame.f_code.co_filename.startswith(_FOREIGN):
+            found = str(Place(frame.f_code, frame.f_lineno))
+        awaited = getattr(awaited, "cr_await", None)
+    return found
+
+
+def thread_line(ident: int) -> str:
+    """Return the line of user code that another thread is running."""
+    frame = sys._current_frames().get(ident)  # noqa: SLF001  (documented, if underscored)
+    return str(_first_own(frame) or UNKNOWN)
+
+
+def _first_own(frame: FrameType | None) -> Place | None:
+    while frame is not None:
+        if not frame.f_code.co_filename.startswith(_FOREIGN):
+            return Place(frame.f_code, frame.f_lineno)
+        frame = frame.f_back
+    return None

@@ -1,0 +1,64 @@
+"""Which scopes the running task has open, innermost first.
+
+A context variable holds the innermost scope; each scope knows the one around it. Child tasks and
+threads copy the variable, so every look-up also asks who opened the scope. Nothing is ever reset
+by token: a scope may be left in another task or context than the one it was entered in, and a
+closed scope is simply skipped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from asyncio import _get_running_loop
+from contextvars import ContextVar
+from threading import get_ident
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sqla_safe.scopes._scope import BaseScope
+
+_innermost: ContextVar[BaseScope[Any] | None] = ContextVar("sqla_safe_scope", default=None)
+
+
+def current_owner() -> Any:
+    """Return who is running: the asyncio task, or the thread's number outside a loop."""
+    if _get_running_loop() is None:
+        return get_ident()
+    return asyncio.current_task()
+
+
+def push(scope: BaseScope[Any]) -> None:
+    """Make a scope the innermost one of the running task."""
+    around = _innermost.get()
+    while around is not None and not around.is_active:
+        around = around.around
+    scope.around = around
+    _innermost.set(scope)
+
+
+def pop(scope: BaseScope[Any]) -> None:
+    """Undo `push`; in another context than the scope's own this changes nothing."""
+    if _innermost.get() is scope:
+        _innermost.set(scope.around)
+
+
+def open_scopes() -> Iterator[BaseScope[Any]]:
+    """Yield the running task's open scopes, innermost first."""
+    scope = _innermost.get()
+    if scope is None:
+        return
+    owner = current_owner()
+    while scope is not None:
+        if scope.is_active and scope.owner == owner:
+            yield scope
+        scope = scope.around
+
+
+def find(source: Any) -> BaseScope[Any] | None:
+    """Return the running task's innermost open scope for a sessionmaker."""
+    for scope in open_scopes():
+        if scope.source is source:
+            return scope
+    return None

@@ -1,0 +1,102 @@
+"""What runs after COMMIT and after ROLLBACK."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any
+
+from sqla_safe import _dbapi
+from sqla_safe.errors import CommitCallbackError, ScopeOptionError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from sqla_safe.scopes._unit import Boundary
+
+
+def move_up(boundary: Boundary) -> None:
+    """A savepoint was released: its callbacks wait for what is around it."""
+    assert boundary.parent is not None
+    boundary.parent.on_commit.extend(boundary.on_commit)
+    boundary.parent.on_rollback.extend(boundary.on_rollback)
+
+
+def after_commit(boundary: Boundary, opened_at: str) -> None:
+    """Run the callbacks of a sync scope.
+
+    Raises:
+        CommitCallbackError: some failed; all have run.
+    """
+    if boundary.on_commit:
+        _raise_all(_run(_taken(boundary.on_commit)), opened_at)
+    boundary.on_rollback.clear()
+
+
+async def after_commit_async(boundary: Boundary, opened_at: str) -> None:
+    """Run the callbacks of an async scope, awaiting those that are coroutines.
+
+    Raises:
+        CommitCallbackError: some failed; all have run.
+    """
+    _raise_all(await _run_async(_taken(boundary.on_commit)), opened_at)
+
+
+def after_rollback(boundary: Boundary, error: BaseException) -> None:
+    """Run the callbacks of a sync scope; what they raise becomes a note on the error."""
+    boundary.on_commit.clear()
+    if boundary.on_rollback:
+        _note_all(_run(_taken(boundary.on_rollback)), error)
+
+
+async def after_rollback_async(boundary: Boundary, error: BaseException) -> None:
+    """Run the callbacks of an async scope; what they raise becomes a note on the error."""
+    _note_all(await _run_async(_taken(boundary.on_rollback)), error)
+
+
+def _taken(callbacks: list[Callable[[], Any]]) -> list[Callable[[], Any]]:
+    taken = list(callbacks)
+    callbacks.clear()
+    return taken
+
+
+def _run(callbacks: list[Callable[[], Any]]) -> list[Exception]:
+    errors: list[Exception] = []
+    for callback in callbacks:
+        try:
+            result = callback()
+            if inspect.isawaitable(result):
+                _refuse_coroutine(result)
+        except Exception as error:  # noqa: BLE001  (collected; the others must run)
+            errors.append(error)
+    return errors
+
+
+def _refuse_coroutine(result: Awaitable[Any]) -> None:
+    if inspect.iscoroutine(result):
+        result.close()
+    raise ScopeOptionError(
+        problem="a callback of a sync scope is a coroutine function, and nobody can await it",
+        instead="register a plain function",
+    )
+
+
+async def _run_async(callbacks: list[Callable[[], Any]]) -> list[Exception]:
+    errors: list[Exception] = []
+    for callback in callbacks:
+        try:
+            result = callback()
+            if inspect.isawaitable(result):
+                await result
+        except Exception as error:  # noqa: BLE001  (collected; the others must run)
+            errors.append(error)
+    return errors
+
+
+def _raise_all(errors: list[Exception], opened_at: str) -> None:
+    if errors:
+        raise CommitCallbackError(opened_at=opened_at, errors=errors)
+
+
+def _note_all(errors: list[Exception], error: BaseException) -> None:
+    for failed in errors:
+        error.add_note(f"sqla_safe: an on_rollback callback failed with {_dbapi.describe(failed)}")

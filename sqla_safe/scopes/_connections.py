@@ -1,0 +1,150 @@
+"""The connections of a scope: what their errors leave behind, and how to cut them off."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+from typing import TYPE_CHECKING, Any, NamedTuple
+from weakref import WeakKeyDictionary, WeakSet
+
+from sqlalchemy import Dialect, event, text
+from sqlalchemy.exc import DBAPIError
+
+from sqla_safe import _dbapi
+from sqla_safe._locations import current_line
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+    from sqlalchemy.engine import ExceptionContext
+
+    from sqla_safe.scopes._unit import Unit
+
+_PROBED = ("postgresql", "cockroachdb")
+_SQLITE_PLAIN_ERRORS = (1, 20, 21, 25)
+"""SQLite codes (SQL error, mismatch, misuse, range) that never roll a transaction back."""
+
+
+class Failure(NamedTuple):
+    """A statement that failed: its error, and the line of user code that ran it."""
+
+    error: BaseException
+    where: str
+
+
+_watched: WeakSet[Dialect] = WeakSet()
+_units: WeakKeyDictionary[Connection, Unit] = WeakKeyDictionary()
+
+
+def watch(connection: Connection, unit: Unit) -> None:
+    """Tell the unit of every statement that fails on this connection from now on."""
+    dialect = connection.dialect
+    if dialect not in _watched:
+        event.listen(connection.engine, "handle_error", _on_error)
+        _watched.add(dialect)
+    _units[connection] = unit
+
+
+def unwatch(connection: Connection) -> None:
+    """Stop telling."""
+    _units.pop(connection, None)
+
+
+def _on_error(context: ExceptionContext) -> BaseException | None:
+    unit = None if context.connection is None else _units.get(context.connection)
+    if unit is None:
+        return None
+    error = context.original_exception
+    unit.failed(
+        Failure(context.sqlalchemy_exception or error, current_line()),
+        lost=not context.is_disconnect and _transaction_is_gone(context.connection, error),
+    )
+    return unit.translate(error)
+
+
+def _transaction_is_gone(connection: Any, error: BaseException) -> bool:
+    """Say whether the database rolled back the whole transaction because of this error."""
+    if _dbapi.is_mysql_deadlock(error):
+        return True
+    code = _dbapi.sqlite_code(error)
+    if code is None or code in _SQLITE_PLAIN_ERRORS:
+        return False
+    return not connection.connection.driver_connection.in_transaction
+
+
+def still_usable(connection: Connection, failures: list[Failure]) -> bool:
+    """Ask whether a transaction in which statements failed can still be committed."""
+    if connection.invalidated or connection.closed:
+        return False
+    if connection.dialect.name in _PROBED:
+        return _answers(connection)
+    if any(_dbapi.is_mysql_lock_timeout(f.error) for f in failures):
+        return not connection.exec_driver_sql("SELECT @@innodb_rollback_on_timeout").scalar()
+    return True
+
+
+def _answers(connection: Connection) -> bool:
+    """Run the cheapest statement: PostgreSQL refuses it in an aborted transaction."""
+    try:
+        connection.exec_driver_sql("SELECT 1")
+    except (DBAPIError, Exception):  # noqa: BLE001  (asyncpg lets its own types escape)
+        return False
+    return True
+
+
+_ASSIGNED_ID = text("SELECT txid_current_if_assigned()")
+_STATUS = text("SELECT txid_status(:xid)")
+_SINCE = (10,)
+
+
+def has_transaction_status(connection: Connection) -> bool:
+    """Say whether the server can tell later what became of a transaction."""
+    version = connection.dialect.server_version_info or ()
+    return connection.dialect.name == "postgresql" and version >= _SINCE
+
+
+def transaction_id(connection: Connection) -> int | None:
+    """Return PostgreSQL's id of the transaction, or None if it has written nothing."""
+    found: int | None = connection.scalar(_ASSIGNED_ID)
+    return found
+
+
+def transaction_status(connection: Connection, xid: int) -> str | None:
+    """Return PostgreSQL's word on a transaction: committed, aborted, in progress or None."""
+    found: str | None = connection.scalar(_STATUS, {"xid": xid})
+    return found
+
+
+def sever(connection: Connection) -> None:
+    """Cut the connection to the server at once, without a word to it; never blocks.
+
+    Whoever waits for an answer on it gets an error. Called from outside any greenlet.
+    """
+    with contextlib.suppress(Exception):
+        if connection.closed or connection.invalidated:
+            return
+        driver = connection.connection.driver_connection
+        if connection.dialect.is_async:
+            _sever_async(connection, driver)
+        else:
+            _sever_socket(driver)
+
+
+def _sever_async(connection: Connection, driver: Any) -> None:
+    if hasattr(driver, "terminate"):  # asyncpg
+        driver.terminate()
+    elif hasattr(driver, "pgconn"):  # psycopg
+        driver.pgconn.finish()
+    else:  # aiosqlite, asyncmy: their terminate() outside a greenlet does not wait
+        connection.invalidate()
+
+
+def _sever_socket(driver: Any) -> None:
+    """Shut the socket down under a blocked driver call, which then fails in its own thread."""
+    with socket.socket(fileno=os.dup(driver.fileno())) as connected:
+        connected.shutdown(socket.SHUT_RDWR)
+
+
+def can_be_severed(connection: Connection) -> bool:
+    """Say whether a sync driver shows its socket (psycopg and psycopg2 do)."""
+    return hasattr(connection.connection.driver_connection, "fileno")

@@ -1,0 +1,108 @@
+"""What a new block does: open a transaction, join one, or set a savepoint. No I/O."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from sqla_safe.errors import NoScopeError, ScopeOptionError
+from sqla_safe.scopes import _ambient
+from sqla_safe.scopes._options import ScopeOptions, check_join
+from sqla_safe.scopes._policy import policy_of
+from sqla_safe.scopes._scope import BaseScope
+from sqla_safe.scopes._unit import Boundary, Unit
+from sqla_safe.services._inject import Builder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from sqlalchemy import Connection
+
+    from sqla_safe._locations import Place
+
+
+class Plan(NamedTuple):
+    """How a block begins."""
+
+    kind: Literal["open", "join", "savepoint"]
+    outer: BaseScope[Any] | None
+
+
+def plan(source: Any, options: ScopeOptions, place: Place) -> Plan:
+    """Decide how a block begins, from its propagation and the scope around it.
+
+    Raises:
+        ScopeClosedError: a scope was handed over that has ended.
+        NoScopeError: ``mandatory`` without a scope.
+        ScopeOptionError: ``never`` inside a scope, or an option that a join cannot honour.
+    """
+    outer = source if isinstance(source, BaseScope) else _ambient.find(source)
+    if isinstance(source, BaseScope):
+        source.require_active("scoped_services(scope)")
+    if outer is None:
+        return _without_outer(options, place)
+    return _within(outer, options)
+
+
+def _without_outer(options: ScopeOptions, place: Place) -> Plan:
+    if options.propagation == "mandatory":
+        raise NoScopeError(wanted=f'propagation="mandatory" at {place} asks for an open scope')
+    return Plan("open", None)
+
+
+def _within(outer: BaseScope[Any], options: ScopeOptions) -> Plan:
+    if options.propagation == "never":
+        raise ScopeOptionError(
+            problem=f'propagation="never" inside the scope opened at {outer.opened_at}',
+            instead='call it outside, or use propagation="requires_new"',
+        )
+    if options.propagation == "requires_new":
+        return Plan("open", outer)
+    check_join(options, outer.options, outer.opened_at)
+    return Plan("savepoint" if options.propagation == "nested" else "join", outer)
+
+
+def new_unit(source: Any, options: ScopeOptions, place: Place, owner: Any) -> Unit:
+    """Make the unit of an outermost scope; its session is the shell's to make."""
+    unit = Unit(source, options, policy_of(source), place, owner)
+    if options.propagation == "requires_new":
+        unit.be_independent_of(tuple(_held_by_this_task()))
+    return unit
+
+
+def _held_by_this_task() -> Iterator[Connection]:
+    for scope in _ambient.open_scopes():
+        yield from scope._unit.connections  # noqa: SLF001  (the same part of the package)
+
+
+def inner_options(outer: BaseScope[Any], asked: ScopeOptions) -> ScopeOptions:
+    """Return what holds inside a block that joins another one."""
+    had = outer.options
+    timeout = had.timeout if asked.timeout is None else asked.timeout
+    return had._replace(read_only=had.read_only or asked.read_only, timeout=timeout)
+
+
+def inner_boundary(outer: BaseScope[Any], kind: str) -> Boundary:
+    """Return what a joining block can undo: a new savepoint, or the same as the block around it."""
+    unit = outer._unit  # noqa: SLF001  (the same part of the package)
+    around = unit.innermost
+    return Boundary(around) if kind == "savepoint" else around
+
+
+def build_services(scope: BaseScope[Any], services: Sequence[Any]) -> Any:
+    """Build the services of a block: none gives the scope, one the service, more a tuple."""
+    if not services:
+        return scope
+    unit = scope._unit  # noqa: SLF001  (the same part of the package)
+    builder = Builder(unit.public, unit.instances)
+    if len(services) == 1:
+        return builder.get(services[0])
+    return tuple([builder.get(service) for service in services])
+
+
+def doom_by_inner(scope: BaseScope[Any], error: BaseException) -> None:
+    """A block that joined has failed: whatever it wrote must not be stored by the outer one."""
+    scope._boundary.set_doom(  # noqa: SLF001  (the same part of the package)
+        "an inner scope that had joined it failed, and the error was swallowed",
+        f"the inner scope opened at {scope.opened_at}",
+        error,
+    )

@@ -1,0 +1,38 @@
+"""Warn when a transaction is left open over a slow call."""
+
+from __future__ import annotations
+
+import warnings
+from time import monotonic
+
+from sqla_safe.errors import IdleInTransactionWarning
+
+
+class IdleWatch:
+    """Measures the pauses between a session's operations."""
+
+    __slots__ = ("_limit", "_opened_at", "_since")
+
+    def __init__(self, limit: float, opened_at: str) -> None:
+        self._limit = limit
+        self._opened_at = opened_at
+        self._since: float | None = None
+
+    def rest(self) -> None:
+        """An operation has ended: the transaction is idle from now on."""
+        self._since = monotonic()
+
+    def check(self, line: str) -> None:
+        """The next operation begins, or the scope ends: warn if the pause was long."""
+        if self._since is None:
+            return
+        pause = monotonic() - self._since
+        if pause < self._limit:
+            return
+        warnings.warn(
+            f"The scope opened at {self._opened_at} held its transaction and connection idle for "
+            f"{pause:.1f} s before {line}. End the block, or call scope.commit(), before a slow "
+            f"call [{IdleInTransactionWarning.code}]",
+            IdleInTransactionWarning,
+            stacklevel=2,
+        )

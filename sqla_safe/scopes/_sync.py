@@ -1,0 +1,227 @@
+"""`with scoped_services(...)`: the sync shell. `_async.py` is its twin, line for line."""
+
+from __future__ import annotations
+
+from threading import get_ident
+from time import monotonic, sleep
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from sqla_safe.scopes import _ambient, _callbacks, _connections
+from sqla_safe.scopes._entry import (
+    build_services,
+    doom_by_inner,
+    inner_boundary,
+    inner_options,
+    new_unit,
+    plan,
+)
+from sqla_safe.scopes._scope import BaseScope, Scope
+from sqla_safe.scopes._source import make_session
+from sqla_safe.scopes._watchdog import watchdog
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from sqlalchemy.orm import sessionmaker
+
+    from sqla_safe._locations import Place
+    from sqla_safe.scopes._options import ScopeOptions
+    from sqla_safe.scopes._unit import Unit
+
+T = TypeVar("T")
+
+
+class ScopedServices(Generic[T]):
+    """The context manager that `scoped_services` returns for a ``sessionmaker``."""
+
+    __slots__ = (
+        "_deadline",
+        "_kind",
+        "_options",
+        "_outer",
+        "_place",
+        "_scope",
+        "_services",
+        "_source",
+    )
+
+    def __init__(
+        self,
+        source: sessionmaker[Any] | Scope[Any],
+        services: tuple[Any, ...],
+        options: ScopeOptions,
+        place: Place,
+    ) -> None:
+        self._source = source
+        self._services = services
+        self._options = options
+        self._place = place
+        self._scope: Scope[Any] | None = None
+
+    def __enter__(self) -> T:
+        self._kind, outer = plan(self._source, self._options, self._place)
+        if outer is not None and self._kind != "open":
+            scope = self._join(outer)
+        else:
+            scope = self._open(outer)
+        self._scope = scope
+        _ambient.push(scope)
+        try:
+            services: T = build_services(scope, self._services)
+        except BaseException as error:
+            self.__exit__(type(error), error, error.__traceback__)
+            raise
+        return services
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        scope = self._scope
+        assert scope is not None
+        scope.is_active = False
+        _ambient.pop(scope)
+        if self._kind == "open":
+            _end(scope._unit, error)
+        elif self._kind == "savepoint":
+            self._end_savepoint(scope, error)
+        else:
+            self._leave(scope, error)
+
+    def _open(self, outer: BaseScope[Any] | None) -> Scope[Any]:
+        source = self._source if outer is None else outer.source
+        unit = new_unit(source, self._options, self._place, get_ident())
+        unit.who = get_ident
+        unit.session = unit.public = make_session(source, unit, **session_options(unit))
+        if not unit.session.autobegin:
+            unit.acting = unit.who()
+            unit.session.begin()
+            unit.acting = None
+        unit.limit(self._options.timeout)
+        unit.timer = Timer(unit)
+        owner = _ambient.current_owner()
+        return Scope(
+            unit, unit, place=self._place, options=self._options, owner=owner, is_outermost=True
+        )
+
+    def _join(self, outer: BaseScope[Any]) -> Scope[Any]:
+        unit = outer._unit
+        boundary = inner_boundary(outer, self._kind)
+        options = inner_options(outer, self._options)
+        if self._options.read_only and not unit.read_only:
+            unit.session.flush()
+            unit.read_only = True
+        if self._kind == "savepoint":
+            unit.begin_savepoint(boundary)
+        self._outer, self._deadline = outer, unit.limit(self._options.timeout)
+        owner = _ambient.current_owner()
+        return Scope(
+            unit, boundary, place=self._place, options=options, owner=owner, is_outermost=False
+        )
+
+    def _end_savepoint(self, scope: Scope[Any], body: BaseException | None) -> None:
+        unit, boundary = scope._unit, scope._boundary
+        error = unit.end_savepoint(boundary, self._before_leaving(scope, body))
+        if error is None:
+            _callbacks.move_up(boundary)
+            return
+        _callbacks.after_rollback(boundary, error)
+        if error is not body:
+            raise error
+
+    def _leave(self, scope: Scope[Any], body: BaseException | None) -> None:
+        error = self._before_leaving(scope, body)
+        if error is not None:
+            doom_by_inner(scope, error)
+            if error is not body:
+                raise error
+
+    def _before_leaving(self, scope: Scope[Any], body: BaseException | None) -> BaseException | None:
+        """Give the outer block its own limits back; return what the inner ones have to say."""
+        unit = scope._unit
+        error = body
+        try:
+            if error is None and self._options.read_only:
+                unit.expect_flush()
+            if error is None and self._options.timeout is not None:
+                unit._refuse_late()
+        except Exception as refused:  # noqa: BLE001  (returned, and raised by the caller)
+            error = refused
+        unit.deadline = self._deadline
+        unit.read_only = self._outer.options.read_only
+        return error
+
+
+def session_options(unit: Unit) -> dict[str, Any]:
+    options: dict[str, Any] = {"close_resets_only": False}
+    if unit.policy.expire_on_commit is not None:
+        options["expire_on_commit"] = unit.policy.expire_on_commit
+    return options
+
+
+class Timer:
+    """Lets the watchdog cut the connection off when ROLLBACK or COMMIT gets no answer."""
+
+    __slots__ = ("_key", "_unit")
+
+    def __init__(self, unit: Unit) -> None:
+        self._unit = unit
+        self._key: object = None
+
+    def arm(self, seconds: float) -> None:
+        """Cut off in so many seconds, where the driver shows its socket."""
+        self.disarm()
+        connections = [c for c in self._unit.connections if not (c.closed or c.invalidated)]
+        if any(map(_connections.can_be_severed, connections)):
+            self._key = watchdog.arm(seconds, self._unit.sever)
+
+    def disarm(self) -> None:
+        """Call it off."""
+        if self._key is not None:
+            watchdog.disarm(self._key)
+            self._key = None
+
+
+def _end(unit: Unit, body: BaseException | None) -> None:
+    engine = unit.connections[0].engine if unit.connections else None
+    busy = None if unit.busy is None or unit.busy == unit.who() else _drain(unit)
+    error = unit.complete(body or busy)
+    if unit.outcome == "unknown" and unit.xid is not None and engine is not None:
+        _ask(unit, engine)
+        error = unit.settle(error)
+    if unit.outcome == "committed":
+        _callbacks.after_commit(unit, unit.opened_at)
+    elif error is not None:
+        _callbacks.after_rollback(unit, error)
+    if error is not None and error is not body:
+        raise error
+
+
+def commit_early(unit: Unit) -> None:
+    """Store what is done and go on."""
+    error = unit.checkpoint()
+    if error is not None:
+        raise error
+    _callbacks.after_commit(unit, unit.opened_at)
+
+
+def _drain(unit: Unit) -> BaseException | None:
+    """Wait for another thread's statement; cut it off when it takes too long."""
+    due = monotonic() + unit.policy.drain_timeout
+    while unit.busy is not None:
+        if monotonic() > due:
+            error = unit.still_busy()
+            unit.sever()
+            return error
+        sleep(0.002)
+    return None
+
+
+def _ask(unit: Unit, engine: Any) -> None:
+    due = monotonic() + unit.policy.cleanup_timeout * 0.25
+    while not unit.severed and monotonic() < due:
+        try:
+            if unit.ask(engine):
+                return
+        except Exception:  # noqa: BLE001  (the server may be coming back: ask again)
+            sleep(0.02)
+        sleep(0.02)

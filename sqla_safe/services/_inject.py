@@ -1,0 +1,172 @@
+"""`inject`: services with further dependencies, built by type in one scope."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from sqla_safe.errors import ServiceBuildError
+from sqla_safe.services._build import build, parameters_of, service_name, session_types
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sqlalchemy.ext.asyncio import AsyncSession
+    from sqlalchemy.orm import Session
+
+T = TypeVar("T")
+
+_PLAIN = (str, int, float, bool, bytes, complex, list, dict, tuple, set, frozenset, type(None))
+
+
+class Injected(Generic[T]):
+    """A class together with the way to build it from a session; made by `inject`.
+
+    It is itself a service: ``scoped_services(Session, inject(TimezoneHandler))``.
+    """
+
+    __slots__ = ("cls", "constants")
+
+    def __init__(self, cls: Callable[..., T], constants: dict[str, Any]) -> None:
+        self.cls = cls
+        self.constants = constants
+
+    def __call__(self, session: AsyncSession | Session) -> T:
+        """Build the service and everything it needs from a session, outside any scope."""
+        return Builder(session, {}).get(self)  # type: ignore[no-any-return]  # built from self.cls
+
+    def __repr__(self) -> str:
+        return f"inject({service_name(self.cls)})"
+
+
+def inject(cls: Callable[..., T], /, **constants: Any) -> Injected[T]:
+    """Turn a class with further dependencies into a service.
+
+    Parameters annotated with a session type get the session. Parameters annotated with a class are
+    built in the same scope, recursively, and are the scope's own instances. Parameters with a
+    default keep it. The rest is given as keyword arguments.
+
+    Args:
+        cls: the class (or function) to build.
+        **constants: values for parameters that cannot be built, such as settings.
+
+    Returns:
+        A callable to pass to `scoped_services` or to ``scope.get``.
+
+    Raises:
+        ServiceBuildError: a constant names no parameter; at entry into the scope also for a cycle
+            or for a parameter that cannot be built, with the chain that led to it.
+
+    Example:
+        >>> from sqlalchemy.orm import Session
+        >>> class Users:
+        ...     def __init__(self, session: Session) -> None: ...
+        >>> class Clock:
+        ...     def __init__(self, users: Users, zone: str) -> None:
+        ...         self.users, self.zone = users, zone
+        >>> inject(Clock, zone="Europe/Moscow")
+        inject(Clock)
+    """
+    parameters = parameters_of(cls)
+    takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    for name in constants:
+        if name not in parameters and not takes_any:
+            raise ServiceBuildError(
+                service=service_name(cls),
+                problem=f"it has no parameter `{name}`",
+                instead=f"one of {', '.join(f'`{p}`' for p in parameters) or 'none'}",
+            )
+    return Injected(cls, constants)
+
+
+class Builder:
+    """Builds services for one session; the same service asked twice is the same instance."""
+
+    __slots__ = ("_chain", "_instances", "_session")
+
+    def __init__(self, session: Any, instances: dict[Any, Any]) -> None:
+        self._session = session
+        self._instances = instances
+        self._chain: list[Any] = []
+
+    def get(self, service: Any) -> Any:
+        """Return the instance for a service, built on first demand."""
+        key = _key(service)
+        try:
+            return self._instances[key]
+        except KeyError:
+            instance = self._build(service)
+        except TypeError:  # an unhashable callable: never shared
+            return self._build(service)
+        self._instances[key] = instance
+        return instance
+
+    def _build(self, service: Any) -> Any:
+        if not isinstance(service, Injected):
+            return build(service, self._session)
+        if service.cls in self._chain:
+            raise self._error(service.cls, "its dependencies form a cycle", "break the cycle")
+        self._chain.append(service.cls)
+        try:
+            return service.cls(**self._arguments(service))
+        finally:
+            self._chain.pop()
+
+    def _arguments(self, service: Injected[Any]) -> dict[str, Any]:
+        arguments = dict(service.constants)
+        parameters = parameters_of(service.cls)
+        for name, parameter in parameters.items():
+            if name in arguments or parameter.kind in _VARIADIC:
+                continue
+            if session_types(parameter.annotation) or _is_bare_session(parameter, parameters):
+                arguments[name] = self._checked_session(service.cls, parameter)
+            elif parameter.default is parameter.empty:
+                arguments[name] = self._dependency(service.cls, parameter)
+        return arguments
+
+    def _checked_session(self, cls: Any, parameter: inspect.Parameter) -> Any:
+        kinds = session_types(parameter.annotation)
+        if kinds and not isinstance(self._session, tuple(kinds)):
+            raise self._error(
+                cls,
+                f"its parameter `{parameter.name}` takes {kinds[0].__name__}, but this scope has "
+                f"{type(self._session).__name__}",
+                "open the scope from the other kind of sessionmaker",
+            )
+        return self._session
+
+    def _dependency(self, cls: Any, parameter: inspect.Parameter) -> Any:
+        wanted = parameter.annotation
+        if not isinstance(wanted, type) or wanted is parameter.empty or wanted in _PLAIN:
+            raise self._error(
+                cls,
+                f"nothing says how to build its parameter `{parameter.name}`",
+                f"inject({service_name(cls)}, {parameter.name}=...)",
+            )
+        return self.get(Injected(wanted, {}))
+
+    def _error(self, cls: Any, problem: str, instead: str) -> ServiceBuildError:
+        chain = " -> ".join(service_name(c) for c in [*self._chain, cls])
+        if len(self._chain) > 1 or cls not in self._chain:
+            problem += f" (chain: {chain})"
+        return ServiceBuildError(service=service_name(cls), problem=problem, instead=instead)
+
+
+_VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+
+
+def _key(service: Any) -> Any:
+    """A class built by type is the same service as the class itself."""
+    if isinstance(service, Injected) and not service.constants:
+        return service.cls
+    return service
+
+
+def _is_bare_session(
+    parameter: inspect.Parameter, parameters: dict[str, inspect.Parameter]
+) -> bool:
+    """Say whether an unannotated parameter is the session: by its name, or because it is alone."""
+    if parameter.annotation is not parameter.empty:
+        return False
+    required = [p for p in parameters.values() if p.default is p.empty]
+    return parameter.name == "session" or required == [parameter]
