@@ -340,10 +340,10 @@ def scoped_services(
     """
     options = make_options(propagation, read_only, isolation_level, timeout)
     if isinstance(source, async_sessionmaker | AsyncScope):
-        return AsyncScopedServices[Any](source, services, options, caller(1))
+        return AsyncScopedServices(source, services, options, caller(1))
     if not isinstance(source, Scope):
         check_maker(source)
-    return ScopedServices[Any](source, services, options, caller(1))
+    return ScopedServices(source, services, options, caller(1))
 
 
 @overload

@@ -125,7 +125,6 @@ class AsyncScopedServices(Generic[T]):
             unit.acting = unit.who()
             unit.session.begin()
             unit.acting = None
-        unit.limit(self._options.timeout)
         return AsyncScope(
             unit, unit, place=self._place, options=self._options, owner=owner, is_outermost=True
         )
@@ -262,6 +261,7 @@ async def _see_through(
         react = on_cancel
         cancelled = await errand.wait(lambda: react(errand))
     timer.disarm()
+    unit.timer = None
     return (body if errand.given_up else errand.task.result()), cancelled
 
 
@@ -316,7 +316,7 @@ async def _call_back(unit: Unit, error: BaseException | None) -> BaseException |
 
 async def _after_commit(unit: Unit) -> BaseException | None:
     try:
-        await _callbacks.after_commit_async(unit, unit.opened_at)
+        await _callbacks.after_commit_async(unit, unit.place)
     except BaseException as error:  # noqa: BLE001  (an errand returns what went wrong)
         return error
     return None
@@ -356,8 +356,7 @@ async def commit_early(unit: Unit) -> None:
 async def _drain(unit: Unit) -> BaseException | None:
     """Wait for another task's statement; cut it off when it takes too long."""
     due = monotonic() + unit.policy.drain_timeout
-    unit.gate = unit._check
-    unit.is_open = False
+    unit.is_guarded, unit.is_open = True, False
     while unit.busy is not None:
         if monotonic() > due:
             error = unit.still_busy()

@@ -9,57 +9,61 @@ from sqla_safe import _dbapi
 from sqla_safe.errors import CommitCallbackError, ScopeOptionError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
 
+    from sqla_safe._locations import Place
     from sqla_safe.scopes._unit import Boundary
 
 
 def move_up(boundary: Boundary) -> None:
     """A savepoint was released: its callbacks wait for what is around it."""
-    assert boundary.parent is not None
-    boundary.parent.on_commit.extend(boundary.on_commit)
-    boundary.parent.on_rollback.extend(boundary.on_rollback)
+    around = boundary.parent
+    assert around is not None
+    around.on_commit = [*around.on_commit, *boundary.on_commit]
+    around.on_rollback = [*around.on_rollback, *boundary.on_rollback]
 
 
-def after_commit(boundary: Boundary, opened_at: str) -> None:
+def after_commit(boundary: Boundary, opened: Place) -> None:
     """Run the callbacks of a sync scope.
 
     Raises:
         CommitCallbackError: some failed; all have run.
     """
-    if boundary.on_commit:
-        _raise_all(_run(_taken(boundary.on_commit)), opened_at)
-    boundary.on_rollback.clear()
+    _raise_all(_run(_on_commit(boundary)), opened)
 
 
-async def after_commit_async(boundary: Boundary, opened_at: str) -> None:
+async def after_commit_async(boundary: Boundary, opened: Place) -> None:
     """Run the callbacks of an async scope, awaiting those that are coroutines.
 
     Raises:
         CommitCallbackError: some failed; all have run.
     """
-    _raise_all(await _run_async(_taken(boundary.on_commit)), opened_at)
+    _raise_all(await _run_async(_on_commit(boundary)), opened)
 
 
 def after_rollback(boundary: Boundary, error: BaseException) -> None:
     """Run the callbacks of a sync scope; what they raise becomes a note on the error."""
-    boundary.on_commit.clear()
-    if boundary.on_rollback:
-        _note_all(_run(_taken(boundary.on_rollback)), error)
+    _note_all(_run(_on_rollback(boundary)), error)
 
 
 async def after_rollback_async(boundary: Boundary, error: BaseException) -> None:
     """Run the callbacks of an async scope; what they raise becomes a note on the error."""
-    _note_all(await _run_async(_taken(boundary.on_rollback)), error)
+    _note_all(await _run_async(_on_rollback(boundary)), error)
 
 
-def _taken(callbacks: list[Callable[[], Any]]) -> list[Callable[[], Any]]:
-    taken = list(callbacks)
-    callbacks.clear()
-    return taken
+def _on_commit(boundary: Boundary) -> Sequence[Callable[[], Any]]:
+    callbacks = boundary.on_commit
+    boundary.on_commit = boundary.on_rollback = ()
+    return callbacks
 
 
-def _run(callbacks: list[Callable[[], Any]]) -> list[Exception]:
+def _on_rollback(boundary: Boundary) -> Sequence[Callable[[], Any]]:
+    callbacks = boundary.on_rollback
+    boundary.on_commit = boundary.on_rollback = ()
+    return callbacks
+
+
+def _run(callbacks: Sequence[Callable[[], Any]]) -> list[Exception]:
     errors: list[Exception] = []
     for callback in callbacks:
         try:
@@ -80,7 +84,7 @@ def _refuse_coroutine(result: Awaitable[Any]) -> None:
     )
 
 
-async def _run_async(callbacks: list[Callable[[], Any]]) -> list[Exception]:
+async def _run_async(callbacks: Sequence[Callable[[], Any]]) -> list[Exception]:
     errors: list[Exception] = []
     for callback in callbacks:
         try:
@@ -92,9 +96,9 @@ async def _run_async(callbacks: list[Callable[[], Any]]) -> list[Exception]:
     return errors
 
 
-def _raise_all(errors: list[Exception], opened_at: str) -> None:
+def _raise_all(errors: list[Exception], opened: Place) -> None:
     if errors:
-        raise CommitCallbackError(opened_at=opened_at, errors=errors)
+        raise CommitCallbackError(opened_at=str(opened), errors=errors)
 
 
 def _note_all(errors: list[Exception], error: BaseException) -> None:

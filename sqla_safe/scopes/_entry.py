@@ -46,7 +46,10 @@ def plan(source: Any, options: ScopeOptions, place: Place) -> Plan:
 def _without_outer(options: ScopeOptions, place: Place) -> Plan:
     if options.propagation == "mandatory":
         raise NoScopeError(wanted=f'propagation="mandatory" at {place} asks for an open scope')
-    return Plan("open", None)
+    return _OPEN
+
+
+_OPEN = Plan("open", None)
 
 
 def _within(outer: BaseScope[Any], options: ScopeOptions) -> Plan:

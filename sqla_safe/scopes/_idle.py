@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import warnings
 from time import monotonic
+from typing import TYPE_CHECKING
 
 from sqla_safe.errors import IdleInTransactionWarning
+
+if TYPE_CHECKING:
+    from sqla_safe._locations import Place
 
 
 class IdleWatch:
@@ -13,7 +17,7 @@ class IdleWatch:
 
     __slots__ = ("_limit", "_opened_at", "_since")
 
-    def __init__(self, limit: float, opened_at: str) -> None:
+    def __init__(self, limit: float, opened_at: Place) -> None:
         self._limit = limit
         self._opened_at = opened_at
         self._since: float | None = None

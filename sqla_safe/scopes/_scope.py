@@ -121,7 +121,7 @@ class BaseScope(Generic[SessionT]):
             ScopeClosedError: the scope has ended.
         """
         self.require_active("scope.on_commit()")
-        self._boundary.on_commit.append(callback)
+        self._boundary.on_commit = [*self._boundary.on_commit, callback]
 
     def on_rollback(self, callback: Callable[[], Any]) -> None:
         """Call something once the work of this scope has been rolled back.
@@ -135,7 +135,7 @@ class BaseScope(Generic[SessionT]):
             ScopeClosedError: the scope has ended.
         """
         self.require_active("scope.on_rollback()")
-        self._boundary.on_rollback.append(callback)
+        self._boundary.on_rollback = [*self._boundary.on_rollback, callback]
 
     def set_rollback_only(self, reason: str) -> None:
         """Make sure that nothing of this scope is stored.

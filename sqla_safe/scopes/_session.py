@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 class ManagedSession(Session):
     """Mixed into the sessionmaker's own class; every door asks the unit first."""
 
-    _sqs_unit: Unit | None = None
+    _sqs_unit: Any = None
 
     # The three that run statements know the statement: it tells reads from writes.
 
@@ -63,6 +63,8 @@ class ManagedSession(Session):
         """Write the pending changes while nobody else uses the session."""
         unit = self._sqs_unit
         if unit is None:
+            return super().flush(*args, **kwargs)
+        if unit.busy is not None and unit.busy == unit.who():  # an autoflush
             return super().flush(*args, **kwargs)
         outermost = unit.enter()
         try:
@@ -243,7 +245,7 @@ def _before_flush(session: Any, _context: Any, _instances: Any) -> None:
 def _before_commit(session: Any) -> None:
     """Catch ``session.get_transaction().commit()``, which passes by the session's own method."""
     unit = session._sqs_unit
-    if unit is not None and not session.in_nested_transaction():
+    if unit is not None and unit.acting is None and not session.in_nested_transaction():
         unit.forbid("commit")
 
 

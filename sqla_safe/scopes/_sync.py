@@ -96,8 +96,6 @@ class ScopedServices(Generic[T]):
             unit.acting = unit.who()
             unit.session.begin()
             unit.acting = None
-        unit.limit(self._options.timeout)
-        unit.timer = Timer(unit)
         owner = _ambient.current_owner()
         return Scope(
             unit, unit, place=self._place, options=self._options, owner=owner, is_outermost=True
@@ -184,12 +182,16 @@ class Timer:
 def _end(unit: Unit, body: BaseException | None) -> None:
     engine = unit.connections[0].engine if unit.connections else None
     busy = None if unit.busy is None or unit.busy == unit.who() else _drain(unit)
+    if not unit.is_patient:
+        unit.timer = Timer(unit)
     error = unit.complete(body or busy)
     if unit.outcome == "unknown" and unit.xid is not None and engine is not None:
         _ask(unit, engine)
         error = unit.settle(error)
+    unit.timer = None
     if unit.outcome == "committed":
-        _callbacks.after_commit(unit, unit.opened_at)
+        if unit.on_commit:
+            _callbacks.after_commit(unit, unit.place)
     elif error is not None:
         _callbacks.after_rollback(unit, error)
     if error is not None and error is not body:
@@ -198,10 +200,12 @@ def _end(unit: Unit, body: BaseException | None) -> None:
 
 def commit_early(unit: Unit) -> None:
     """Store what is done and go on."""
+    unit.timer = Timer(unit)
     error = unit.checkpoint()
+    unit.timer = None
     if error is not None:
         raise error
-    _callbacks.after_commit(unit, unit.opened_at)
+    _callbacks.after_commit(unit, unit.place)
 
 
 def _drain(unit: Unit) -> BaseException | None:

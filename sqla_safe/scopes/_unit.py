@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from threading import get_ident
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, NoReturn, Protocol
 
 from sqlalchemy import Connection, Engine
 
@@ -28,11 +28,12 @@ from sqla_safe.errors import (
 )
 from sqla_safe.scopes import _connections
 from sqla_safe.scopes._idle import IdleWatch
+from sqla_safe.scopes._options import DEFAULT
 from sqla_safe.scopes._pools import Waiting, wait_for_second
 from sqla_safe.scopes._sqlite import is_prepared
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from sqlalchemy.ext.asyncio import AsyncSession
     from sqlalchemy.orm import Session, SessionTransaction
@@ -68,16 +69,15 @@ class Doom(NamedTuple):
 class Boundary:
     """What can be undone by itself: a whole transaction, or one savepoint in it."""
 
-    __slots__ = ("doom", "failures_before", "on_commit", "on_rollback", "outcome", "parent", "savepoint")
+    doom: Doom | None = None
+    outcome: Outcome | None = None
+    savepoint: SessionTransaction | None = None
+    failures_before = 0
+    on_commit: Sequence[Callable[[], Any]] = ()
+    on_rollback: Sequence[Callable[[], Any]] = ()
 
     def __init__(self, parent: Boundary | None = None) -> None:
         self.parent = parent
-        self.doom: Doom | None = None
-        self.outcome: Outcome | None = None
-        self.on_commit: list[Callable[[], Any]] = []
-        self.on_rollback: list[Callable[[], Any]] = []
-        self.savepoint: SessionTransaction | None = None
-        self.failures_before = 0
 
     def set_doom(self, reason: str, where: str | None, cause: BaseException | None) -> None:
         """Make a commit impossible; the first reason stays."""
@@ -85,83 +85,85 @@ class Boundary:
             self.doom = Doom(reason, where, cause)
 
 
+class Ended:
+    """Stands in for the unit in a session whose scope has ended: whatever comes is refused."""
+
+    __slots__ = ("place",)
+
+    is_open = False
+    wrote = True
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+
+    def refuse_closed(self, operation: str) -> NoReturn:
+        """Raise for anything that comes after the end."""
+        raise ScopeClosedError(opened_at=str(self.place), operation=operation)
+
+    def enter(self) -> NoReturn:
+        """Refuse an operation."""
+        self.refuse_closed("Use of the session")
+
+    def forbid(self, method: str) -> NoReturn:
+        """Refuse a call that would end or begin a transaction."""
+        self.refuse_closed(f"session.{method}()")
+
+    refuses = forbid
+
+    def acts(self) -> bool:
+        """Say that no scope is at work any more."""
+        return False
+
+
 class Unit(Boundary):
     """The session of an outermost scope, shared by all that join it."""
 
-    __slots__ = (
-        "_independent_of",
-        "_statement_limit",
-        "_steered",
-        "_waiting",
-        "acting",
-        "busy",
-        "connections",
-        "deadline",
-        "failures",
-        "gate",
-        "idle",
-        "instances",
-        "is_closed",
-        "is_open",
-        "last_error",
-        "options",
-        "owner",
-        "phase",
-        "place",
-        "policy",
-        "public",
-        "read_only",
-        "savepoints",
-        "session",
-        "severed",
-        "source",
-        "timer",
-        "timer_expired",
-        "who",
-        "wrote",
-        "xid",
-    )
-
     session: Session
     public: AsyncSession | Session
-    timer: Timer
+    timer: Timer | None = None
+    who: Callable[[], Any]
+
+    is_open = True
+    is_closed = False
+    is_guarded = False
+    """Whether `enter` has more to ask than who is inside."""
+    busy: Any = None
+    acting: Any = None
+    phase: Literal["body", "preparing", "committing", "releasing"] = "body"
+    wrote = False
+    severed = False
+    is_patient = True
+    """Whether nothing has to be cut off when an answer takes too long: there is no network."""
+    failures: Sequence[Failure] = ()
+    savepoints: Sequence[Boundary] = ()
+    xid: int | None = None
+    deadline: float | None = None
+    timer_expired: Callable[[], bool] | None = None
+    idle: IdleWatch | None = None
+    _independent_of: Iterable[Connection] | None = None
+    _waiting: Waiting | None = None
+    _statement_limit = 0.0
+    parent = None
 
     def __init__(
         self, source: Any, options: ScopeOptions, policy: Policy, place: Place, owner: Any
     ) -> None:
-        super().__init__()
         self.source = source
         self.options = options
         self.policy = policy
         self.place = place
         self.owner = owner
-        self.is_open = True
-        self.is_closed = False
-        self.busy: Any = None
-        self.acting: Any = None
-        self.wrote = False
         self.read_only = options.read_only
         self.connections: list[Connection] = []
-        self.failures: list[Failure] = []
-        self.last_error: BaseException | None = None
         self.instances: dict[Any, Any] = {}
-        self.savepoints: list[Boundary] = []
-        self.phase: Literal["body", "preparing", "committing", "releasing"] = "body"
-        self.severed = False
-        self.xid: int | None = None
-        self.deadline: float | None = None
-        self.timer_expired: Callable[[], bool] | None = None
-        self.gate: Callable[[Any], None] | None = None
-        self.idle: IdleWatch | None = None
-        self._steered: dict[Any, Any] = {}
-        self._independent_of: Iterable[Connection] | None = None
-        self._waiting: Waiting | None = None
-        self._statement_limit = 0.0
+        if options is not DEFAULT:
+            self._steered: dict[Any, Any] = {}
+            self.limit(options.timeout)
         if policy.guard_owner:
-            self.gate = self._check
+            self.is_guarded = True
         if policy.idle_in_transaction_warning is not None:
-            self.idle = IdleWatch(policy.idle_in_transaction_warning, self.opened_at)
-            self.gate = self._check
+            self.idle = IdleWatch(policy.idle_in_transaction_warning, place)
+            self.is_guarded = True
 
     # -- what the scope is ---------------------------------------------------------------------
 
@@ -195,7 +197,7 @@ class Unit(Boundary):
         if seconds is not None:
             due = monotonic() + seconds
             self.deadline = due if before is None else min(before, due)
-            self.gate = self._check
+            self.is_guarded = True
         return before
 
     # -- one task at a time --------------------------------------------------------------------
@@ -207,22 +209,25 @@ class Unit(Boundary):
             if self.busy == me:
                 return False
             raise self._overlap(me)
-        if self.gate is not None:
-            self.gate(me)
+        if self.is_guarded:
+            self._check(me)
         self.busy = me
         return True
 
     def leave(self) -> None:
         """End an operation."""
         self.busy = None
+        if self.is_guarded:
+            self._after_operation()
+
+    def _after_operation(self) -> None:
         if self.idle is not None:
             self.idle.rest()
-        if self.is_closed and self.connections:
+        if self.is_closed and self.connections:  # somebody else's statement outlived the scope
             self._release_connections()
 
     def saw(self, error: BaseException) -> None:
         """Note an error that left an operation."""
-        self.last_error = error
         if isinstance(error, OSError):
             _dbapi.mark_from_session(error)
 
@@ -271,7 +276,7 @@ class Unit(Boundary):
 
     # -- what is refused -----------------------------------------------------------------------
 
-    def refuse_closed(self, operation: str) -> None:
+    def refuse_closed(self, operation: str) -> NoReturn:
         """Raise for anything that comes after the end."""
         raise ScopeClosedError(opened_at=self.opened_at, operation=operation)
 
@@ -374,8 +379,9 @@ class Unit(Boundary):
         """Take note of a connection on which the session has just begun its transaction."""
         self.connections.append(connection)
         _connections.watch(connection, self)
-        if self._waiting is not None:
-            self._stop_waiting()
+        if connection.dialect.name != "sqlite" or self.is_async:
+            self.is_patient = False
+        self._stop_waiting()
         if self.read_only and self.options.read_only:
             _set_read_only(connection)
         if self.deadline is not None and not self.is_async:
@@ -388,7 +394,7 @@ class Unit(Boundary):
 
     def failed(self, failure: Failure, *, lost: bool) -> None:
         """Note a statement that failed."""
-        self.failures.append(failure)
+        self.failures = [*self.failures, failure]
         if lost:
             reason = "the database rolled the transaction back when a statement failed"
             self.set_doom(reason, failure.where, failure.error)
@@ -433,7 +439,7 @@ class Unit(Boundary):
         self._refuse_unprepared_sqlite()
         boundary.failures_before = len(self.failures)
         boundary.savepoint = self.session.begin_nested()
-        self.savepoints.append(boundary)
+        self.savepoints = [*self.savepoints, boundary]
 
     def _refuse_unprepared_sqlite(self) -> None:
         engines = [c.engine for c in self.connections]
@@ -445,7 +451,7 @@ class Unit(Boundary):
 
     def end_savepoint(self, boundary: Boundary, body: BaseException | None) -> BaseException | None:
         """Release the savepoint or roll back to it; return what is to be raised."""
-        self.savepoints.remove(boundary)
+        self.savepoints = [s for s in self.savepoints if s is not boundary]
         error = body
         if error is None:
             try:
@@ -470,7 +476,7 @@ class Unit(Boundary):
                 cause and cause.where,
                 cause and cause.error,
             )
-        _refuse_doomed(boundary, self.opened_at)
+        _refuse_doomed(boundary, self.place)
         self.session.flush()
         try:
             savepoint.commit()
@@ -491,7 +497,7 @@ class Unit(Boundary):
             _note(error, "rolling back to the savepoint", second)
             self.set_doom("rolling back to a savepoint failed", None, second)
         else:
-            del self.failures[boundary.failures_before :]
+            self.failures = self.failures[: boundary.failures_before]
         finally:
             self.acting = None
 
@@ -547,8 +553,8 @@ class Unit(Boundary):
     def _begin_anew(self) -> None:
         for connection in self.connections:
             _connections.unwatch(connection)
-        self.timer.disarm()
-        self.connections, self.failures, self._steered = [], [], {}
+        self._take_your_time()
+        self.connections, self.failures, self._steered = [], (), {}
         self.outcome, self.phase, self.wrote, self.xid = None, "body", False, None
         self._statement_limit = 0.0
         if not self.session.autobegin:
@@ -557,27 +563,43 @@ class Unit(Boundary):
 
     def _close_the_doors(self) -> None:
         self.is_open = False
-        self.gate = self._check
+        self.is_guarded = True
         self.idle = None
 
     def _store(self) -> None:
+        """Write what is pending, make sure that it can be stored, and commit."""
         self.phase = "preparing"
+        if self.doom is not None:
+            _refuse_doomed(self, self.place)
+        if self.deadline is not None:
+            self._refuse_late()
         session = self.session
-        _refuse_doomed(self, self.opened_at)
-        self._refuse_late()
         session.flush()
-        self._refuse_aborted()
-        self.xid = self._transaction_id()
-        self._restore_connections()
-        self._refuse_late()
+        if self.failures or any([c.invalidated for c in self.connections]):
+            self._refuse_aborted()
+        if self.wrote and self.policy.resolve_commit:
+            self.xid = self._transaction_id()
+        if self.read_only:
+            self._restore_connections()
+        if self.deadline is not None:
+            self._refuse_late()
         self.phase = "committing"
-        self.timer.arm(self.policy.cleanup_timeout * _COMMIT_SHARE)
+        self._hurry(self.policy.cleanup_timeout * _COMMIT_SHARE)
         try:
             session.commit()
         except BaseException as error:
             self.outcome = self._judge(error)
             raise
         self.outcome = "committed"
+
+    def _hurry(self, seconds: float) -> None:
+        """Let the timer cut the connections off when the database does not answer."""
+        if self.timer is not None and not self.is_patient:
+            self.timer.arm(seconds)
+
+    def _take_your_time(self) -> None:
+        if self.timer is not None:
+            self.timer.disarm()
 
     def _refuse_late(self) -> None:
         if self._seconds_left() <= 0 or (self.timer_expired is not None and self.timer_expired()):
@@ -593,10 +615,10 @@ class Unit(Boundary):
             failures = list(self.failures)
             if not all(_connections.still_usable(c, failures) for c in self.connections):
                 self.set_doom(*_swallowed(failures[0]))
-        _refuse_doomed(self, self.opened_at)
+        _refuse_doomed(self, self.place)
 
     def _transaction_id(self) -> int | None:
-        if not (self.wrote and self.policy.resolve_commit and len(self.connections) == 1):
+        if len(self.connections) != 1:
             return None
         connection = self.connections[0]
         if not self._is_own(connection) or not _connections.has_transaction_status(connection):
@@ -625,14 +647,19 @@ class Unit(Boundary):
         self.phase = "releasing"
         self._stop_waiting()
         if self.outcome != "committed":
-            self.timer.arm(self.policy.cleanup_timeout)
+            self._hurry(self.policy.cleanup_timeout)
             self._attempt(self._restore_connections, error)
             self._attempt(self.session.rollback, error)
         self._attempt(self.session.close, error)
         self._release_connections()
-        self.timer.disarm()
+        self._take_your_time()
+        self._bury()
+
+    def _bury(self) -> None:
+        """Leave nothing that needs the garbage collector, and a session that knows it is dead."""
         self.is_closed = True
-        self.acting = self.last_error = None
+        self.acting = None
+        self.session._sqs_unit = Ended(self.place)  # type: ignore[attr-defined]  # the managed class has it
 
     def _attempt(self, step: Callable[[], object], error: BaseException | None) -> None:
         try:
@@ -730,9 +757,9 @@ def _rollback_only(doom: Doom, opened_at: str) -> RollbackOnlyError:
     return error
 
 
-def _refuse_doomed(boundary: Boundary, opened_at: str) -> None:
+def _refuse_doomed(boundary: Boundary, opened: Place) -> None:
     if boundary.doom is not None:
-        raise _rollback_only(boundary.doom, opened_at)
+        raise _rollback_only(boundary.doom, str(opened))
 
 
 def _note(error: BaseException, during: str, second: BaseException) -> None:
