@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import sys
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,12 @@ _FOREIGN = (
 )
 
 
+@lru_cache(maxsize=4096)
+def _is_own(file: str) -> bool:
+    """Say whether a file is the user's, and not a library's or generated."""
+    return not file.startswith(_FOREIGN)
+
+
 class Place:
     """A line of code; its path is made readable only when somebody reads it."""
 
@@ -52,10 +59,9 @@ UNKNOWN = "an unknown line"
 def caller(depth: int) -> Place:
     """Return the line of user code that called, skipping frames of libraries."""
     frame = sys._getframe(depth + 1)  # noqa: SLF001  (documented, if underscored, since 2.1)
-    code = frame.f_code
-    if not code.co_filename.startswith(_FOREIGN):
-        return Place(code, frame.f_lineno)
-    return _first_own(frame) or Place(code, frame.f_lineno)
+    if _is_own(frame.f_code.co_filename):
+        return Place(frame.f_code, frame.f_lineno)
+    return _first_own(frame) or Place(frame.f_code, frame.f_lineno)
 
 
 def current_line() -> str:
@@ -78,7 +84,7 @@ def task_line(task: asyncio.Task[Any]) -> str:
     awaited: Any = task.get_coro()
     while awaited is not None:
         frame = getattr(awaited, "cr_frame", None)
-        if frame is not None and not frame.f_code.co_filename.startswith(_FOREIGN):
+        if frame is not None and _is_own(frame.f_code.co_filename):
             found = str(Place(frame.f_code, frame.f_lineno))
         awaited = getattr(awaited, "cr_await", None)
     return found
@@ -92,7 +98,7 @@ def thread_line(ident: int) -> str:
 
 def _first_own(frame: FrameType | None) -> Place | None:
     while frame is not None:
-        if not frame.f_code.co_filename.startswith(_FOREIGN):
+        if _is_own(frame.f_code.co_filename):
             return Place(frame.f_code, frame.f_lineno)
         frame = frame.f_back
     return None

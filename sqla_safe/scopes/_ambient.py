@@ -58,7 +58,6 @@ def open_scopes() -> Iterator[BaseScope[Any]]:
 
 def find(source: Any) -> BaseScope[Any] | None:
     """Return the running task's innermost open scope for a sessionmaker."""
-    for scope in open_scopes():
-        if scope.source is source:
-            return scope
-    return None
+    if _innermost.get() is None:
+        return None
+    return next((scope for scope in open_scopes() if scope.source is source), None)

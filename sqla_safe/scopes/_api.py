@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 A = TypeVar("A", bound=AsyncSession)
 S = TypeVar("S", bound=Session)
+_ASYNC_SOURCES = (async_sessionmaker, AsyncScope)
+_SYNC_SOURCES = (sessionmaker, Scope)
 T1 = TypeVar("T1")
 T2 = TypeVar("T2")
 T3 = TypeVar("T3")
@@ -339,9 +341,9 @@ def scoped_services(
         True
     """
     options = make_options(propagation, read_only, isolation_level, timeout)
-    if isinstance(source, async_sessionmaker | AsyncScope):
+    if isinstance(source, _ASYNC_SOURCES):
         return AsyncScopedServices(source, services, options, caller(1))
-    if not isinstance(source, Scope):
+    if not isinstance(source, _SYNC_SOURCES):
         check_maker(source)
     return ScopedServices(source, services, options, caller(1))
 

@@ -19,7 +19,6 @@ from sqla_safe.scopes._entry import (
 from sqla_safe.scopes._errand import Errand
 from sqla_safe.scopes._scope import AsyncScope, BaseScope
 from sqla_safe.scopes._source import make_async_session
-from sqla_safe.scopes._sync import session_options
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -119,15 +118,11 @@ class AsyncScopedServices(Generic[T]):
         owner = asyncio.current_task()
         unit = new_unit(source, self._options, self._place, owner)
         unit.who = asyncio.current_task
-        unit.public = make_async_session(source, unit, **session_options(unit))
-        unit.session = unit.public.sync_session
-        if not unit.session.autobegin:
-            unit.acting = unit.who()
-            unit.session.begin()
-            unit.acting = None
-        return AsyncScope(
-            unit, unit, place=self._place, options=self._options, owner=owner, is_outermost=True
-        )
+        unit.public = make_async_session(source, unit, unit.session_options)
+        session = unit.session = unit.public.sync_session
+        if not session.autobegin:
+            unit.begin()
+        return AsyncScope(unit, unit, self._place, self._options, owner)
 
     async def _join(self, outer: BaseScope[Any]) -> AsyncScope[Any]:
         unit = outer._unit
@@ -140,9 +135,7 @@ class AsyncScopedServices(Generic[T]):
             await _run(unit, lambda: unit.begin_savepoint(boundary))
         self._outer, self._deadline = outer, unit.limit(self._options.timeout)
         owner = asyncio.current_task()
-        return AsyncScope(
-            unit, boundary, place=self._place, options=options, owner=owner, is_outermost=False
-        )
+        return AsyncScope(unit, boundary, self._place, options, owner)
 
     async def _end_savepoint(self, scope: AsyncScope[Any], body: BaseException | None) -> None:
         unit, boundary = scope._unit, scope._boundary
@@ -332,11 +325,10 @@ async def _after_rollback(unit: Unit, error: BaseException) -> BaseException | N
 
 async def _finish(unit: Unit, body: BaseException | None) -> BaseException | None:
     """Everything that must happen at the end, in a task of its own; returns what to raise."""
-    engine = unit.connections[0].engine if unit.connections else None
     busy = None if unit.busy is None else await _drain(unit)
     error = await _in_greenlet(unit, lambda: unit.complete(body or busy))
-    if unit.outcome == "unknown" and unit.xid is not None and engine is not None:
-        await _ask(unit, engine)
+    if unit.outcome == "unknown" and unit.xid is not None:
+        await _ask(unit)
         error = unit.settle(error)
     return error
 
@@ -367,13 +359,13 @@ async def _drain(unit: Unit) -> BaseException | None:
     return None
 
 
-async def _ask(unit: Unit, engine: Any) -> None:
+async def _ask(unit: Unit) -> None:
     """Ask the server what became of the transaction until it knows or the time is up."""
     unit.timer.arm(unit.policy.cleanup_timeout * 0.25)
     unit.severed = False
     while not unit.severed:
         try:
-            if await _run(unit, lambda: unit.ask(engine)):
+            if await _run(unit, lambda: unit.ask()):
                 return
         except asyncio.CancelledError:
             return

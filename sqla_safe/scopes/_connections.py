@@ -6,9 +6,8 @@ import contextlib
 import os
 import socket
 from typing import TYPE_CHECKING, Any, NamedTuple
-from weakref import ref
 
-from sqlalchemy import Dialect, event, text
+from sqlalchemy import event, text
 from sqlalchemy.exc import DBAPIError
 
 from sqla_safe import _dbapi
@@ -34,35 +33,22 @@ class Failure(NamedTuple):
     where: str
 
 
-_watched: dict[int, ref[Dialect]] = {}
-_units: dict[int, ref[Unit]] = {}
-"""By ``id()``, which is quicker than a weak dictionary: a unit keeps its connections alive."""
+_MARK = "sqla_safe_unit"
+"""The attribute by which a connection leads to its unit, and a dialect to our listener."""
 
 
-def watch(connection: Connection, unit: Unit) -> None:
+def watch(connection: Any, unit: Unit) -> None:
     """Tell the unit of every statement that fails on this connection from now on."""
+    connection.sqla_safe_unit = unit
     dialect = connection.dialect
-    known = _watched.get(id(dialect))
-    if known is None or known() is not dialect:
+    if _MARK not in dialect.__dict__:
+        dialect.sqla_safe_unit = None
         event.listen(connection.engine, "handle_error", _on_error)
-        _watched[id(dialect)] = ref(dialect)
-    _units[id(connection)] = ref(unit)
-
-
-def unwatch(connection: Connection) -> None:
-    """Stop telling."""
-    _units.pop(id(connection), None)
-
-
-def _unit_of(connection: Connection | None) -> Unit | None:
-    known = _units.get(id(connection))
-    unit = known() if known is not None else None
-    return unit if unit is not None and connection in unit.connections else None
 
 
 def _on_error(context: ExceptionContext) -> BaseException | None:
-    unit = _unit_of(context.connection)
-    if unit is None:
+    unit: Unit | None = getattr(context.connection, _MARK, None)
+    if unit is None or unit.is_closed:
         return None
     error = context.original_exception
     unit.failed(

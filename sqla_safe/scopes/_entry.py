@@ -35,15 +35,14 @@ def plan(source: Any, options: ScopeOptions, place: Place) -> Plan:
         NoScopeError: ``mandatory`` without a scope.
         ScopeOptionError: ``never`` inside a scope, or an option that a join cannot honour.
     """
-    outer = source if isinstance(source, BaseScope) else _ambient.find(source)
+    outer: BaseScope[Any] | None
     if isinstance(source, BaseScope):
         source.require_active("scoped_services(scope)")
-    if outer is None:
-        return _without_outer(options, place)
-    return _within(outer, options)
-
-
-def _without_outer(options: ScopeOptions, place: Place) -> Plan:
+        outer = source
+    else:
+        outer = _ambient.find(source)
+    if outer is not None:
+        return _within(outer, options)
     if options.propagation == "mandatory":
         raise NoScopeError(wanted=f'propagation="mandatory" at {place} asks for an open scope')
     return _OPEN

@@ -44,13 +44,13 @@ class PolicyOptions(TypedDict, total=False):
     idle_in_transaction_warning: float | None
 
 
-_DEFAULT = Policy()
+DEFAULT_POLICY = Policy()
 _policies: WeakKeyDictionary[Any, Policy] = WeakKeyDictionary()
 
 
 def policy_of(source: Any) -> Policy:
     """Return the policy of a sessionmaker; the defaults where none was configured."""
-    return _policies.get(source, _DEFAULT)
+    return _policies.get(source, DEFAULT_POLICY) if _policies else DEFAULT_POLICY
 
 
 def configure(

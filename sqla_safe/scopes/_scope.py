@@ -26,30 +26,12 @@ T = TypeVar("T")
 class BaseScope(Generic[SessionT]):
     """What sync and async scopes have in common."""
 
-    __slots__ = (
-        "_boundary",
-        "_place",
-        "_unit",
-        "around",
-        "is_active",
-        "is_outermost",
-        "options",
-        "owner",
-        "source",
-    )
+    around: BaseScope[Any] | None = None
+    is_active = True
+    """Whether the block has not ended yet."""
 
-    _unit: Unit
-    around: BaseScope[Any] | None
-
-    def __init__(  # noqa: PLR0913  (made in one place)
-        self,
-        unit: Unit,
-        boundary: Boundary,
-        *,
-        place: Place,
-        options: ScopeOptions,
-        owner: Any,
-        is_outermost: bool,
+    def __init__(
+        self, unit: Unit, boundary: Boundary, place: Place, options: ScopeOptions, owner: Any
     ) -> None:
         self._unit = unit
         self._boundary = boundary
@@ -57,9 +39,6 @@ class BaseScope(Generic[SessionT]):
         self.options = options
         self.owner = owner
         self.source = unit.source
-        self.is_outermost = is_outermost
-        self.is_active = True
-        self.around = None
 
     @property
     def session(self) -> SessionT:
@@ -159,7 +138,7 @@ class BaseScope(Generic[SessionT]):
 
     def _require_outermost(self) -> None:
         self.require_active("scope.commit()")
-        if not self.is_outermost or self._unit.savepoints:
+        if self._place is not self._unit.place or self._unit.savepoints:
             raise ScopeOptionError(
                 problem="scope.commit() stores the whole transaction, and the scope opened at "
                 f"{self.opened_at} is only a part of the one opened at {self._unit.opened_at}",
@@ -176,8 +155,6 @@ class Scope(BaseScope[SyncT]):
 
     Given by ``with scoped_services(Session) as scope`` and by `current_scope`.
     """
-
-    __slots__ = ()
 
     def commit(self) -> None:
         """Store what is done, give the connection back, and go on in a new transaction.
@@ -201,8 +178,6 @@ class AsyncScope(BaseScope[AsyncT]):
 
     Given by ``async with scoped_services(Session) as scope`` and by `current_scope`.
     """
-
-    __slots__ = ()
 
     async def commit(self) -> None:
         """Store what is done, give the connection back, and go on in a new transaction.

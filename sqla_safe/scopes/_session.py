@@ -85,6 +85,17 @@ class ManagedSession(Session):
             unit.expect_write(None)
             return super().connection(*args, **kwargs)
 
+    # What the scope itself calls passes by the watchman.
+
+    def _sqs_flush(self) -> None:
+        super().flush()
+
+    def _sqs_commit(self) -> None:
+        super().commit()
+
+    def _sqs_close(self) -> None:
+        super().close()
+
     # What ends or begins the transaction is the scope's business.
 
     def commit(self) -> None:
@@ -219,13 +230,12 @@ for _name in ("add", "add_all", "delete", "query"):
 
 
 @lru_cache(maxsize=256)
-def managed_class(base: type[Session], *, steered: bool) -> type[Session]:
+def managed_class(base: type[Session], is_steered: bool) -> type[Session]:  # noqa: FBT001  (lru_cache is quicker so)
     """Return the managed subclass of a session class, made once."""
-    mixin = SteeredSession if steered else ManagedSession
+    mixin = SteeredSession if is_steered else ManagedSession
     cls = cast("type[Session]", type(base.__name__, (mixin, base), {"__module__": base.__module__}))
     event.listen(cls, "after_begin", _after_begin)
     event.listen(cls, "before_flush", _before_flush)
-    event.listen(cls, "before_commit", _before_commit)
     event.listen(cls, "after_soft_rollback", _after_soft_rollback)
     return cls
 
@@ -240,13 +250,6 @@ def _before_flush(session: Any, _context: Any, _instances: Any) -> None:
     unit = session._sqs_unit
     if unit is not None:
         unit.expect_flush()
-
-
-def _before_commit(session: Any) -> None:
-    """Catch ``session.get_transaction().commit()``, which passes by the session's own method."""
-    unit = session._sqs_unit
-    if unit is not None and unit.acting is None and not session.in_nested_transaction():
-        unit.forbid("commit")
 
 
 def _after_soft_rollback(session: Any, previous: SessionTransaction) -> None:

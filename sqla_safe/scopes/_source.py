@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.ext.asyncio import (
@@ -19,7 +18,7 @@ from sqla_safe.errors import ScopeSourceError
 from sqla_safe.scopes._session import managed_class
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 _INSTEAD: tuple[tuple[tuple[type, ...], str], ...] = (
     ((AsyncEngine, AsyncConnection), "Session = async_sessionmaker(engine); scoped_services(Session, ...)"),
@@ -37,7 +36,7 @@ def check_maker(source: Any) -> None:
     Raises:
         ScopeSourceError: ``source`` is an engine, a session, a registry or something else.
     """
-    if isinstance(source, sessionmaker | async_sessionmaker):
+    if isinstance(source, (sessionmaker, async_sessionmaker)):  # noqa: UP038  (half the time)
         return
     raise ScopeSourceError(got=_described(source), instead=_instead(source))
 
@@ -53,44 +52,30 @@ def _instead(source: Any) -> str:
     return _SESSION_CLASS
 
 
-_async_factories: WeakKeyDictionary[Any, dict[bool, Callable[..., Session]]] = WeakKeyDictionary()
-
-
-def make_session(source: sessionmaker[Any], unit: Any, **options: Any) -> Session:
+def make_session(source: sessionmaker[Any], unit: Any, options: Mapping[str, Any]) -> Session:
     """Make the session of a sync scope with the sessionmaker's own options."""
-    for name, value in source.kw.items():
-        if name == "info" and "info" in options:
-            options["info"] = {**value, **options["info"]}
-        else:
-            options.setdefault(name, value)
-    session: Session = managed_class(source.class_, steered=unit.steered)(**options)
+    session: Session = managed_class(source.class_, unit.is_steered)(**{**source.kw, **options})
     session._sqs_unit = unit  # type: ignore[attr-defined]  # the managed class has it
     return session
 
 
 def make_async_session(
-    source: async_sessionmaker[Any], unit: Any, **options: Any
+    source: async_sessionmaker[Any], unit: Any, options: Mapping[str, Any]
 ) -> AsyncSession:
     """Make the session of an async scope with the sessionmaker's own options."""
-    by_kind = _async_factories.get(source)
-    if by_kind is None:
-        by_kind = _async_factories[source] = {}
-    factory = by_kind.get(unit.steered)
-    if factory is None:
-        factory = by_kind[unit.steered] = _managed_factory(source, steered=unit.steered)
+    base = source.kw.get("sync_session_class") or source.class_.sync_session_class
+    factory = (
+        _managed_factory(base, unit.is_steered)
+        if isinstance(base, sessionmaker)  # SQLAlchemy allows one here, for its events
+        else managed_class(base, unit.is_steered)
+    )
     session: AsyncSession = source(sync_session_class=factory, **options)
     session.sync_session._sqs_unit = unit  # type: ignore[attr-defined]  # the managed class has it
     return session
 
 
-def _managed_factory(source: async_sessionmaker[Any], *, steered: bool) -> Callable[..., Session]:
-    base = source.kw.get("sync_session_class") or source.class_.sync_session_class
-    if not isinstance(base, sessionmaker):
-        return managed_class(base, steered=steered)
-    inner: sessionmaker[Any] = base  # SQLAlchemy allows a sessionmaker here, for its events
-
+def _managed_factory(inner: sessionmaker[Any], is_steered: bool) -> Callable[..., Session]:  # noqa: FBT001  (as managed_class)
     def make(**options: Any) -> Session:
-        merged = {**inner.kw, **options}
-        return managed_class(inner.class_, steered=steered)(**merged)
+        return managed_class(inner.class_, is_steered)(**{**inner.kw, **options})
 
     return make

@@ -91,15 +91,10 @@ class ScopedServices(Generic[T]):
         source = self._source if outer is None else outer.source
         unit = new_unit(source, self._options, self._place, get_ident())
         unit.who = get_ident
-        unit.session = unit.public = make_session(source, unit, **session_options(unit))
-        if not unit.session.autobegin:
-            unit.acting = unit.who()
-            unit.session.begin()
-            unit.acting = None
-        owner = _ambient.current_owner()
-        return Scope(
-            unit, unit, place=self._place, options=self._options, owner=owner, is_outermost=True
-        )
+        session = unit.session = unit.public = make_session(source, unit, unit.session_options)
+        if not session.autobegin:
+            unit.begin()
+        return Scope(unit, unit, self._place, self._options, _ambient.current_owner())
 
     def _join(self, outer: BaseScope[Any]) -> Scope[Any]:
         unit = outer._unit
@@ -112,9 +107,7 @@ class ScopedServices(Generic[T]):
             unit.begin_savepoint(boundary)
         self._outer, self._deadline = outer, unit.limit(self._options.timeout)
         owner = _ambient.current_owner()
-        return Scope(
-            unit, boundary, place=self._place, options=options, owner=owner, is_outermost=False
-        )
+        return Scope(unit, boundary, self._place, options, owner)
 
     def _end_savepoint(self, scope: Scope[Any], body: BaseException | None) -> None:
         unit, boundary = scope._unit, scope._boundary
@@ -149,13 +142,6 @@ class ScopedServices(Generic[T]):
         return error
 
 
-def session_options(unit: Unit) -> dict[str, Any]:
-    options: dict[str, Any] = {"close_resets_only": False}
-    if unit.policy.expire_on_commit is not None:
-        options["expire_on_commit"] = unit.policy.expire_on_commit
-    return options
-
-
 class Timer:
     """Lets the watchdog cut the connection off when ROLLBACK or COMMIT gets no answer."""
 
@@ -180,13 +166,12 @@ class Timer:
 
 
 def _end(unit: Unit, body: BaseException | None) -> None:
-    engine = unit.connections[0].engine if unit.connections else None
     busy = None if unit.busy is None or unit.busy == unit.who() else _drain(unit)
     if not unit.is_patient:
         unit.timer = Timer(unit)
     error = unit.complete(body or busy)
-    if unit.outcome == "unknown" and unit.xid is not None and engine is not None:
-        _ask(unit, engine)
+    if unit.outcome == "unknown" and unit.xid is not None:
+        _ask(unit)
         error = unit.settle(error)
     unit.timer = None
     if unit.outcome == "committed":
@@ -220,11 +205,11 @@ def _drain(unit: Unit) -> BaseException | None:
     return None
 
 
-def _ask(unit: Unit, engine: Any) -> None:
+def _ask(unit: Unit) -> None:
     due = monotonic() + unit.policy.cleanup_timeout * 0.25
     while not unit.severed and monotonic() < due:
         try:
-            if unit.ask(engine):
+            if unit.ask():
                 return
         except Exception:  # noqa: BLE001  (the server may be coming back: ask again)
             sleep(0.02)

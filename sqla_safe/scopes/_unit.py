@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from threading import get_ident
 from time import monotonic
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, NoReturn, Protocol
 
 from sqlalchemy import Connection, Engine
@@ -29,11 +30,12 @@ from sqla_safe.errors import (
 from sqla_safe.scopes import _connections
 from sqla_safe.scopes._idle import IdleWatch
 from sqla_safe.scopes._options import DEFAULT
+from sqla_safe.scopes._policy import DEFAULT_POLICY
 from sqla_safe.scopes._pools import Waiting, wait_for_second
 from sqla_safe.scopes._sqlite import is_prepared
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from sqlalchemy.ext.asyncio import AsyncSession
     from sqlalchemy.orm import Session, SessionTransaction
@@ -120,11 +122,16 @@ class Unit(Boundary):
 
     session: Session
     public: AsyncSession | Session
+    engine: Engine
     timer: Timer | None = None
     who: Callable[[], Any]
 
     is_open = True
     is_closed = False
+    session_options: Mapping[str, Any] = MappingProxyType({"close_resets_only": False})
+    """Without this one a closed session comes back to life at its next use."""
+    is_steered = False
+    """Whether the scope chooses the engine's options itself."""
     is_guarded = False
     """Whether `enter` has more to ask than who is inside."""
     busy: Any = None
@@ -157,13 +164,33 @@ class Unit(Boundary):
         self.connections: list[Connection] = []
         self.instances: dict[Any, Any] = {}
         if options is not DEFAULT:
-            self._steered: dict[Any, Any] = {}
-            self.limit(options.timeout)
-        if policy.guard_owner:
-            self.is_guarded = True
+            self._heed(options)
+        if policy is not DEFAULT_POLICY:
+            self._obey(policy)
+
+    def begin(self) -> None:
+        """Begin the transaction by hand, for a session that does not begin by itself."""
+        self.acting = self.who()
+        self.session.begin()
+        self.acting = None
+
+    def _obey(self, policy: Policy) -> None:
+        self.is_guarded = self.is_guarded or policy.guard_owner
+        if policy.expire_on_commit is not None:
+            expire = {"expire_on_commit": policy.expire_on_commit}
+            self.session_options = {**self.session_options, **expire}
         if policy.idle_in_transaction_warning is not None:
-            self.idle = IdleWatch(policy.idle_in_transaction_warning, place)
+            self.idle = IdleWatch(policy.idle_in_transaction_warning, self.place)
             self.is_guarded = True
+
+    def _heed(self, options: ScopeOptions) -> None:
+        self._steered: dict[Any, Any] = {}
+        self.limit(options.timeout)
+        self.is_steered = (
+            options.read_only
+            or options.isolation_level is not None
+            or options.propagation == "requires_new"
+        )
 
     # -- what the scope is ---------------------------------------------------------------------
 
@@ -176,16 +203,6 @@ class Unit(Boundary):
     def is_async(self) -> bool:
         """Say whether the scope came from an ``async_sessionmaker``."""
         return self.who is not get_ident
-
-    @property
-    def steered(self) -> bool:
-        """Say whether the scope chooses the engine's options itself."""
-        options = self.options
-        return (
-            options.read_only
-            or options.isolation_level is not None
-            or options.propagation == "requires_new"
-        )
 
     def be_independent_of(self, held: Iterable[Connection]) -> None:
         """Remember the connections that the task holds already, outside this unit."""
@@ -377,15 +394,25 @@ class Unit(Boundary):
 
     def adopt(self, connection: Connection) -> None:
         """Take note of a connection on which the session has just begun its transaction."""
+        if self.connections:
+            self._refuse_second_transaction()
         self.connections.append(connection)
+        self.engine = connection.engine
         _connections.watch(connection, self)
-        if connection.dialect.name != "sqlite" or self.is_async:
+        if self.is_async or connection.dialect.name != "sqlite":
             self.is_patient = False
-        self._stop_waiting()
-        if self.read_only and self.options.read_only:
+        if self._waiting is not None:
+            self._stop_waiting()
+        if self.options.read_only:
             _set_read_only(connection)
         if self.deadline is not None and not self.is_async:
             self._check_deadline()
+
+    def _refuse_second_transaction(self) -> None:
+        """Catch ``session.get_transaction().commit()``, which passes by the session's methods."""
+        if any(c.closed for c in self.connections):
+            self.set_doom("the transaction was ended inside the block", current_line(), None)
+            raise ManagedTransactionError(method="commit", opened_at=self.opened_at)
 
     def _stop_waiting(self) -> None:
         if self._waiting is not None:
@@ -551,14 +578,12 @@ class Unit(Boundary):
         return None
 
     def _begin_anew(self) -> None:
-        for connection in self.connections:
-            _connections.unwatch(connection)
         self._take_your_time()
         self.connections, self.failures, self._steered = [], (), {}
         self.outcome, self.phase, self.wrote, self.xid = None, "body", False, None
         self._statement_limit = 0.0
         if not self.session.autobegin:
-            self.session.begin()
+            self.begin()
         self.acting = None
 
     def _close_the_doors(self) -> None:
@@ -573,9 +598,9 @@ class Unit(Boundary):
             _refuse_doomed(self, self.place)
         if self.deadline is not None:
             self._refuse_late()
-        session = self.session
-        session.flush()
-        if self.failures or any([c.invalidated for c in self.connections]):
+        session: Any = self.session
+        session._sqs_flush()
+        if self.failures:
             self._refuse_aborted()
         if self.wrote and self.policy.resolve_commit:
             self.xid = self._transaction_id()
@@ -584,9 +609,10 @@ class Unit(Boundary):
         if self.deadline is not None:
             self._refuse_late()
         self.phase = "committing"
-        self._hurry(self.policy.cleanup_timeout * _COMMIT_SHARE)
+        if not self.is_patient:
+            self._hurry(self.policy.cleanup_timeout * _COMMIT_SHARE)
         try:
-            session.commit()
+            session._sqs_commit()
         except BaseException as error:
             self.outcome = self._judge(error)
             raise
@@ -594,7 +620,7 @@ class Unit(Boundary):
 
     def _hurry(self, seconds: float) -> None:
         """Let the timer cut the connections off when the database does not answer."""
-        if self.timer is not None and not self.is_patient:
+        if self.timer is not None:
             self.timer.arm(seconds)
 
     def _take_your_time(self) -> None:
@@ -645,14 +671,20 @@ class Unit(Boundary):
     def _release(self, error: BaseException | None) -> None:
         """Roll back what is not committed and close the session, whatever goes wrong."""
         self.phase = "releasing"
-        self._stop_waiting()
         if self.outcome != "committed":
-            self._hurry(self.policy.cleanup_timeout)
+            self._stop_waiting()
+            if not self.is_patient:
+                self._hurry(self.policy.cleanup_timeout)
             self._attempt(self._restore_connections, error)
             self._attempt(self.session.rollback, error)
-        self._attempt(self.session.close, error)
-        self._release_connections()
-        self._take_your_time()
+        try:
+            self.session._sqs_close()  # type: ignore[attr-defined]  # the managed class has it
+        except BaseException as second:  # noqa: BLE001  (the first error wins)
+            _note_second(error, second)
+        if self.connections:
+            self._release_connections()
+        if self.timer is not None:
+            self.timer.disarm()
         self._bury()
 
     def _bury(self) -> None:
@@ -665,13 +697,11 @@ class Unit(Boundary):
         try:
             step()
         except BaseException as second:  # noqa: BLE001  (the first error wins)
-            if error is not None and second is not error:
-                _note(error, "the clean-up", second)
+            _note_second(error, second)
 
     def _release_connections(self) -> None:
         """Make sure that no connection stays out of its pool, nor goes back half used."""
         for connection in self.connections:
-            _connections.unwatch(connection)
             if not connection.closed and self._is_own(connection):
                 self._attempt(connection.invalidate, None)
                 self._attempt(connection.close, None)
@@ -684,14 +714,14 @@ class Unit(Boundary):
 
     # -- an answer that was lost ---------------------------------------------------------------
 
-    def ask(self, engine: Engine) -> bool:
+    def ask(self) -> bool:
         """Ask the server once what became of the transaction; say whether it knew.
 
         Raises:
             Exception: the server could not be asked.
         """
         assert self.xid is not None
-        with engine.connect() as connection:
+        with self.engine.connect() as connection:
             self.connections = [connection]
             try:
                 status = _connections.transaction_status(connection, self.xid)
@@ -760,6 +790,11 @@ def _rollback_only(doom: Doom, opened_at: str) -> RollbackOnlyError:
 def _refuse_doomed(boundary: Boundary, opened: Place) -> None:
     if boundary.doom is not None:
         raise _rollback_only(boundary.doom, str(opened))
+
+
+def _note_second(error: BaseException | None, second: BaseException) -> None:
+    if error is not None and second is not error:
+        _note(error, "the clean-up", second)
 
 
 def _note(error: BaseException, during: str, second: BaseException) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Hashable
 from functools import lru_cache
 from types import UnionType
 from typing import TYPE_CHECKING, Any, Union, get_args, get_origin
@@ -33,13 +32,22 @@ def build(service: Callable[[Any], Any], session: Any) -> Any:
             or is an async function.
     """
     if getattr(service, "__name__", None) != "<lambda>":
-        check = _check_kind if isinstance(service, Hashable) else _check_kind.__wrapped__
-        check(service, isinstance(session, AsyncSession))
+        check_kind(service, isinstance(session, AsyncSession))
     try:
         return service(session)
     except TypeError as error:
         _explain_signature(service, error)
         raise
+
+
+def check_kind(service: Callable[[Any], Any], is_async: bool) -> None:  # noqa: FBT001  (lru_cache keys by position)
+    """Refuse what cannot be a service of this kind of session; looked at once per service."""
+    try:
+        _check_kind(service, is_async)
+    except TypeError as error:
+        if isinstance(error, ServiceBuildError):
+            raise
+        _check_kind.__wrapped__(service, is_async)  # an unhashable callable
 
 
 @lru_cache(maxsize=1024)

@@ -87,18 +87,19 @@ class Builder:
     def __init__(self, session: Any, instances: dict[Any, Any]) -> None:
         self._session = session
         self._instances = instances
-        self._chain: list[Any] = []
+        self._chain: tuple[Any, ...] = ()
 
     def get(self, service: Any) -> Any:
         """Return the instance for a service, built on first demand."""
-        key = _key(service)
+        key = service
+        if isinstance(service, Injected) and not service.constants:
+            key = service.cls  # a class built by type is the same service as the class itself
         try:
             return self._instances[key]
         except KeyError:
-            instance = self._build(service)
+            instance = self._instances[key] = self._build(service)
         except TypeError:  # an unhashable callable: never shared
-            return self._build(service)
-        self._instances[key] = instance
+            instance = self._build(service)
         return instance
 
     def _build(self, service: Any) -> Any:
@@ -106,11 +107,12 @@ class Builder:
             return build(service, self._session)
         if service.cls in self._chain:
             raise self._error(service.cls, "its dependencies form a cycle", "break the cycle")
-        self._chain.append(service.cls)
+        around = self._chain
+        self._chain = (*around, service.cls)
         try:
             return service.cls(**self._arguments(service))
         finally:
-            self._chain.pop()
+            self._chain = around
 
     def _arguments(self, service: Injected[Any]) -> dict[str, Any]:
         arguments = dict(service.constants)
@@ -153,13 +155,6 @@ class Builder:
 
 
 _VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-
-
-def _key(service: Any) -> Any:
-    """A class built by type is the same service as the class itself."""
-    if isinstance(service, Injected) and not service.constants:
-        return service.cls
-    return service
 
 
 def _is_bare_session(
