@@ -37,20 +37,21 @@ def _is_own(file: str) -> bool:
     return not file.startswith(_FOREIGN)
 
 
-class Place:
-    """A line of code; its path is made readable only when somebody reads it."""
+class Place(tuple["CodeType", int]):
+    """A line of code, made of the code and the line number.
 
-    __slots__ = ("code", "line")
+    Its path is made readable only when somebody reads it; a bare tuple subclass is the quickest
+    object to make, and every scope makes one.
+    """
 
-    def __init__(self, code: CodeType, line: int) -> None:
-        self.code = code
-        self.line = line
+    __slots__ = ()
 
     def __str__(self) -> str:
-        path = Path(self.code.co_filename)
+        code, line = self
+        path = Path(code.co_filename)
         with contextlib.suppress(ValueError):
             path = path.relative_to(Path.cwd())
-        return f"{path}:{self.line}"
+        return f"{path}:{line}"
 
 
 UNKNOWN = "an unknown line"
@@ -60,8 +61,8 @@ def caller(depth: int) -> Place:
     """Return the line of user code that called, skipping frames of libraries."""
     frame = sys._getframe(depth + 1)  # noqa: SLF001  (documented, if underscored, since 2.1)
     if _is_own(frame.f_code.co_filename):
-        return Place(frame.f_code, frame.f_lineno)
-    return _first_own(frame) or Place(frame.f_code, frame.f_lineno)
+        return Place((frame.f_code, frame.f_lineno))
+    return _first_own(frame) or Place((frame.f_code, frame.f_lineno))
 
 
 def current_line() -> str:
@@ -85,7 +86,7 @@ def task_line(task: asyncio.Task[Any]) -> str:
     while awaited is not None:
         frame = getattr(awaited, "cr_frame", None)
         if frame is not None and _is_own(frame.f_code.co_filename):
-            found = str(Place(frame.f_code, frame.f_lineno))
+            found = str(Place((frame.f_code, frame.f_lineno)))
         awaited = getattr(awaited, "cr_await", None)
     return found
 
@@ -99,6 +100,6 @@ def thread_line(ident: int) -> str:
 def _first_own(frame: FrameType | None) -> Place | None:
     while frame is not None:
         if _is_own(frame.f_code.co_filename):
-            return Place(frame.f_code, frame.f_lineno)
+            return Place((frame.f_code, frame.f_lineno))
         frame = frame.f_back
     return None

@@ -11,7 +11,7 @@ from sqla_safe._locations import caller
 from sqla_safe.errors import NoScopeError
 from sqla_safe.scopes import _ambient
 from sqla_safe.scopes._async import AsyncScopedServices
-from sqla_safe.scopes._options import Propagation, make_options
+from sqla_safe.scopes._options import DEFAULT, Propagation, make_options
 from sqla_safe.scopes._scope import AsyncScope, Scope
 from sqla_safe.scopes._source import check_maker
 from sqla_safe.scopes._sync import ScopedServices
@@ -340,7 +340,10 @@ def scoped_services(
         ...     users.session is avatars.session
         True
     """
-    options = make_options(propagation, read_only, isolation_level, timeout)
+    if propagation == "required" and not read_only and isolation_level is timeout is None:
+        options = DEFAULT
+    else:
+        options = make_options(propagation, read_only, isolation_level, timeout)
     if isinstance(source, _ASYNC_SOURCES):
         return AsyncScopedServices(source, services, options, caller(1))
     if not isinstance(source, _SYNC_SOURCES):

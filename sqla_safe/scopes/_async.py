@@ -11,14 +11,15 @@ from sqla_safe.scopes import _ambient, _callbacks
 from sqla_safe.scopes._entry import (
     build_services,
     doom_by_inner,
+    held_by_this_task,
     inner_boundary,
     inner_options,
-    new_unit,
     plan,
 )
 from sqla_safe.scopes._errand import Errand
 from sqla_safe.scopes._scope import AsyncScope, BaseScope
 from sqla_safe.scopes._source import make_async_session
+from sqla_safe.scopes._unit import Unit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
     from sqla_safe._locations import Place
     from sqla_safe.scopes._options import ScopeOptions
-    from sqla_safe.scopes._unit import Unit
 
 T = TypeVar("T")
 _GRACE = 0.1
@@ -115,14 +115,14 @@ class AsyncScopedServices(Generic[T]):
 
     def _open(self, outer: BaseScope[Any] | None) -> AsyncScope[Any]:
         source = self._source if outer is None else outer.source
-        owner = asyncio.current_task()
-        unit = new_unit(source, self._options, self._place, owner)
-        unit.who = asyncio.current_task
+        unit = Unit(source, self._options, self._place, asyncio.current_task)
+        if self._options.propagation == "requires_new":
+            unit.be_independent_of(held_by_this_task())
         unit.public = make_async_session(source, unit, unit.session_options)
         session = unit.session = unit.public.sync_session
         if not session.autobegin:
             unit.begin()
-        return AsyncScope(unit, unit, self._place, self._options, owner)
+        return AsyncScope(unit, unit, self._place, self._options, unit.owner)
 
     async def _join(self, outer: BaseScope[Any]) -> AsyncScope[Any]:
         unit = outer._unit

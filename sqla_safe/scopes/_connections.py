@@ -33,21 +33,18 @@ class Failure(NamedTuple):
     where: str
 
 
-_MARK = "sqla_safe_unit"
-"""The attribute by which a connection leads to its unit, and a dialect to our listener."""
+MARK = "sqla_safe_unit"
+"""The attribute by which a connection leads to its unit, and a dialect shows that we listen."""
 
 
-def watch(connection: Any, unit: Unit) -> None:
-    """Tell the unit of every statement that fails on this connection from now on."""
-    connection.sqla_safe_unit = unit
-    dialect = connection.dialect
-    if _MARK not in dialect.__dict__:
-        dialect.sqla_safe_unit = None
-        event.listen(connection.engine, "handle_error", _on_error)
+def listen(connection: Any) -> None:
+    """Listen, once per dialect, for statements that fail, and tell the connection's unit."""
+    connection.dialect.sqla_safe_unit = None
+    event.listen(connection.engine, "handle_error", _on_error)
 
 
 def _on_error(context: ExceptionContext) -> BaseException | None:
-    unit: Unit | None = getattr(context.connection, _MARK, None)
+    unit: Unit | None = getattr(context.connection, MARK, None)
     if unit is None or unit.is_closed:
         return None
     error = context.original_exception

@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from sqla_safe.errors import NoScopeError, ScopeOptionError
 from sqla_safe.scopes import _ambient
 from sqla_safe.scopes._options import ScopeOptions, check_join
-from sqla_safe.scopes._policy import policy_of
 from sqla_safe.scopes._scope import BaseScope
-from sqla_safe.scopes._unit import Boundary, Unit
+from sqla_safe.scopes._unit import Boundary
 from sqla_safe.services._inject import Builder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from sqlalchemy import Connection
 
@@ -63,17 +62,10 @@ def _within(outer: BaseScope[Any], options: ScopeOptions) -> Plan:
     return Plan("savepoint" if options.propagation == "nested" else "join", outer)
 
 
-def new_unit(source: Any, options: ScopeOptions, place: Place, owner: Any) -> Unit:
-    """Make the unit of an outermost scope; its session is the shell's to make."""
-    unit = Unit(source, options, policy_of(source), place, owner)
-    if options.propagation == "requires_new":
-        unit.be_independent_of(tuple(_held_by_this_task()))
-    return unit
-
-
-def _held_by_this_task() -> Iterator[Connection]:
-    for scope in _ambient.open_scopes():
-        yield from scope._unit.connections  # noqa: SLF001  (the same part of the package)
+def held_by_this_task() -> list[Connection]:
+    """Return the connections that all scopes of the running task hold."""
+    units = [scope._unit for scope in _ambient.open_scopes()]  # noqa: SLF001  (the same part of the package)
+    return [connection for unit in units for connection in unit.connections]
 
 
 def inner_options(outer: BaseScope[Any], asked: ScopeOptions) -> ScopeOptions:

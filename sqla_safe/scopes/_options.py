@@ -31,15 +31,14 @@ def make_options(
     Raises:
         ScopeOptionError: naming the values that exist.
     """
-    if propagation == "required" and not read_only and isolation_level is None and timeout is None:
-        return DEFAULT
     if propagation not in _PROPAGATIONS:
         raise ScopeOptionError(
             problem=f"there is no propagation {propagation!r}",
             instead=f"one of {', '.join(map(repr, _PROPAGATIONS))}",
         )
     check_seconds("timeout", timeout)
-    return ScopeOptions(propagation, bool(read_only), _normal(isolation_level), timeout)
+    options = ScopeOptions(propagation, bool(read_only), _normal(isolation_level), timeout)
+    return DEFAULT if options == DEFAULT else options
 
 
 def _normal(level: Any) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
-from weakref import WeakKeyDictionary
+from weakref import ref
 
 from sqlalchemy import Engine
 from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker
@@ -45,12 +45,19 @@ class PolicyOptions(TypedDict, total=False):
 
 
 DEFAULT_POLICY = Policy()
-_policies: WeakKeyDictionary[Any, Policy] = WeakKeyDictionary()
+_policies: dict[int, tuple[ref[Any], Policy]] = {}
+"""By the ``id()`` of the sessionmaker, because every scope looks its policy up."""
 
 
 def policy_of(source: Any) -> Policy:
     """Return the policy of a sessionmaker; the defaults where none was configured."""
-    return _policies.get(source, DEFAULT_POLICY) if _policies else DEFAULT_POLICY
+    found = _policies.get(id(source))
+    return DEFAULT_POLICY if found is None else found[1]
+
+
+def _remember(source: Any, policy: Policy) -> None:
+    key = id(source)
+    _policies[key] = ref(source, lambda _: _policies.pop(key, None)), policy
 
 
 def configure(
@@ -92,7 +99,7 @@ def configure(
     replica = values.get("read_only_bind")
     if isinstance(replica, AsyncEngine):
         values["read_only_bind"] = replica.sync_engine
-    _policies[source] = replace(policy_of(source), **values)
+    _remember(source, replace(policy_of(source), **values))
 
 
 def _check_names(values: dict[str, Any]) -> None:

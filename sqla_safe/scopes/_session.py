@@ -33,7 +33,7 @@ class ManagedSession(Session):
             return super().execute(statement, *args, **kwargs)
         outermost = unit.enter()
         try:
-            if not unit.wrote and not getattr(statement, "is_select", False):
+            if not (unit.wrote or getattr(statement, "is_select", False)):
                 unit.expect_write(statement)
             return super().execute(statement, *args, **kwargs)
         except BaseException as error:

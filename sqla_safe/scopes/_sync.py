@@ -10,13 +10,14 @@ from sqla_safe.scopes import _ambient, _callbacks, _connections
 from sqla_safe.scopes._entry import (
     build_services,
     doom_by_inner,
+    held_by_this_task,
     inner_boundary,
     inner_options,
-    new_unit,
     plan,
 )
 from sqla_safe.scopes._scope import BaseScope, Scope
 from sqla_safe.scopes._source import make_session
+from sqla_safe.scopes._unit import Unit
 from sqla_safe.scopes._watchdog import watchdog
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
     from sqla_safe._locations import Place
     from sqla_safe.scopes._options import ScopeOptions
-    from sqla_safe.scopes._unit import Unit
 
 T = TypeVar("T")
 
@@ -66,6 +66,8 @@ class ScopedServices(Generic[T]):
             scope = self._open(outer)
         self._scope = scope
         _ambient.push(scope)
+        if not self._services:
+            return scope  # type: ignore[return-value]  # T is the scope then
         try:
             services: T = build_services(scope, self._services)
         except BaseException as error:
@@ -89,8 +91,9 @@ class ScopedServices(Generic[T]):
 
     def _open(self, outer: BaseScope[Any] | None) -> Scope[Any]:
         source = self._source if outer is None else outer.source
-        unit = new_unit(source, self._options, self._place, get_ident())
-        unit.who = get_ident
+        unit = Unit(source, self._options, self._place, get_ident)
+        if self._options.propagation == "requires_new":
+            unit.be_independent_of(held_by_this_task())
         session = unit.session = unit.public = make_session(source, unit, unit.session_options)
         if not session.autobegin:
             unit.begin()

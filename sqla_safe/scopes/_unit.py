@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from threading import get_ident
 from time import monotonic
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, NoReturn, Protocol
 
 from sqlalchemy import Connection, Engine
@@ -30,7 +29,7 @@ from sqla_safe.errors import (
 from sqla_safe.scopes import _connections
 from sqla_safe.scopes._idle import IdleWatch
 from sqla_safe.scopes._options import DEFAULT
-from sqla_safe.scopes._policy import DEFAULT_POLICY
+from sqla_safe.scopes._policy import DEFAULT_POLICY, policy_of
 from sqla_safe.scopes._pools import Waiting, wait_for_second
 from sqla_safe.scopes._sqlite import is_prepared
 
@@ -124,11 +123,10 @@ class Unit(Boundary):
     public: AsyncSession | Session
     engine: Engine
     timer: Timer | None = None
-    who: Callable[[], Any]
 
     is_open = True
     is_closed = False
-    session_options: Mapping[str, Any] = MappingProxyType({"close_resets_only": False})
+    session_options: Mapping[str, Any] = {"close_resets_only": False}  # noqa: RUF012  (read only; a proxy is slower)
     """Without this one a closed session comes back to life at its next use."""
     is_steered = False
     """Whether the scope chooses the engine's options itself."""
@@ -153,13 +151,14 @@ class Unit(Boundary):
     parent = None
 
     def __init__(
-        self, source: Any, options: ScopeOptions, policy: Policy, place: Place, owner: Any
+        self, source: Any, options: ScopeOptions, place: Place, who: Callable[[], Any]
     ) -> None:
         self.source = source
         self.options = options
-        self.policy = policy
         self.place = place
-        self.owner = owner
+        self.who = who
+        self.owner = who()
+        self.policy = policy = policy_of(source)
         self.read_only = options.read_only
         self.connections: list[Connection] = []
         self.instances: dict[Any, Any] = {}
@@ -240,8 +239,10 @@ class Unit(Boundary):
     def _after_operation(self) -> None:
         if self.idle is not None:
             self.idle.rest()
-        if self.is_closed and self.connections:  # somebody else's statement outlived the scope
-            self._release_connections()
+        if self.is_closed:  # somebody else's statement outlived the scope
+            for connection in self.connections:
+                self._discard(connection)
+            self.connections = []
 
     def saw(self, error: BaseException) -> None:
         """Note an error that left an operation."""
@@ -398,7 +399,9 @@ class Unit(Boundary):
             self._refuse_second_transaction()
         self.connections.append(connection)
         self.engine = connection.engine
-        _connections.watch(connection, self)
+        connection.sqla_safe_unit = self  # type: ignore[attr-defined]  # how an error finds its unit
+        if _connections.MARK not in connection.dialect.__dict__:
+            _connections.listen(connection)
         if self.is_async or connection.dialect.name != "sqlite":
             self.is_patient = False
         if self._waiting is not None:
@@ -677,21 +680,20 @@ class Unit(Boundary):
                 self._hurry(self.policy.cleanup_timeout)
             self._attempt(self._restore_connections, error)
             self._attempt(self.session.rollback, error)
+        session: Any = self.session
         try:
-            self.session._sqs_close()  # type: ignore[attr-defined]  # the managed class has it
+            session._sqs_close()
         except BaseException as second:  # noqa: BLE001  (the first error wins)
             _note_second(error, second)
-        if self.connections:
-            self._release_connections()
+        for connection in self.connections:
+            if not connection.closed:
+                self._discard(connection)
+        self.connections = []
         if self.timer is not None:
             self.timer.disarm()
-        self._bury()
-
-    def _bury(self) -> None:
-        """Leave nothing that needs the garbage collector, and a session that knows it is dead."""
         self.is_closed = True
         self.acting = None
-        self.session._sqs_unit = Ended(self.place)  # type: ignore[attr-defined]  # the managed class has it
+        session._sqs_unit = Ended(self.place)  # no cycle stays behind for the garbage collector
 
     def _attempt(self, step: Callable[[], object], error: BaseException | None) -> None:
         try:
@@ -699,13 +701,11 @@ class Unit(Boundary):
         except BaseException as second:  # noqa: BLE001  (the first error wins)
             _note_second(error, second)
 
-    def _release_connections(self) -> None:
-        """Make sure that no connection stays out of its pool, nor goes back half used."""
-        for connection in self.connections:
-            if not connection.closed and self._is_own(connection):
-                self._attempt(connection.invalidate, None)
-                self._attempt(connection.close, None)
-        self.connections = []
+    def _discard(self, connection: Connection) -> None:
+        """Make sure that a connection neither stays out of its pool nor goes back half used."""
+        if self._is_own(connection):
+            self._attempt(connection.invalidate, None)
+            self._attempt(connection.close, None)
 
     def _restore_connections(self) -> None:
         if self.options.read_only:
