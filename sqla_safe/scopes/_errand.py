@@ -44,14 +44,14 @@ class Errand(Generic[T]):
             await self._once()
         except asyncio.CancelledError as cancelled:
             on_cancel()
-            with _shielded_from_anyio():
+            with shielded_from_anyio():
                 await self._insist()
             return cancelled
         return None
 
     async def insist(self) -> None:
         """Wait for the end in a task that is being cancelled already."""
-        with _shielded_from_anyio():
+        with shielded_from_anyio():
             await self._insist()
 
     def give_up(self) -> None:
@@ -79,7 +79,7 @@ class Errand(Generic[T]):
             self._waiter.set_result(None)
 
 
-def _shielded_from_anyio() -> AbstractContextManager[Any]:
+def shielded_from_anyio() -> AbstractContextManager[Any]:
     """Return anyio's own shield where anyio is loaded.
 
     A cancelled anyio scope cancels again on every turn of the loop; without its shield the waiting

@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import (
 from sqlalchemy.orm import Session, scoped_session, sessionmaker
 
 from sqla_safe.errors import ScopeSourceError
+from sqla_safe.scopes._calm import calm_class
 from sqla_safe.scopes._session import managed_class
 
 if TYPE_CHECKING:
@@ -69,7 +70,8 @@ def make_async_session(
         if isinstance(base, sessionmaker)  # SQLAlchemy allows one here, for its events
         else managed_class(base, unit.is_steered)
     )
-    session: AsyncSession = source(sync_session_class=factory, **options)
+    options = {**source.kw, **options, "sync_session_class": factory}
+    session: AsyncSession = calm_class(source.class_)(**options)
     session.sync_session._sqs_unit = unit  # type: ignore[attr-defined]  # the managed class has it
     return session
 

@@ -1,0 +1,51 @@
+# Needs Python 3.11 or newer, git and make; everything else goes into virtual environments right here.
+#   make test PYTEST_ARGS="-k asyncpg -x"      arguments for pytest
+#   make test PYTHON=python3.12                the interpreter to use
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL: # the targets share their environments
+.PHONY: help demo test coverage lint typing bench clean
+
+export PYTHON
+PYTEST_ARGS ?=
+BIN := .venv/bin
+ACTIVE := PATH="$(CURDIR)/$(BIN):$$PATH" PYRIGHT_PYTHON_IGNORE_WARNINGS=1
+
+help: ## Show what each target does
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## Run the avatar bot's demo: no token, no server, no network
+	@sh .ci/venv .venv-demo --editable '.[aiogram,aiosqlite]'
+	@cd examples && PYTHONUTF8=1 ../.venv-demo/bin/python -m avatar_bot demo
+
+test: ## Run the tests, on servers that they start and stop themselves
+	@sh .ci/venv .venv --editable . --group test
+	@echo "Running the tests on SQLite, a PostgreSQL of their own, and MariaDB if it is installed ..."
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+coverage: ## Run the tests and report the lines and branches they miss
+	@sh .ci/venv .venv --editable . --group test
+	@$(BIN)/coverage erase
+	@$(BIN)/coverage run -m pytest $(PYTEST_ARGS)
+	@$(BIN)/coverage combine --quiet
+	@$(BIN)/coverage report
+
+lint: ## Check style and formatting with ruff
+	@sh .ci/venv .venv --editable . --group dev
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+typing: ## Check types with mypy --strict and pyright
+	@sh .ci/venv .venv --editable . --group dev
+	@$(BIN)/mypy
+	@$(ACTIVE) pyright
+	@$(ACTIVE) pyright --verifytypes sqla_safe --ignoreexternal
+
+bench: ## Measure a scope against a plain session block
+	@sh .ci/venv .venv --editable . --group test
+	@$(BIN)/python benchmarks/scopes.py
+
+clean: ## Remove the environments, caches and build results
+	rm -rf .venv .venv-demo dist htmlcov .coverage .coverage.* \
+		.hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find sqla_safe tests examples benchmarks -name __pycache__ -prune -exec rm -rf {} + 2> /dev/null || true

@@ -1,0 +1,81 @@
+"""The command line: `python -m avatar_bot` runs the bot, `python -m avatar_bot demo` shows it."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import io
+import logging
+import os
+import sys
+
+DESCRIPTION = """\
+A Telegram bot that makes avatars: the example application of sqla_safe.
+
+Without a command it polls Telegram. It needs the environment variable BOT_TOKEN (from @BotFather);
+DATABASE_URL is optional (default: sqlite+aiosqlite:///avatar.db).
+"""
+
+DEMO = """\
+Play the bug report without token, server or network, on a temporary SQLite database:
+real Telegram updates go through the dispatcher, and the conversation is printed.
+The exit code is 0 when everything happened as expected (with the old handlers, that they fail).
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    raw = argparse.RawDescriptionHelpFormatter
+    top = argparse.ArgumentParser(
+        "python -m avatar_bot", description=DESCRIPTION, formatter_class=raw
+    )
+    commands = top.add_subparsers(dest="command", title="commands", metavar="[demo]")
+    demo = commands.add_parser(
+        "demo", help="play the bug report on the terminal", description=DEMO, formatter_class=raw
+    )
+    demo.add_argument("--bug", action="store_true", help="only the old way, which fails")
+    return top
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8")  # Russian texts, whatever the locale is
+    options = parser().parse_args(arguments)
+    return run_demo(bug_only=options.bug) if options.command == "demo" else run_bot()
+
+
+def run_demo(*, bug_only: bool) -> int:
+    """Play the demo."""
+    from avatar_bot.demo import story  # noqa: PLC0415  `--help` answers at once
+
+    return story.run(bug_only=bug_only)
+
+
+def run_bot() -> int:
+    """Poll Telegram until interrupted."""
+    token = os.environ.get("BOT_TOKEN")
+    if not token:
+        parser().error("BOT_TOKEN is not set; to try it without one: python -m avatar_bot demo")
+    logging.basicConfig(level=logging.INFO)
+    asyncio.run(_poll(token))
+    return 0
+
+
+async def _poll(token: str) -> None:
+    """Poll with the bot of this token and the database that DATABASE_URL names."""
+    from aiogram import Bot  # noqa: PLC0415  the demo does without these
+    from aiogram.utils.token import TokenValidationError  # noqa: PLC0415
+
+    from avatar_bot.database import Session, engine  # noqa: PLC0415
+    from avatar_bot.polling import poll  # noqa: PLC0415
+
+    try:
+        bot = Bot(token)
+    except TokenValidationError:
+        parser().error("BOT_TOKEN is not what @BotFather gives, 123456789:AA...")
+    await poll(bot, engine, Session)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,82 @@
+"""Users and their balances."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy import select, update
+from sqlalchemy.exc import IntegrityError
+
+from avatar_bot.models import BalanceTransaction, TransactionKind, User, UserBalance
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncSession
+
+WELCOME_COINS = 250
+
+
+class UserService:
+    """Finds and registers users and keeps their coins."""
+
+    def __init__(self, session: AsyncSession) -> None:
+        self.session = session
+
+    async def get_user_by_telegram_id(self, telegram_id: int) -> User | None:
+        """Return the user with this Telegram id, if there is one."""
+        statement = select(User).where(User.telegram_id == telegram_id)
+        return await self.session.scalar(statement)
+
+    async def get_user_balance(self, user_id: int) -> int:
+        """Return the user's coins; 0 for a user without a balance."""
+        statement = select(UserBalance.coins).where(UserBalance.user_id == user_id)
+        return await self.session.scalar(statement) or 0
+
+    async def register_user(
+        self,
+        telegram_id: int,
+        first_name: str,
+        username: str | None = None,
+        language_code: str | None = None,
+    ) -> User:
+        """Return the user with this Telegram id, stored with the welcome coins if new."""
+        known = await self.get_user_by_telegram_id(telegram_id)
+        if known is not None:
+            return known
+        return await self._store(
+            User(
+                telegram_id=telegram_id,
+                first_name=first_name,
+                username=username,
+                language_code=language_code or "ru",
+            )
+        )
+
+    async def add_coins(self, user_id: int, amount: int, kind: TransactionKind) -> int:
+        """Change the balance by `amount`, record why, and return the new balance.
+
+        Raises:
+            sqlalchemy.exc.IntegrityError: The balance would fall below zero.
+            sqlalchemy.exc.NoResultFound: There is no such user.
+        """
+        statement = (
+            update(UserBalance)
+            .where(UserBalance.user_id == user_id)
+            .values(coins=UserBalance.coins + amount)
+            .returning(UserBalance.coins)
+        )
+        coins = (await self.session.scalars(statement)).one()
+        self.session.add(BalanceTransaction(user_id=user_id, amount=amount, kind=kind))
+        return coins
+
+    async def _store(self, user: User) -> User:
+        """Insert a new user; of two at the same moment one wins and both get it."""
+        welcome = BalanceTransaction(amount=WELCOME_COINS, kind=TransactionKind.WELCOME)
+        user.balance = UserBalance(coins=WELCOME_COINS)
+        user.transactions = [welcome]
+        try:
+            async with self.session.begin_nested():
+                self.session.add(user)
+        except IntegrityError:
+            statement = select(User).where(User.telegram_id == user.telegram_id)
+            return (await self.session.scalars(statement)).one()
+        return user

@@ -1,0 +1,1 @@
+"""Makes `from tests.databases import Database` mean this folder, whatever else is installed."""
