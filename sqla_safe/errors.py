@@ -50,8 +50,11 @@ __all__ = [
 ]
 
 
-def _revive(cls: type[SqlaSafeError], facts: dict[str, Any]) -> SqlaSafeError:
-    return cls(**facts)
+def _revive(cls: type[SqlaSafeError], facts: dict[str, Any], notes: list[str]) -> SqlaSafeError:
+    error = cls(**facts)
+    for note in notes:
+        error.add_note(note)
+    return error
 
 
 class SqlaSafeError(Exception):
@@ -61,7 +64,7 @@ class SqlaSafeError(Exception):
     when somebody reads it. It survives ``pickle`` and ``copy``.
     """
 
-    code: ClassVar[str] = "SQS150"
+    code: str | None = "SQS150"
     """The code that names this class in the text and in the documentation."""
 
     def __init__(self, **facts: Any) -> None:
@@ -77,7 +80,7 @@ class SqlaSafeError(Exception):
         return f"{self._text()} [{self.code}]"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _revive, (type(self), self._facts)
+        return _revive, (type(self), self._facts, getattr(self, "__notes__", []))
 
 
 class RollbackOnlyError(SqlaSafeError, InvalidRequestError):
@@ -315,7 +318,8 @@ class ScopeTimeoutError(SqlaSafeError, TimeoutError):
     def _text(self) -> str:
         return (
             f"The scope opened at {self.opened_at} took longer than its timeout of "
-            f"{self.timeout:g} s and was rolled back"
+            f"{self.timeout:g} s and was rolled back. Instead: do the slow part outside the block, "
+            "or give it a larger timeout=..."
         )
 
 

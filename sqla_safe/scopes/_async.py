@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, cast
 
 from sqla_safe.errors import ScopeTimeoutError
 from sqla_safe.scopes import _ambient, _callbacks
 from sqla_safe.scopes._entry import (
     build_services,
     doom_by_inner,
+    entered_twice,
     held_by_this_task,
     inner_boundary,
     inner_options,
@@ -65,6 +66,8 @@ class AsyncScopedServices(Generic[T]):
         self._timeout: asyncio.Timeout | None = None
 
     async def __aenter__(self) -> T:
+        if self._scope is not None:
+            raise entered_twice(self._scope)
         self._kind, outer = plan(self._source, self._options, self._place)
         if outer is not None and self._kind != "open":
             scope = await self._join(outer)
@@ -87,6 +90,7 @@ class AsyncScopedServices(Generic[T]):
     ) -> None:
         scope = self._scope
         assert scope is not None
+        self._scope = None
         scope.is_active = False
         _ambient.pop(scope)
         try:
@@ -101,6 +105,15 @@ class AsyncScopedServices(Generic[T]):
             raise
         await self._stop_clock(scope, error)
 
+    if not TYPE_CHECKING:  # a static error already
+
+        def __enter__(self) -> NoReturn:
+            msg = "an async_sessionmaker gives an async scope: write `async with scoped_services(...)`"
+            raise TypeError(msg)
+
+        def __exit__(self, *_: object) -> None:
+            """Never reached; `with` looks for it before it enters."""
+
     async def _stop_clock(self, scope: AsyncScope[Any], error: BaseException | None) -> None:
         """Turn the cancellation by our own clock into ScopeTimeoutError."""
         clock = self._timeout
@@ -114,7 +127,7 @@ class AsyncScopedServices(Generic[T]):
             raise ScopeTimeoutError(opened_at=scope.opened_at, timeout=limit) from error
 
     def _open(self, outer: BaseScope[Any] | None) -> AsyncScope[Any]:
-        source = self._source if outer is None else outer.source
+        source: Any = self._source if outer is None else outer.source
         unit = Unit(source, self._options, self._place, asyncio.current_task)
         if self._options.propagation == "requires_new":
             unit.be_independent_of(held_by_this_task())
@@ -361,6 +374,7 @@ async def _drain(unit: Unit) -> BaseException | None:
 
 async def _ask(unit: Unit) -> None:
     """Ask the server what became of the transaction until it knows or the time is up."""
+    assert unit.timer is not None
     unit.timer.arm(unit.policy.cleanup_timeout * 0.25)
     unit.severed = False
     while not unit.severed:

@@ -119,7 +119,7 @@ for _name in (
 
 
 @lru_cache(maxsize=256)
-def calm_class(base: type[AsyncSession]) -> type[AsyncSession]:
+def calm_class(base: Any) -> type[AsyncSession]:
     """Return the calm subclass of an async session class, made once."""
     members = {"__module__": base.__module__}
     return cast("type[AsyncSession]", type(base.__name__, (CalmSession, base), members))

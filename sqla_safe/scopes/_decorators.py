@@ -16,14 +16,14 @@ A = TypeVar("A", bound=AsyncSession)
 S = TypeVar("S", bound=Session)
 P = ParamSpec("P")
 R = TypeVar("R")
-T1 = TypeVar("T1")
-T2 = TypeVar("T2")
-T3 = TypeVar("T3")
-T4 = TypeVar("T4")
-T5 = TypeVar("T5")
-T6 = TypeVar("T6")
-T7 = TypeVar("T7")
-T8 = TypeVar("T8")
+T1_co = TypeVar("T1_co", covariant=True)
+T2_co = TypeVar("T2_co", covariant=True)
+T3_co = TypeVar("T3_co", covariant=True)
+T4_co = TypeVar("T4_co", covariant=True)
+T5_co = TypeVar("T5_co", covariant=True)
+T6_co = TypeVar("T6_co", covariant=True)
+T7_co = TypeVar("T7_co", covariant=True)
+T8_co = TypeVar("T8_co", covariant=True)
 
 
 class AsyncUnserved(Protocol[A]):
@@ -37,67 +37,67 @@ class AsyncUnserved(Protocol[A]):
     def __call__(self, function: Callable[P, Awaitable[R]], /) -> Callable[P, Awaitable[R]]: ...
 
 
-class AsyncServed1(Protocol[T1]):
+class AsyncServed1(Protocol[T1_co]):
     """A decorator for functions that take 1 service first."""
 
     def __call__(
-        self, function: Callable[Concatenate[T1, P], Awaitable[R]], /
+        self, function: Callable[Concatenate[T1_co, P], Awaitable[R]], /
     ) -> Callable[P, Awaitable[R]]: ...
 
 
-class AsyncServed2(Protocol[T1, T2]):
+class AsyncServed2(Protocol[T1_co, T2_co]):
     """A decorator for functions that take 2 services first."""
 
     def __call__(
-        self, function: Callable[Concatenate[T1, T2, P], Awaitable[R]], /
+        self, function: Callable[Concatenate[T1_co, T2_co, P], Awaitable[R]], /
     ) -> Callable[P, Awaitable[R]]: ...
 
 
-class AsyncServed3(Protocol[T1, T2, T3]):
+class AsyncServed3(Protocol[T1_co, T2_co, T3_co]):
     """A decorator for functions that take 3 services first."""
 
     def __call__(
-        self, function: Callable[Concatenate[T1, T2, T3, P], Awaitable[R]], /
+        self, function: Callable[Concatenate[T1_co, T2_co, T3_co, P], Awaitable[R]], /
     ) -> Callable[P, Awaitable[R]]: ...
 
 
-class AsyncServed4(Protocol[T1, T2, T3, T4]):
+class AsyncServed4(Protocol[T1_co, T2_co, T3_co, T4_co]):
     """A decorator for functions that take 4 services first."""
 
     def __call__(
-        self, function: Callable[Concatenate[T1, T2, T3, T4, P], Awaitable[R]], /
+        self, function: Callable[Concatenate[T1_co, T2_co, T3_co, T4_co, P], Awaitable[R]], /
     ) -> Callable[P, Awaitable[R]]: ...
 
 
-class AsyncServed5(Protocol[T1, T2, T3, T4, T5]):
+class AsyncServed5(Protocol[T1_co, T2_co, T3_co, T4_co, T5_co]):
     """A decorator for functions that take 5 services first."""
 
     def __call__(
-        self, function: Callable[Concatenate[T1, T2, T3, T4, T5, P], Awaitable[R]], /
+        self, function: Callable[Concatenate[T1_co, T2_co, T3_co, T4_co, T5_co, P], Awaitable[R]], /
     ) -> Callable[P, Awaitable[R]]: ...
 
 
-class AsyncServed6(Protocol[T1, T2, T3, T4, T5, T6]):
+class AsyncServed6(Protocol[T1_co, T2_co, T3_co, T4_co, T5_co, T6_co]):
     """A decorator for functions that take 6 services first."""
 
     def __call__(
-        self, function: Callable[Concatenate[T1, T2, T3, T4, T5, T6, P], Awaitable[R]], /
+        self, function: Callable[Concatenate[T1_co, T2_co, T3_co, T4_co, T5_co, T6_co, P], Awaitable[R]], /
     ) -> Callable[P, Awaitable[R]]: ...
 
 
-class AsyncServed7(Protocol[T1, T2, T3, T4, T5, T6, T7]):
+class AsyncServed7(Protocol[T1_co, T2_co, T3_co, T4_co, T5_co, T6_co, T7_co]):
     """A decorator for functions that take 7 services first."""
 
     def __call__(
-        self, function: Callable[Concatenate[T1, T2, T3, T4, T5, T6, T7, P], Awaitable[R]], /
+        self, function: Callable[Concatenate[T1_co, T2_co, T3_co, T4_co, T5_co, T6_co, T7_co, P], Awaitable[R]], /
     ) -> Callable[P, Awaitable[R]]: ...
 
 
-class AsyncServed8(Protocol[T1, T2, T3, T4, T5, T6, T7, T8]):
+class AsyncServed8(Protocol[T1_co, T2_co, T3_co, T4_co, T5_co, T6_co, T7_co, T8_co]):
     """A decorator for functions that take 8 services first."""
 
     def __call__(
-        self, function: Callable[Concatenate[T1, T2, T3, T4, T5, T6, T7, T8, P], Awaitable[R]], /
+        self, function: Callable[Concatenate[T1_co, T2_co, T3_co, T4_co, T5_co, T6_co, T7_co, T8_co, P], Awaitable[R]], /
     ) -> Callable[P, Awaitable[R]]: ...
 
 
@@ -112,65 +112,65 @@ class SyncUnserved(Protocol[S]):
     def __call__(self, function: Callable[P, R], /) -> Callable[P, R]: ...
 
 
-class SyncServed1(Protocol[T1]):
+class SyncServed1(Protocol[T1_co]):
     """A decorator for functions that take 1 service first."""
 
     def __call__(
-        self, function: Callable[Concatenate[T1, P], R], /
+        self, function: Callable[Concatenate[T1_co, P], R], /
     ) -> Callable[P, R]: ...
 
 
-class SyncServed2(Protocol[T1, T2]):
+class SyncServed2(Protocol[T1_co, T2_co]):
     """A decorator for functions that take 2 services first."""
 
     def __call__(
-        self, function: Callable[Concatenate[T1, T2, P], R], /
+        self, function: Callable[Concatenate[T1_co, T2_co, P], R], /
     ) -> Callable[P, R]: ...
 
 
-class SyncServed3(Protocol[T1, T2, T3]):
+class SyncServed3(Protocol[T1_co, T2_co, T3_co]):
     """A decorator for functions that take 3 services first."""
 
     def __call__(
-        self, function: Callable[Concatenate[T1, T2, T3, P], R], /
+        self, function: Callable[Concatenate[T1_co, T2_co, T3_co, P], R], /
     ) -> Callable[P, R]: ...
 
 
-class SyncServed4(Protocol[T1, T2, T3, T4]):
+class SyncServed4(Protocol[T1_co, T2_co, T3_co, T4_co]):
     """A decorator for functions that take 4 services first."""
 
     def __call__(
-        self, function: Callable[Concatenate[T1, T2, T3, T4, P], R], /
+        self, function: Callable[Concatenate[T1_co, T2_co, T3_co, T4_co, P], R], /
     ) -> Callable[P, R]: ...
 
 
-class SyncServed5(Protocol[T1, T2, T3, T4, T5]):
+class SyncServed5(Protocol[T1_co, T2_co, T3_co, T4_co, T5_co]):
     """A decorator for functions that take 5 services first."""
 
     def __call__(
-        self, function: Callable[Concatenate[T1, T2, T3, T4, T5, P], R], /
+        self, function: Callable[Concatenate[T1_co, T2_co, T3_co, T4_co, T5_co, P], R], /
     ) -> Callable[P, R]: ...
 
 
-class SyncServed6(Protocol[T1, T2, T3, T4, T5, T6]):
+class SyncServed6(Protocol[T1_co, T2_co, T3_co, T4_co, T5_co, T6_co]):
     """A decorator for functions that take 6 services first."""
 
     def __call__(
-        self, function: Callable[Concatenate[T1, T2, T3, T4, T5, T6, P], R], /
+        self, function: Callable[Concatenate[T1_co, T2_co, T3_co, T4_co, T5_co, T6_co, P], R], /
     ) -> Callable[P, R]: ...
 
 
-class SyncServed7(Protocol[T1, T2, T3, T4, T5, T6, T7]):
+class SyncServed7(Protocol[T1_co, T2_co, T3_co, T4_co, T5_co, T6_co, T7_co]):
     """A decorator for functions that take 7 services first."""
 
     def __call__(
-        self, function: Callable[Concatenate[T1, T2, T3, T4, T5, T6, T7, P], R], /
+        self, function: Callable[Concatenate[T1_co, T2_co, T3_co, T4_co, T5_co, T6_co, T7_co, P], R], /
     ) -> Callable[P, R]: ...
 
 
-class SyncServed8(Protocol[T1, T2, T3, T4, T5, T6, T7, T8]):
+class SyncServed8(Protocol[T1_co, T2_co, T3_co, T4_co, T5_co, T6_co, T7_co, T8_co]):
     """A decorator for functions that take 8 services first."""
 
     def __call__(
-        self, function: Callable[Concatenate[T1, T2, T3, T4, T5, T6, T7, T8, P], R], /
+        self, function: Callable[Concatenate[T1_co, T2_co, T3_co, T4_co, T5_co, T6_co, T7_co, T8_co, P], R], /
     ) -> Callable[P, R]: ...

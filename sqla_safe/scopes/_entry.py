@@ -93,6 +93,14 @@ def build_services(scope: BaseScope[Any], services: Sequence[Any]) -> Any:
     return tuple([builder.get(service) for service in services])
 
 
+def entered_twice(scope: BaseScope[Any]) -> ScopeOptionError:
+    """Return the error for a context manager that is entered while its block is open."""
+    return ScopeOptionError(
+        problem=f"the block opened at {scope.opened_at} is open, and was entered again",
+        instead="call scoped_services(...) for each block",
+    )
+
+
 def doom_by_inner(scope: BaseScope[Any], error: BaseException) -> None:
     """A block that joined has failed: whatever it wrote must not be stored by the outer one."""
     scope._boundary.set_doom(  # noqa: SLF001  (the same part of the package)

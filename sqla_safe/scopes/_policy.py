@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
+from math import inf
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 from weakref import ref
 
@@ -118,6 +119,12 @@ def _check_values(values: dict[str, Any]) -> None:
         )
     for name in ("drain_timeout", "cleanup_timeout", "idle_in_transaction_warning"):
         check_seconds(name, values.get(name))
+    for name in ("drain_timeout", "cleanup_timeout"):
+        if values.get(name, 1) is None:
+            raise ScopeOptionError(
+                problem=f"{name}=None would let the end of a scope wait for ever",
+                instead=f"{name}=5.0",
+            )
     replica = values.get("read_only_bind")
     if replica is not None and not isinstance(replica, Engine | AsyncEngine):
         raise ScopeOptionError(
@@ -129,7 +136,7 @@ def check_seconds(name: str, value: Any) -> None:
     """Refuse anything that is not a positive number of seconds (None is no limit)."""
     if value is None:
         return
-    if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < inf:
         raise ScopeOptionError(
             problem=f"{name} is not a positive number of seconds", instead=f"{name}=5.0"
         )

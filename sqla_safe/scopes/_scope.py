@@ -98,8 +98,10 @@ class BaseScope(Generic[SessionT]):
 
         Raises:
             ScopeClosedError: the scope has ended.
+            TypeError: ``callback`` cannot be called.
         """
         self.require_active("scope.on_commit()")
+        _check_callable(callback)
         self._boundary.on_commit = [*self._boundary.on_commit, callback]
 
     def on_rollback(self, callback: Callable[[], Any]) -> None:
@@ -112,8 +114,10 @@ class BaseScope(Generic[SessionT]):
 
         Raises:
             ScopeClosedError: the scope has ended.
+            TypeError: ``callback`` cannot be called.
         """
         self.require_active("scope.on_rollback()")
+        _check_callable(callback)
         self._boundary.on_rollback = [*self._boundary.on_rollback, callback]
 
     def set_rollback_only(self, reason: str) -> None:
@@ -148,6 +152,12 @@ class BaseScope(Generic[SessionT]):
     def __repr__(self) -> str:
         state = "open" if self.is_active else self.outcome or "ended"
         return f"<{type(self).__name__} opened at {self.opened_at}: {state}>"
+
+
+def _check_callable(callback: object) -> None:
+    if not callable(callback):
+        msg = f"a callback is a function without arguments, not {type(callback).__name__}"
+        raise TypeError(msg)
 
 
 class Scope(BaseScope[SyncT]):

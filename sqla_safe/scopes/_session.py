@@ -230,7 +230,7 @@ for _name in ("add", "add_all", "delete", "query"):
 
 
 @lru_cache(maxsize=256)
-def managed_class(base: type[Session], is_steered: bool) -> type[Session]:  # noqa: FBT001  (lru_cache is quicker so)
+def managed_class(base: Any, is_steered: bool) -> type[Session]:  # noqa: FBT001  (lru_cache is quicker so)
     """Return the managed subclass of a session class, made once."""
     mixin = SteeredSession if is_steered else ManagedSession
     cls = cast("type[Session]", type(base.__name__, (mixin, base), {"__module__": base.__module__}))
@@ -254,5 +254,7 @@ def _before_flush(session: Any, _context: Any, _instances: Any) -> None:
 
 def _after_soft_rollback(session: Any, previous: SessionTransaction) -> None:
     unit = session._sqs_unit
-    if unit is not None and unit.is_open and previous.parent is None:
+    if unit is None or not unit.is_open or session.in_nested_transaction():
+        return  # what a savepoint lost is the savepoint's
+    if previous.parent is None or not session.is_active:
         unit.lost_transaction()

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from threading import get_ident
 from time import monotonic, sleep
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
 from sqla_safe.scopes import _ambient, _callbacks, _connections
 from sqla_safe.scopes._entry import (
     build_services,
     doom_by_inner,
+    entered_twice,
     held_by_this_task,
     inner_boundary,
     inner_options,
@@ -59,6 +60,8 @@ class ScopedServices(Generic[T]):
         self._scope: Scope[Any] | None = None
 
     def __enter__(self) -> T:
+        if self._scope is not None:
+            raise entered_twice(self._scope)
         self._kind, outer = plan(self._source, self._options, self._place)
         if outer is not None and self._kind != "open":
             scope = self._join(outer)
@@ -80,6 +83,7 @@ class ScopedServices(Generic[T]):
     ) -> None:
         scope = self._scope
         assert scope is not None
+        self._scope = None
         scope.is_active = False
         _ambient.pop(scope)
         if self._kind == "open":
@@ -89,8 +93,20 @@ class ScopedServices(Generic[T]):
         else:
             self._leave(scope, error)
 
+    if not TYPE_CHECKING:  # a static error already
+
+        async def __aenter__(self) -> NoReturn:
+            msg = (
+                "a sessionmaker gives a sync scope: write `with scoped_services(...)`, or make the "
+                "sessionmaker with async_sessionmaker(async_engine)"
+            )
+            raise TypeError(msg)
+
+        async def __aexit__(self, *_: object) -> None:
+            """Never reached; `async with` looks for it before it enters."""
+
     def _open(self, outer: BaseScope[Any] | None) -> Scope[Any]:
-        source = self._source if outer is None else outer.source
+        source: Any = self._source if outer is None else outer.source
         unit = Unit(source, self._options, self._place, get_ident)
         if self._options.propagation == "requires_new":
             unit.be_independent_of(held_by_this_task())

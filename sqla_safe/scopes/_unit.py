@@ -12,6 +12,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, NoReturn, Protocol
 
 from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from sqla_safe import _dbapi
 from sqla_safe._locations import current_line, task_line, thread_line
@@ -93,6 +94,7 @@ class Ended:
 
     is_open = False
     wrote = True
+    busy = None
 
     def __init__(self, place: Place) -> None:
         self.place = place
@@ -246,6 +248,8 @@ class Unit(Boundary):
 
     def saw(self, error: BaseException) -> None:
         """Note an error that left an operation."""
+        if self.doom is not None and self.doom.cause is None and isinstance(error, Exception):
+            self.doom = self.doom._replace(cause=error)
         if isinstance(error, OSError):
             _dbapi.mark_from_session(error)
 
@@ -508,12 +512,11 @@ class Unit(Boundary):
             )
         _refuse_doomed(boundary, self.place)
         self.session.flush()
-        try:
-            savepoint.commit()
-        except Exception as error:
-            if not failed:
-                raise
-            raise _rollback_only(_swallowed(failed[0]), self.opened_at) from error
+        failed = self.failures[boundary.failures_before :]
+        if failed and not all(_connections.still_usable(c, failed) for c in self.connections):
+            boundary.set_doom(*_swallowed(failed[0]))
+            _refuse_doomed(boundary, self.place)
+        savepoint.commit()
 
     def _undo_savepoint(self, boundary: Boundary, error: BaseException) -> None:
         assert boundary.savepoint is not None
@@ -641,7 +644,7 @@ class Unit(Boundary):
             cause = self.failures[-1] if self.failures else None
             self.set_doom(reason, cause and cause.where, cause and cause.error)
         elif self.failures:
-            failures = list(self.failures)
+            failures = self.failures
             if not all(_connections.still_usable(c, failures) for c in self.connections):
                 self.set_doom(*_swallowed(failures[0]))
         _refuse_doomed(self, self.place)
@@ -663,7 +666,7 @@ class Unit(Boundary):
     def _judge(self, error: BaseException) -> Outcome:
         """Say what became of the data when ``session.commit()`` raised."""
         sent = [c for c in self.connections if c.closed or not c.in_transaction()]
-        if not sent:
+        if not sent or (isinstance(error, SQLAlchemyError) and not isinstance(error, DBAPIError)):
             return "rolled_back"
         if len(self.connections) > 1:
             return "unknown"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from time import monotonic
@@ -48,7 +49,8 @@ class Watchdog:
                 due_now = [k for k, (due, _) in self._tasks.items() if due <= monotonic()]
                 actions = [self._tasks.pop(key)[1] for key in due_now]
             for action in actions:
-                action()
+                with contextlib.suppress(Exception):  # one that fails must not stop the others
+                    action()
 
 
 watchdog = Watchdog()

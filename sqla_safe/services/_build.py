@@ -6,7 +6,7 @@ import inspect
 import sys
 from functools import lru_cache
 from types import UnionType
-from typing import TYPE_CHECKING, Any, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Union, get_args, get_origin
 
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session
@@ -58,7 +58,9 @@ def _check_kind(service: Callable[[Any], Any], is_async: bool) -> None:  # noqa:
             problem="it is not callable",
             instead="pass a class or function that takes the session",
         )
-    if inspect.iscoroutinefunction(service):
+    if inspect.iscoroutinefunction(service) or inspect.iscoroutinefunction(
+        getattr(type(service), "__call__", None)  # noqa: B004  (its kind is asked, not whether it is there)
+    ):
         raise ServiceBuildError(
             service=service_name(service),
             problem="it is an async function, and a scope calls its services without awaiting them",
@@ -89,6 +91,8 @@ def _session_parameter_type(service: Callable[[Any], Any]) -> type | None:
 
 def session_types(annotation: Any) -> list[type]:
     """Return the session classes that an annotation names, also inside a union."""
+    if get_origin(annotation) is Annotated:
+        annotation = get_args(annotation)[0]
     in_union = get_origin(annotation) in (Union, UnionType)
     candidates = get_args(annotation) if in_union else (annotation,)
     return [c for c in candidates if isinstance(c, type) and issubclass(c, SESSION_TYPES)]

@@ -110,7 +110,13 @@ class Builder:
         around = self._chain
         self._chain = (*around, service.cls)
         try:
-            return service.cls(**self._arguments(service))
+            arguments = self._arguments(service)
+            by_position = [
+                arguments.pop(name)
+                for name, parameter in parameters_of(service.cls).items()
+                if parameter.kind is parameter.POSITIONAL_ONLY and name in arguments
+            ]
+            return service.cls(*by_position, **arguments)
         finally:
             self._chain = around
 

@@ -1,0 +1,113 @@
+"""What several of these files need: marks, slow statements, and waiting."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from sqlalchemy import TextClause, text
+
+from tests.databases import Database
+
+SQLITE = ["aiosqlite"]
+POSTGRES = ["asyncpg", "psycopg-async"]
+MYSQL = ["asyncmy"]
+
+
+def only_on(*names: str) -> pytest.MarkDecorator:
+    """Run a test on these drivers instead of all."""
+    return pytest.mark.parametrize("async_database", names, indirect=True)
+
+
+on_sqlite = only_on(*SQLITE)
+on_postgres = only_on(*POSTGRES)
+on_mysql = only_on(*MYSQL)
+on_servers = only_on(*POSTGRES, *MYSQL)
+
+SQLITE_ROWS_A_SECOND = 4_000_000
+
+# SQLite has no function that sleeps; this view takes its time instead. A view may be used in a
+# trigger, where a WITH clause may not.
+SLOW_VIEW = """
+CREATE VIEW IF NOT EXISTS slow_{rows} AS
+    WITH RECURSIVE counted(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM counted WHERE n < {rows})
+    SELECT count(*) AS n FROM counted
+"""
+
+
+def slow_select(database: Database, seconds: float) -> TextClause:
+    """Return a query that takes so many seconds (on SQLite only about so many)."""
+    if database.dialect == "postgresql":
+        return text(f"SELECT pg_sleep({seconds})")
+    if database.dialect == "mysql":
+        return text(f"SELECT sleep({seconds})")
+    rows = int(seconds * SQLITE_ROWS_A_SECOND)
+    database.probe.execute(SLOW_VIEW.format(rows=rows))
+    return text(f"SELECT n FROM slow_{rows}")
+
+
+def make_inserts_slow(database: Database, seconds: float) -> None:
+    """Let every INSERT into `note` take so many seconds."""
+    if database.dialect == "postgresql":
+        database.probe.execute(
+            "CREATE FUNCTION slowly() RETURNS trigger LANGUAGE plpgsql AS "
+            f"$$ BEGIN PERFORM pg_sleep({seconds}); RETURN NEW; END $$; "
+            "CREATE TRIGGER slow BEFORE INSERT ON note FOR EACH ROW EXECUTE FUNCTION slowly()"
+        )
+    elif database.dialect == "mysql":
+        database.probe.execute(
+            f"CREATE TRIGGER slow BEFORE INSERT ON note FOR EACH ROW DO sleep({seconds})"
+        )
+    else:
+        slow = slow_select(database, seconds)
+        database.probe.execute(f"CREATE TRIGGER slow BEFORE INSERT ON note BEGIN {slow}; END")
+
+
+def make_commits_slow(database: Database, seconds: float) -> None:
+    """Let PostgreSQL take so many seconds for the COMMIT of a transaction that wrote a note."""
+    database.probe.execute(
+        "CREATE FUNCTION slowly() RETURNS trigger LANGUAGE plpgsql AS "
+        f"$$ BEGIN PERFORM pg_sleep({seconds}); RETURN NULL; END $$; "
+        "CREATE CONSTRAINT TRIGGER slow AFTER INSERT ON note DEFERRABLE INITIALLY DEFERRED "
+        "FOR EACH ROW EXECUTE FUNCTION slowly()"
+    )
+
+
+def is_running(database: Database, statement: str) -> bool:
+    """Tell whether PostgreSQL is busy with a statement that begins so."""
+    return bool(
+        database.probe.scalar(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
+            f"AND pid <> pg_backend_pid() AND state = 'active' AND query LIKE '{statement}%'"
+        )
+    )
+
+
+async def until(condition: Callable[[], object], seconds: float = 5.0) -> None:
+    """Wait until a condition holds."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        await asyncio.sleep(0.005)
+
+
+def here() -> str:
+    """Return `file.py:line` of the caller."""
+    frame = sys._getframe(1)  # noqa: SLF001
+    return f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}"
+
+
+async def kill_connection(session: object, database: Database) -> None:
+    """Let the server end a session's connection, and wait until it is gone."""
+    if database.dialect == "postgresql":
+        pid = await session.scalar(text("SELECT pg_backend_pid()"))
+        database.probe.execute(f"SELECT pg_terminate_backend({pid}, 5000)")
+    else:
+        thread = await session.scalar(text("SELECT connection_id()"))
+        database.probe.execute(f"KILL {thread}")
+        alive = f"SELECT count(*) FROM information_schema.processlist WHERE id = {thread}"
+        await until(lambda: not database.probe.scalar(alive))

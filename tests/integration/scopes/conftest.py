@@ -1,0 +1,50 @@
+"""Fixtures: a sessionmaker per driver on a fresh database, left as it was found.
+
+After every test `maker` and `sync_maker` look whether a connection is missing from the pool,
+whether the database still has an open transaction, and whether the next scope works.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+from sqlalchemy import Engine, text
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
+from sqlalchemy.orm import Session, sessionmaker
+
+from sqla_safe import prepare_sqlite, scoped_services
+from tests.databases import Database
+from tests.integration.scopes.models import create_tables
+
+
+@pytest.fixture
+async def maker(
+    async_database: Database, async_engine: AsyncEngine
+) -> AsyncIterator[async_sessionmaker[AsyncSession]]:
+    """Give an `async_sessionmaker` on fresh tables, once per async driver."""
+    create_tables(async_database)
+    if async_database.dialect == "sqlite":
+        prepare_sqlite(async_engine)
+    made = async_sessionmaker(async_engine)
+    yield made
+    assert async_engine.pool.checkedout() == 0
+    assert async_database.probe.idle_in_transaction() == 0
+    async with scoped_services(made) as scope:
+        assert await scope.session.scalar(text("SELECT count(*) FROM note")) is not None
+    assert async_engine.pool.checkedout() == 0
+
+
+@pytest.fixture
+def sync_maker(sync_database: Database, sync_engine: Engine) -> Iterator[sessionmaker[Session]]:
+    """Give a `sessionmaker` on fresh tables, once per sync driver."""
+    create_tables(sync_database)
+    if sync_database.dialect == "sqlite":
+        prepare_sqlite(sync_engine)
+    made = sessionmaker(sync_engine)
+    yield made
+    assert sync_engine.pool.checkedout() == 0
+    assert sync_database.probe.idle_in_transaction() == 0
+    with scoped_services(made) as scope:
+        assert scope.session.scalar(text("SELECT count(*) FROM note")) is not None
+    assert sync_engine.pool.checkedout() == 0

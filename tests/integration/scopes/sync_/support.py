@@ -1,0 +1,161 @@
+"""What several of these files need: marks, slow statements, deadlocks, and waiting."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, Engine, TextClause, event, text
+from sqlalchemy.orm import Session
+
+from tests.databases import Database
+
+SQLITE, POSTGRES, MYSQL = "sqlite3", "psycopg", "pymysql"
+
+
+def only_on(*names: str) -> pytest.MarkDecorator:
+    """Run a test on these drivers instead of all."""
+    return pytest.mark.parametrize("sync_database", names, indirect=True)
+
+
+on_sqlite = only_on(SQLITE)
+on_postgres = only_on(POSTGRES)
+on_mysql = only_on(MYSQL)
+on_servers = only_on(POSTGRES, MYSQL)
+
+
+def teach_sqlite_to_sleep(engine: Engine) -> None:
+    """Give SQLite the function that the other databases have."""
+
+    @event.listens_for(engine, "connect")
+    def connected(driver: Any, _record: Any) -> None:
+        driver.create_function("sleep", 1, time.sleep)
+
+
+def sleeping(database: Database, seconds: float) -> TextClause:
+    """Return a query that takes so many seconds."""
+    function = "pg_sleep" if database.dialect == "postgresql" else "sleep"
+    return text(f"SELECT {function}({seconds})")
+
+
+def until(condition: Callable[[], object], seconds: float = 5.0) -> None:
+    """Wait until a condition holds."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.005)
+
+
+@contextmanager
+def thread(function: Callable[[], Any], name: str = "worker") -> Iterator[Future[Any]]:
+    """Run a function in a thread beside the block; wait for it at the end."""
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix=name) as pool:
+        yield pool.submit(function)
+
+
+def in_thread(function: Callable[[], Any]) -> Any:
+    """Run a function in another thread; return its result or raise its error."""
+    with thread(function) as result:
+        return result.result(10)
+
+
+def here(offset: int = 0) -> str:
+    """Return `file.py:line` of the caller, or of a line so much further down."""
+    frame = sys._getframe(1)  # noqa: SLF001
+    return f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno + offset}"
+
+
+def statements_of(engine: Engine) -> list[str]:
+    """Return a list that every statement of an engine is appended to, but for BEGIN."""
+    seen: list[str] = []
+
+    @event.listens_for(engine, "before_cursor_execute")
+    def note(_connection, _cursor, statement, _parameters, _context, _many) -> None:
+        if not statement.startswith("BEGIN"):
+            seen.append(statement)
+
+    return seen
+
+
+def server_id(session: Session | Connection) -> int:
+    """Return the server's number of the connection that a session uses."""
+    name = session.get_bind().dialect.name if isinstance(session, Session) else session.dialect.name
+    function = "pg_backend_pid" if name == "postgresql" else "connection_id"
+    number = session.execute(text(f"SELECT {function}()")).scalar_one()
+    return int(number)
+
+
+def kill(database: Database, number: int) -> None:
+    """Let the server end a connection, and wait until it is gone."""
+    if database.dialect == "postgresql":
+        database.probe.execute(f"SELECT pg_terminate_backend({number}, 5000)")
+        return
+    database.probe.execute(f"KILL {number}")
+    alive = f"SELECT count(*) FROM information_schema.processlist WHERE id = {number}"
+    until(lambda: not database.probe.scalar(alive))
+
+
+def make_commits_slow(database: Database, seconds: float) -> None:
+    """Let PostgreSQL take so many seconds for the COMMIT of a transaction that wrote a note."""
+    database.probe.execute(
+        "CREATE FUNCTION slowly() RETURNS trigger LANGUAGE plpgsql AS "
+        f"$$ BEGIN PERFORM pg_sleep({seconds}); RETURN NULL; END $$; "
+        "CREATE CONSTRAINT TRIGGER slow AFTER INSERT ON note DEFERRABLE INITIALLY DEFERRED "
+        "FOR EACH ROW EXECUTE FUNCTION slowly()"
+    )
+
+
+def is_running(database: Database, statement: str) -> bool:
+    """Tell whether the server is busy with a statement that begins so."""
+    if database.dialect == "postgresql":
+        question = (
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
+            f"AND pid <> pg_backend_pid() AND state = 'active' AND query LIKE '{statement}%'"
+        )
+    else:
+        question = (
+            "SELECT count(*) FROM information_schema.processlist WHERE db = database() "
+            f"AND id <> connection_id() AND info LIKE '{statement}%'"
+        )
+    return bool(database.probe.scalar(question))
+
+
+@contextmanager
+def stronger_rival(engine: Engine, database: Database) -> Iterator[Callable[[], None]]:
+    """Make another transaction that wins a deadlock over notes 1 and 2.
+
+    It holds note 2. Call what it gives after taking note 1: it then waits for note 1, and taking
+    note 2 is a deadlock in which the caller loses, because the rival has done more.
+    """
+    ready = threading.Event()
+    other = engine.connect()
+    other.begin()
+    for n in range(30):  # MariaDB gives up the transaction that has written less
+        other.execute(text(f"INSERT INTO author (id, name) VALUES ({n + 100}, 'rival')"))
+    other.execute(text("UPDATE note SET text = 'rival 2' WHERE id = 2"))
+    if database.dialect == "postgresql":  # PostgreSQL the one that finds the deadlock: not the rival
+        other.execute(text("SET LOCAL deadlock_timeout = '10s'"))
+
+    def take_first() -> None:
+        ready.wait(5)
+        other.execute(text("UPDATE note SET author_id = NULL WHERE id = 1"))
+
+    def go() -> None:
+        ready.set()
+        until(lambda: is_running(database, "UPDATE note SET author_id"))
+
+    try:
+        with thread(take_first, "rival") as done:
+            yield go
+            ready.set()
+            done.result(10)
+    finally:
+        other.rollback()
+        other.close()
