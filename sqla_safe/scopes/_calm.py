@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from functools import lru_cache
+from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, Any, cast
 
@@ -53,7 +54,7 @@ class Calm:
         """Let the operation deal with its cancellation, then raise it in any case."""
         operation = self._operation
         unit = self._session.sync_session._sqs_unit  # type: ignore[attr-defined]  # the managed class has it
-        due = monotonic() + unit.policy.cleanup_timeout
+        due = inf if unit.cancelled() else monotonic() + unit.policy.cleanup_timeout
         with shielded_from_anyio():
             try:
                 awaited = operation.throw(cancelled)
@@ -63,7 +64,7 @@ class Calm:
                         continue
                     unit.sever()
                     yield from _done_by(awaited, monotonic() + _GRACE)
-                    due = float("inf")
+                    due = inf
                     awaited = operation.throw(asyncio.CancelledError())
             except StopIteration:
                 raise cancelled from None
@@ -78,7 +79,7 @@ def _done_by(awaited: Any, due: float) -> Generator[Any, Any, bool]:
         if left <= 0:
             return False
         try:
-            timeout = None if left == float("inf") else left
+            timeout = None if left == inf else left
             yield from asyncio.wait([awaited], timeout=timeout).__await__()
         except asyncio.CancelledError:
             continue

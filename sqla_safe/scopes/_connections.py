@@ -14,7 +14,7 @@ from sqla_safe import _dbapi
 from sqla_safe._locations import current_line
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Coroutine, Sequence
 
     from sqlalchemy import Connection
     from sqlalchemy.engine import ExceptionContext
@@ -108,6 +108,19 @@ def transaction_status(connection: Connection, xid: int) -> str | None:
     return found
 
 
+def end_failed_commit(connection: Connection) -> None:
+    """Roll back on SQLite, whose transaction stays open when COMMIT fails.
+
+    SQLAlchemy takes a transaction for ended once COMMIT was tried.
+    """
+    if connection.dialect.name != "sqlite" or connection.closed or connection.invalidated:
+        return
+    try:
+        connection.connection.rollback()
+    except Exception:  # noqa: BLE001  (the error of COMMIT is the one to raise)
+        connection.invalidate()
+
+
 def sever(connection: Connection) -> None:
     """Cut the connection to the server at once, without a word to it; never blocks.
 
@@ -128,8 +141,32 @@ def _sever_async(connection: Connection, driver: Any) -> None:
         driver.terminate()
     elif hasattr(driver, "pgconn"):  # psycopg
         driver.pgconn.finish()
-    else:  # aiosqlite, asyncmy: their terminate() outside a greenlet does not wait
+    else:  # aiosqlite, asyncmy: outside a greenlet their terminate() does not wait
+        interrupt(connection)
         connection.invalidate()
+
+
+def interrupt(connection: Connection) -> None:
+    """Stop the statement that aiosqlite's thread is running, and free its locks.
+
+    SQLAlchemy closes the connection of a cancelled statement. SQLite keeps the locks of a closed
+    connection until the last unfinished statement is garbage, unless it is rolled back first.
+    """
+    with contextlib.suppress(Exception):
+        if connection.dialect.driver == "aiosqlite":
+            driver: Any = connection.connection.driver_connection
+            _start(driver.interrupt())
+            _start(driver.rollback())
+
+
+def _start(coroutine: Coroutine[Any, Any, Any]) -> None:
+    """Run a driver's coroutine up to where it has given its work to the thread."""
+    try:
+        answer = coroutine.send(None)
+    except StopIteration:
+        return
+    answer.add_done_callback(lambda done: done.cancelled() or done.exception())
+    coroutine.close()
 
 
 def _sever_socket(driver: Any) -> None:

@@ -49,12 +49,14 @@ def wait_for_second(pool: Pool, held: Iterable[Connection], opened_at: str) -> W
         PoolExhaustedError: it can never get one.
     """
     count = sum(1 for connection in held if connection.engine.pool is pool)
+    if not count:
+        return None
     if isinstance(pool, StaticPool | SingletonThreadPool):
         raise PoolExhaustedError(
             opened_at=opened_at, problem=f"{type(pool).__name__} has only one, which is in use"
         )
     capacity = _capacity(pool)
-    if capacity is None or not count or pool.checkedout() < capacity:  # type: ignore[attr-defined]  # a QueuePool
+    if capacity is None or pool.checkedout() < capacity:  # type: ignore[attr-defined]  # a QueuePool
         return None
     if _blocked.get(pool, 0) + count >= capacity:
         raise PoolExhaustedError(opened_at=opened_at, problem=_problem(capacity, count))

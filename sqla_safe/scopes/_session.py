@@ -207,8 +207,8 @@ def _needs_open(name: str) -> Any:
 
     def method(self: ManagedSession, *args: Any, **kwargs: Any) -> Any:
         unit = self._sqs_unit
-        if unit is not None and not unit.is_open:
-            unit.refuse_closed(f"session.{name}()")
+        if unit is not None and (not unit.is_open or unit.busy is not None):
+            unit.expect_change(f"session.{name}()")
         return getattr(super(ManagedSession, self), name)(*args, **kwargs)
 
     method.__name__, method.__doc__ = name, inherited.__doc__
@@ -254,7 +254,7 @@ def _before_flush(session: Any, _context: Any, _instances: Any) -> None:
 
 def _after_soft_rollback(session: Any, previous: SessionTransaction) -> None:
     unit = session._sqs_unit
-    if unit is None or not unit.is_open or session.in_nested_transaction():
+    if unit is None or unit.is_closed or session.in_nested_transaction():
         return  # what a savepoint lost is the savepoint's
     if previous.parent is None or not session.is_active:
         unit.lost_transaction()

@@ -46,7 +46,7 @@ def prepare_sqlite(engine: EngineT, /, *, busy_timeout: float = 5.0) -> EngineT:
         >>> engine = prepare_sqlite(create_engine("sqlite:///:memory:"))
     """
     check_seconds("busy_timeout", busy_timeout)
-    target: Any = engine.sync_engine if isinstance(engine, AsyncEngine) else engine
+    target: object = getattr(engine, "sync_engine", engine)
     if not isinstance(target, Engine) or target.dialect.name != "sqlite":
         raise ScopeSourceError(
             got=type(engine).__name__, instead='prepare_sqlite(create_engine("sqlite:///app.db"))'

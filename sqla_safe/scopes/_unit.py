@@ -93,8 +93,10 @@ class Ended:
     __slots__ = ("place",)
 
     is_open = False
+    is_closed = True
     wrote = True
     busy = None
+    policy = DEFAULT_POLICY
 
     def __init__(self, place: Place) -> None:
         self.place = place
@@ -106,6 +108,15 @@ class Ended:
     def enter(self) -> NoReturn:
         """Refuse an operation."""
         self.refuse_closed("Use of the session")
+
+    expect_change = refuse_closed
+
+    def cancelled(self) -> bool:
+        """Nothing of the scope can be running any more."""
+        return False
+
+    def sever(self) -> None:
+        """Nothing of the scope is connected any more."""
 
     def forbid(self, method: str) -> NoReturn:
         """Refuse a call that would end or begin a transaction."""
@@ -246,6 +257,14 @@ class Unit(Boundary):
                 self._discard(connection)
             self.connections = []
 
+    def expect_change(self, operation: str) -> None:
+        """Refuse a change of the session's objects after the end, or during another's operation."""
+        if not self.is_open and not self.acts():
+            self.refuse_closed(operation)
+        me = self.who()
+        if self.busy is not None and self.busy != me:
+            raise self._overlap(me)
+
     def saw(self, error: BaseException) -> None:
         """Note an error that left an operation."""
         if self.doom is not None and self.doom.cause is None and isinstance(error, Exception):
@@ -271,7 +290,11 @@ class Unit(Boundary):
             self.idle.check(current_line())
 
     def _overlap(self, me: Any) -> ConcurrentUseError:
-        return self._concurrent(self.busy, me, "Two operations at the same time on one session")
+        error = self._concurrent(self.busy, me, "Two operations at the same time on one session")
+        if not self.acts():  # whoever swallows it must not store the other half alone
+            reason = "two tasks used the session at the same time, and the error was swallowed"
+            self.set_doom(reason, error.second_at, error)
+        return error
 
     def _foreign(self, me: Any) -> ConcurrentUseError:
         return self._concurrent(
@@ -621,6 +644,8 @@ class Unit(Boundary):
             session._sqs_commit()
         except BaseException as error:
             self.outcome = self._judge(error)
+            for connection in self.connections:
+                _connections.end_failed_commit(connection)
             raise
         self.outcome = "committed"
 
@@ -682,7 +707,8 @@ class Unit(Boundary):
             if not self.is_patient:
                 self._hurry(self.policy.cleanup_timeout)
             self._attempt(self._restore_connections, error)
-            self._attempt(self.session.rollback, error)
+            if self.session.is_active:  # a failed flush has rolled back already
+                self._attempt(self.session.rollback, error)
         session: Any = self.session
         try:
             session._sqs_close()
@@ -747,6 +773,14 @@ class Unit(Boundary):
         unknown = CommitOutcomeUnknownError(opened_at=self.opened_at, transaction_id=xid)
         unknown.__cause__ = error
         return unknown
+
+    def cancelled(self) -> bool:
+        """A statement is being cancelled; say whether the driver must be left to its own pace."""
+        for connection in self.connections:
+            _connections.interrupt(connection)
+        self.set_doom("a statement was cancelled, and the cancellation was swallowed", None, None)
+        bind = self.session.bind
+        return bind is not None and bind.dialect.name == "sqlite"
 
     def sever(self) -> None:
         """Cut all connections off, because an answer takes too long."""

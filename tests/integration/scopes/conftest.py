@@ -6,6 +6,8 @@ whether the database still has an open transaction, and whether the next scope w
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -16,6 +18,21 @@ from sqlalchemy.orm import Session, sessionmaker
 from sqla_safe import prepare_sqlite, scoped_services
 from tests.databases import Database
 from tests.integration.scopes.models import create_tables
+
+
+async def others_to_end() -> None:
+    """Wait a moment for other tasks of this loop, and complain about those that do not end."""
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    if others:
+        _, others = await asyncio.wait(others, timeout=1)
+    assert not others
+
+
+async def unlocked(database: Database) -> None:
+    """Wait for a statement that was cut off: SQLite ends it only in a thread of its own."""
+    deadline = time.monotonic() + 3
+    while database.probe.idle_in_transaction() and time.monotonic() < deadline:
+        await asyncio.sleep(0.02)
 
 
 @pytest.fixture
@@ -29,6 +46,9 @@ async def maker(
     made = async_sessionmaker(async_engine)
     yield made
     assert async_engine.pool.checkedout() == 0
+    await others_to_end()
+    if async_database.dialect == "sqlite":
+        await unlocked(async_database)
     assert async_database.probe.idle_in_transaction() == 0
     async with scoped_services(made) as scope:
         assert await scope.session.scalar(text("SELECT count(*) FROM note")) is not None

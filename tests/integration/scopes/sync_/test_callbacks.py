@@ -1,0 +1,193 @@
+"""Rule 9: callbacks after the outermost COMMIT."""
+
+from __future__ import annotations
+
+import pytest
+
+from sqla_safe import CommitCallbackError, ScopeClosedError, scoped_services
+from tests.integration.scopes.models import SyncNotes, stored
+from tests.integration.scopes.sync_.support import on_servers, on_sqlite
+
+
+class OwnError(Exception):
+    """An application's own."""
+
+
+def test_callbacks_run_after_commit_in_order(sync_maker, sync_engine, sync_database):
+    """When they run, the data is stored and the connection is back in its pool."""
+    seen = []
+    with scoped_services(sync_maker, SyncNotes) as notes, scoped_services(sync_maker) as scope:
+        scope.on_commit(lambda: seen.append((1, stored(sync_database))))
+        scope.on_commit(lambda: seen.append((2, sync_engine.pool.checkedout())))
+        scope.on_rollback(lambda: seen.append("rollback"))
+        notes.add("a")
+        assert seen == []
+    assert seen == [(1, ["a"]), (2, 0)]
+
+
+@on_sqlite
+def test_callbacks_of_joined_scopes_wait_for_the_outermost(sync_maker):
+    """A joined block's callback runs after the outer COMMIT, in the order of registration."""
+    seen = []
+    with scoped_services(sync_maker) as outer:
+        outer.on_commit(lambda: seen.append("first"))
+        with scoped_services(sync_maker) as inner:
+            inner.on_commit(lambda: seen.append("second"))
+        assert seen == []
+        outer.on_commit(lambda: seen.append("third"))
+    assert seen == ["first", "second", "third"]
+
+
+def test_callbacks_of_a_nested_scope_move_up(sync_maker):
+    """After a savepoint was released, its callbacks wait for the outermost COMMIT."""
+    seen = []
+    with scoped_services(sync_maker) as outer:
+        outer.on_commit(lambda: seen.append("first"))
+        with scoped_services(sync_maker, propagation="nested") as middle:
+            middle.on_commit(lambda: seen.append("second"))
+            with scoped_services(sync_maker, propagation="nested") as inner:
+                inner.on_commit(lambda: seen.append("third"))
+        assert seen == []
+        outer.on_commit(lambda: seen.append("fourth"))
+    assert seen == ["first", "second", "third", "fourth"]
+
+
+def test_callbacks_of_a_nested_scope_die_with_it(sync_maker):
+    """After ROLLBACK TO SAVEPOINT its on_commit callbacks are gone, its on_rollback ones have run."""
+    seen = []
+    with scoped_services(sync_maker) as outer:
+        outer.on_commit(lambda: seen.append("commit of the outer"))
+        with (
+            pytest.raises(OwnError),
+            scoped_services(sync_maker, propagation="nested") as inner,
+        ):
+            inner.on_commit(lambda: seen.append("commit of the inner"))
+            inner.on_rollback(lambda: seen.append("rollback of the inner"))
+            raise OwnError
+        assert seen == ["rollback of the inner"]
+    assert seen == ["rollback of the inner", "commit of the outer"]
+
+
+def test_callbacks_that_moved_up_die_with_the_outer_scope(sync_maker):
+    """A released savepoint's callbacks share the fate of what is around it."""
+    seen = []
+    with pytest.raises(OwnError), scoped_services(sync_maker):
+        with scoped_services(sync_maker, propagation="nested") as inner:
+            inner.on_commit(lambda: seen.append("commit"))
+            inner.on_rollback(lambda: seen.append("rollback"))
+        raise OwnError
+    assert seen == ["rollback"]
+
+
+@on_servers
+def test_callbacks_of_an_independent_scope_run_at_its_own_end(sync_maker):
+    """`requires_new` has its own COMMIT and therefore its own moment."""
+    seen = []
+    with pytest.raises(OwnError), scoped_services(sync_maker) as outer:
+        outer.on_commit(lambda: seen.append("outer"))
+        with scoped_services(sync_maker, propagation="requires_new") as inner:
+            inner.on_commit(lambda: seen.append("inner"))
+        assert seen == ["inner"]
+        raise OwnError
+    assert seen == ["inner"]
+
+
+@pytest.mark.parametrize("way", ["error", "rollback-only"])
+def test_callbacks_do_not_run_when_nothing_is_stored(sync_maker, way):
+    """After a rollback of either kind only the on_rollback callbacks run."""
+    seen = []
+    with pytest.raises(Exception), scoped_services(sync_maker) as scope:  # noqa: B017, PT012
+        scope.on_commit(lambda: seen.append("commit"))
+        scope.on_rollback(lambda: seen.append("rollback"))
+        if way == "error":
+            raise OwnError
+        scope.set_rollback_only("no")
+    assert seen == ["rollback"]
+
+
+def test_all_callbacks_run_although_one_fails(sync_maker, sync_engine, sync_database):
+    """Failures come out together, and say that the data is stored; it is."""
+    seen = []
+
+    def fail(error: Exception) -> None:
+        raise error
+
+    with (
+        pytest.raises(CommitCallbackError) as caught,
+        scoped_services(sync_maker, SyncNotes) as notes,
+        scoped_services(sync_maker) as scope,
+    ):
+        notes.add("a")
+        scope.on_commit(lambda: fail(OwnError("first")))
+        scope.on_commit(lambda: seen.append("second"))
+        scope.on_commit(lambda: fail(KeyError("third")))
+        scope.on_commit(lambda: seen.append("fourth"))
+    assert isinstance(caught.value, ExceptionGroup)
+    assert [type(error) for error in caught.value.exceptions] == [OwnError, KeyError]
+    assert "is stored" in str(caught.value)
+    assert seen == ["second", "fourth"]
+    assert scope.outcome == "committed"
+    assert stored(sync_database) == ["a"]
+    assert sync_engine.pool.checkedout() == 0
+
+
+@on_sqlite
+def test_a_callback_opens_a_scope_of_its_own(sync_maker, sync_database):
+    """In a callback the scope is over: a block there is a new transaction."""
+
+    def more() -> None:
+        with scoped_services(sync_maker, SyncNotes, propagation="never") as notes:
+            notes.add("b")
+
+    with scoped_services(sync_maker, SyncNotes) as notes, scoped_services(sync_maker) as scope:
+        notes.add("a")
+        scope.on_commit(more)
+    assert stored(sync_database) == ["a", "b"]
+
+
+@on_sqlite
+def test_a_callback_cannot_register_another_one(sync_maker):
+    """Registering on a finished scope raises, and comes out with the other failures."""
+    with pytest.raises(CommitCallbackError) as caught, scoped_services(sync_maker) as scope:
+        scope.on_commit(lambda: scope.on_commit(print))
+    assert isinstance(caught.value.exceptions[0], ScopeClosedError)
+
+
+@on_sqlite
+@pytest.mark.parametrize("method", ["on_commit", "on_rollback"])
+def test_registering_on_a_finished_scope_raises(sync_maker, method):
+    """Nobody would ever call it."""
+    with scoped_services(sync_maker) as scope:
+        pass
+    with pytest.raises(ScopeClosedError, match=method):
+        getattr(scope, method)(print)
+
+
+@on_sqlite
+def test_a_coroutine_function_is_refused_loudly(sync_maker, sync_database):
+    """Nobody can await it in a sync scope; it is not dropped in silence."""
+
+    async def callback() -> None: ...
+
+    with pytest.raises(CommitCallbackError) as caught, scoped_services(sync_maker) as scope:
+        scope.on_commit(callback)
+    assert "coroutine" in str(caught.value.exceptions[0])
+
+
+@on_sqlite
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit])
+def test_an_interrupted_callback_is_not_swallowed(sync_maker, sync_database, kind):
+    """A callback that is interrupted lets the interruption out, after the data was stored."""
+
+    def interrupted() -> None:
+        raise kind
+
+    with (
+        pytest.raises(kind),
+        scoped_services(sync_maker, SyncNotes) as notes,
+        scoped_services(sync_maker) as scope,
+    ):
+        notes.add("a")
+        scope.on_commit(interrupted)
+    assert scope.outcome == "committed"
+    assert stored(sync_database) == ["a"]
