@@ -24,17 +24,25 @@ def _folder(file: str | None) -> str:
 _FOREIGN = (
     _folder(__file__),
     _folder(sqlalchemy.__file__),
-    _folder(asyncio.__file__),
     _folder(greenlet.__file__),
-    contextlib.__file__,
     "<",
 )
 
 
+_STDLIB = _folder(os.__file__)
+_INSTALLED = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
+_DRIVERS = ("psycopg", "psycopg2", "pymysql", "asyncpg", "aiosqlite", "asyncmy", "aiomysql", "anyio")
+
+
 @lru_cache(maxsize=4096)
-def _is_own(file: str) -> bool:
+def is_own(file: str) -> bool:
     """Say whether a file is the user's, and not a library's or generated."""
-    return not file.startswith(_FOREIGN)
+    if file.startswith(_FOREIGN):
+        return False
+    for folder in _INSTALLED:
+        if folder in file:
+            return not file.rpartition(folder)[2].split(os.sep)[0].startswith(_DRIVERS)
+    return not file.startswith(_STDLIB)
 
 
 class Place(tuple["CodeType", int]):
@@ -60,7 +68,7 @@ UNKNOWN = "an unknown line"
 def caller(depth: int) -> Place:
     """Return the line of user code that called, skipping frames of libraries."""
     frame = sys._getframe(depth + 1)  # noqa: SLF001  (documented, if underscored, since 2.1)
-    if _is_own(frame.f_code.co_filename):
+    if is_own(frame.f_code.co_filename):
         return Place((frame.f_code, frame.f_lineno))
     return _first_own(frame) or Place((frame.f_code, frame.f_lineno))
 
@@ -85,7 +93,7 @@ def task_line(task: asyncio.Task[Any]) -> str:
     awaited: Any = task.get_coro()
     while awaited is not None:
         frame = getattr(awaited, "cr_frame", None)
-        if frame is not None and _is_own(frame.f_code.co_filename):
+        if frame is not None and is_own(frame.f_code.co_filename):
             found = str(Place((frame.f_code, frame.f_lineno)))
         awaited = getattr(awaited, "cr_await", None)
     return found
@@ -99,7 +107,7 @@ def thread_line(ident: int) -> str:
 
 def _first_own(frame: FrameType | None) -> Place | None:
     while frame is not None:
-        if _is_own(frame.f_code.co_filename):
+        if is_own(frame.f_code.co_filename):
             return Place((frame.f_code, frame.f_lineno))
         frame = frame.f_back
     return None

@@ -6,6 +6,7 @@ It runs in the test's own event loop. What the driver sends is only looked at, n
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -33,7 +34,7 @@ class Proxy:
     links: list[Link] = field(default_factory=list)
     _open: asyncio.Event = field(default_factory=asyncio.Event)
     _refuses: bool = False
-    _word: bytes | None = None
+    _word: re.Pattern[bytes] | None = None
     _fault: Fault = "cut"
     _then_refuse: bool = False
     hit: asyncio.Event = field(default_factory=asyncio.Event)
@@ -70,11 +71,12 @@ class Proxy:
                 and holds the answer back for `delay` seconds.
             then_refuse: Whether nobody can connect afterwards.
         """
-        self._word, self._fault, self._then_refuse = word.encode(), fault, then_refuse
+        self._word = re.compile(rb"(?<![A-Z])" + word.encode())  # no AUTOCOMMIT, please
+        self._fault, self._then_refuse = fault, then_refuse
         self.hit.clear()
 
     def _is_hit(self, data: bytes) -> bool:
-        if self._word is None or self._word not in data:
+        if self._word is None or not self._word.search(data):
             return False
         self._word = None
         self._refuses = self._refuses or self._then_refuse

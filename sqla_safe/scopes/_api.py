@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from sqlalchemy.orm import Session, sessionmaker
 
-from sqla_safe._locations import caller
+from sqla_safe._locations import Place, caller, is_own
 from sqla_safe.errors import NoScopeError
 from sqla_safe.scopes import _ambient
 from sqla_safe.scopes._async import AsyncScopedServices
@@ -344,11 +345,15 @@ def scoped_services(
         options = DEFAULT
     else:
         options = make_options(propagation, read_only, isolation_level, timeout)
+    frame = sys._getframe(1)
+    place = Place((frame.f_code, frame.f_lineno))
+    if not is_own(frame.f_code.co_filename):
+        place = caller(1)
     if isinstance(source, _ASYNC_SOURCES):
-        return AsyncScopedServices(source, services, options, caller(1))
+        return AsyncScopedServices(source, services, options, place)
     if not isinstance(source, _SYNC_SOURCES):
         check_maker(source)
-    return ScopedServices(source, services, options, caller(1))
+    return ScopedServices(source, services, options, place)
 
 
 @overload

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from sqla_safe._locations import Place
     from sqla_safe.scopes._options import ScopeOptions
+    from sqla_safe.scopes._unit import Outcome
 
 T = TypeVar("T")
 _GRACE = 0.1
@@ -143,10 +144,10 @@ class AsyncScopedServices(Generic[T]):
         options = inner_options(outer, self._options)
         if self._options.read_only and not unit.read_only:
             await _run(unit, unit.session.flush)
-            unit.read_only = True
+            unit.begin_reading()
         if self._kind == "savepoint":
             await _run(unit, lambda: unit.begin_savepoint(boundary))
-        self._outer, self._deadline = outer, unit.limit(self._options.timeout)
+        self._outer, self._deadline = outer, unit.limit(self._options.timeout, self._place)
         owner = asyncio.current_task()
         return AsyncScope(unit, boundary, self._place, options, owner)
 
@@ -188,7 +189,7 @@ class AsyncScopedServices(Generic[T]):
         except Exception as refused:  # noqa: BLE001  (returned, and raised by the caller)
             error = refused
         unit.deadline = self._deadline
-        unit.read_only = self._outer.options.read_only
+        unit.end_reading(is_over=not self._outer.options.read_only)
         return error
 
 
@@ -277,10 +278,10 @@ async def _end(unit: Unit, body: BaseException | None, clock: asyncio.Timeout | 
     error, cancelled = await _see_through(
         unit, _finish(unit, body), body, lambda errand: _stop_preparing(unit, errand)
     )
-    error = _with_cancellation(unit, error, cancelled)
+    error = _with_cancellation(unit, unit.outcome, error, cancelled)
     if unit.outcome == "committed":
         error = await _call_back(unit, error)
-    elif error is not None and unit.on_rollback:
+    elif error is not None and unit.outcome == "rolled_back" and unit.on_rollback:
         await _see_through(unit, _after_rollback(unit, error), error)
     if error is not None and error is not body:
         raise error
@@ -293,16 +294,19 @@ def _stop_preparing(unit: Unit, errand: Errand[Any]) -> None:
 
 
 def _with_cancellation(
-    unit: Unit, error: BaseException | None, cancelled: asyncio.CancelledError | None
+    unit: Unit,
+    outcome: Outcome | None,
+    error: BaseException | None,
+    cancelled: asyncio.CancelledError | None,
 ) -> BaseException | None:
     if cancelled is None:
         return error
-    if unit.outcome == "committed":
+    if outcome == "committed":
         cancelled.add_note(
             f"sqla_safe: cancelled during COMMIT; the data of the scope opened at {unit.opened_at} "
             'is stored (scope.outcome is "committed")'
         )
-    elif unit.outcome == "unknown":
+    elif outcome == "unknown":
         cancelled.add_note(f"sqla_safe: {error}")
     return cancelled
 
@@ -349,13 +353,22 @@ async def _finish(unit: Unit, body: BaseException | None) -> BaseException | Non
 async def commit_early(unit: Unit) -> None:
     """Store what is done and go on."""
     error, cancelled = await _see_through(
-        unit, _in_greenlet(unit, unit.checkpoint), None, lambda errand: _stop_preparing(unit, errand)
+        unit, _checkpoint(unit), None, lambda errand: _stop_preparing(unit, errand)
     )
-    error = _with_cancellation(unit, error, cancelled)
-    if unit.outcome in (None, "committed"):
+    outcome = "committed" if error is None else unit.outcome
+    error = _with_cancellation(unit, outcome, error, cancelled)
+    if outcome == "committed":
         error = await _call_back(unit, error)
     if error is not None:
         raise error
+
+
+async def _checkpoint(unit: Unit) -> BaseException | None:
+    """What `_finish` is to the end of a scope, for `scope.commit()`."""
+    error = await _in_greenlet(unit, unit.checkpoint)
+    if unit.outcome == "unknown" and unit.xid is not None:
+        await _ask(unit)
+    return await _in_greenlet(unit, lambda: unit.go_on(error))
 
 
 async def _drain(unit: Unit) -> BaseException | None:

@@ -66,8 +66,12 @@ class Calm:
                     yield from _done_by(awaited, monotonic() + _GRACE)
                     due = inf
                     awaited = operation.throw(asyncio.CancelledError())
-            except StopIteration:
-                raise cancelled from None
+            except (KeyboardInterrupt, SystemExit):
+                raise
+            except BaseException as error:  # noqa: BLE001  (whatever came of it: it was cancelled)
+                if error is cancelled:
+                    raise
+                raise cancelled from (None if isinstance(error, StopIteration) else error)
 
 
 def _done_by(awaited: Any, due: float) -> Generator[Any, Any, bool]:

@@ -133,7 +133,7 @@ def sever(connection: Connection) -> None:
         if connection.dialect.is_async:
             _sever_async(connection, driver)
         else:
-            _sever_socket(driver)
+            _sever_blocked(driver)
 
 
 def _sever_async(connection: Connection, driver: Any) -> None:
@@ -169,12 +169,21 @@ def _start(coroutine: Coroutine[Any, Any, Any]) -> None:
     coroutine.close()
 
 
-def _sever_socket(driver: Any) -> None:
-    """Shut the socket down under a blocked driver call, which then fails in its own thread."""
-    with socket.socket(fileno=os.dup(driver.fileno())) as connected:
+def _sever_blocked(driver: Any) -> None:
+    """End a driver call that blocks its own thread, which then gets an error."""
+    if hasattr(driver, "interrupt"):  # sqlite3
+        driver.interrupt()
+        return
+    number = driver.fileno() if hasattr(driver, "fileno") else _socket_of(driver).fileno()
+    with socket.socket(fileno=os.dup(number)) as connected:
         connected.shutdown(socket.SHUT_RDWR)
 
 
+def _socket_of(driver: Any) -> Any:
+    return getattr(driver, "_sock", None)  # PyMySQL; see docs/explanation/decisions.md
+
+
 def can_be_severed(connection: Connection) -> bool:
-    """Say whether a sync driver shows its socket (psycopg and psycopg2 do)."""
-    return hasattr(connection.connection.driver_connection, "fileno")
+    """Say whether a blocking call of this sync driver can be ended from outside."""
+    driver = connection.connection.driver_connection
+    return hasattr(driver, "fileno") or hasattr(_socket_of(driver), "fileno")

@@ -39,7 +39,7 @@ def plan(source: Any, options: ScopeOptions, place: Place) -> Plan:
         source.require_active("scoped_services(scope)")
         outer = source
     else:
-        outer = _ambient.find(source)
+        outer = None if _ambient.is_none_open() else _ambient.find(source)
     if outer is not None:
         return _within(outer, options)
     if options.propagation == "mandatory":
@@ -87,10 +87,10 @@ def build_services(scope: BaseScope[Any], services: Sequence[Any]) -> Any:
     if not services:
         return scope
     unit = scope._unit  # noqa: SLF001  (the same part of the package)
-    builder = Builder(unit.public, unit.instances)
+    get = Builder(unit.public, unit.instances).get
     if len(services) == 1:
-        return builder.get(services[0])
-    return tuple([builder.get(service) for service in services])
+        return get(services[0])
+    return tuple([get(service) for service in services])
 
 
 def entered_twice(scope: BaseScope[Any]) -> ScopeOptionError:

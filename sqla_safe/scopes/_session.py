@@ -23,6 +23,8 @@ class ManagedSession(Session):
     """Mixed into the sessionmaker's own class; every door asks the unit first."""
 
     _sqs_unit: Any = None
+    _sqs_base: type[Session]
+    """The class that this one was mixed into: what the scope itself calls is called on it."""
 
     # The three that run statements know the statement: it tells reads from writes.
 
@@ -41,7 +43,9 @@ class ManagedSession(Session):
             raise
         finally:
             if outermost:
-                unit.leave()
+                unit.busy = None
+                if unit.is_guarded:
+                    unit.leave()
 
     def scalar(self, statement: Any, *args: Any, **kwargs: Any) -> Any:
         """Run the statement while nobody else uses the session."""
@@ -84,17 +88,6 @@ class ManagedSession(Session):
         with Door(unit):
             unit.expect_write(None)
             return super().connection(*args, **kwargs)
-
-    # What the scope itself calls passes by the watchman.
-
-    def _sqs_flush(self) -> None:
-        super().flush()
-
-    def _sqs_commit(self) -> None:
-        super().commit()
-
-    def _sqs_close(self) -> None:
-        super().close()
 
     # What ends or begins the transaction is the scope's business.
 
@@ -233,7 +226,8 @@ for _name in ("add", "add_all", "delete", "query"):
 def managed_class(base: Any, is_steered: bool) -> type[Session]:  # noqa: FBT001  (lru_cache is quicker so)
     """Return the managed subclass of a session class, made once."""
     mixin = SteeredSession if is_steered else ManagedSession
-    cls = cast("type[Session]", type(base.__name__, (mixin, base), {"__module__": base.__module__}))
+    members = {"__module__": base.__module__, "_sqs_base": base}
+    cls = cast("type[Session]", type(base.__name__, (mixin, base), members))
     event.listen(cls, "after_begin", _after_begin)
     event.listen(cls, "before_flush", _before_flush)
     event.listen(cls, "after_soft_rollback", _after_soft_rollback)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncio import _get_running_loop, current_task
 from threading import get_ident
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
@@ -113,7 +114,8 @@ class ScopedServices(Generic[T]):
         session = unit.session = unit.public = make_session(source, unit, unit.session_options)
         if not session.autobegin:
             unit.begin()
-        return Scope(unit, unit, self._place, self._options, _ambient.current_owner())
+        owner = unit.owner if _get_running_loop() is None else current_task()
+        return Scope(unit, unit, self._place, self._options, owner)
 
     def _join(self, outer: BaseScope[Any]) -> Scope[Any]:
         unit = outer._unit
@@ -121,10 +123,10 @@ class ScopedServices(Generic[T]):
         options = inner_options(outer, self._options)
         if self._options.read_only and not unit.read_only:
             unit.session.flush()
-            unit.read_only = True
+            unit.begin_reading()
         if self._kind == "savepoint":
             unit.begin_savepoint(boundary)
-        self._outer, self._deadline = outer, unit.limit(self._options.timeout)
+        self._outer, self._deadline = outer, unit.limit(self._options.timeout, self._place)
         owner = _ambient.current_owner()
         return Scope(unit, boundary, self._place, options, owner)
 
@@ -157,7 +159,7 @@ class ScopedServices(Generic[T]):
         except Exception as refused:  # noqa: BLE001  (returned, and raised by the caller)
             error = refused
         unit.deadline = self._deadline
-        unit.read_only = self._outer.options.read_only
+        unit.end_reading(is_over=not self._outer.options.read_only)
         return error
 
 
@@ -196,7 +198,7 @@ def _end(unit: Unit, body: BaseException | None) -> None:
     if unit.outcome == "committed":
         if unit.on_commit:
             _callbacks.after_commit(unit, unit.place)
-    elif error is not None:
+    elif error is not None and unit.outcome == "rolled_back":
         _callbacks.after_rollback(unit, error)
     if error is not None and error is not body:
         raise error
@@ -206,6 +208,9 @@ def commit_early(unit: Unit) -> None:
     """Store what is done and go on."""
     unit.timer = Timer(unit)
     error = unit.checkpoint()
+    if unit.outcome == "unknown" and unit.xid is not None:
+        _ask(unit)
+    error = unit.go_on(error)
     unit.timer = None
     if error is not None:
         raise error

@@ -7,6 +7,7 @@ greenlet, through ``AsyncSession.run_sync``, so that the rules are written once.
 from __future__ import annotations
 
 import asyncio
+import threading
 from threading import get_ident
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, NoReturn, Protocol
@@ -56,8 +57,18 @@ class Timer(Protocol):
 
 
 Outcome = Literal["committed", "rolled_back", "unknown"]
+_LONGEST_STATEMENT = 2**31 - 1
+"""Milliseconds: the most that PostgreSQL's ``statement_timeout`` takes."""
 _COMMIT_SHARE = 0.75
 """The part of ``cleanup_timeout`` that COMMIT may take; the rest is for asking what became of it."""
+
+
+class Deadline(NamedTuple):
+    """When the time is up (on the monotonic clock), how long it was, and who set it."""
+
+    due: float
+    seconds: float
+    place: Place
 
 
 class Doom(NamedTuple):
@@ -149,13 +160,14 @@ class Unit(Boundary):
     acting: Any = None
     phase: Literal["body", "preparing", "committing", "releasing"] = "body"
     wrote = False
+    _wrote_before = False
     severed = False
     is_patient = True
     """Whether nothing has to be cut off when an answer takes too long: there is no network."""
     failures: Sequence[Failure] = ()
     savepoints: Sequence[Boundary] = ()
     xid: int | None = None
-    deadline: float | None = None
+    deadline: Deadline | None = None
     timer_expired: Callable[[], bool] | None = None
     idle: IdleWatch | None = None
     _independent_of: Iterable[Connection] | None = None
@@ -197,7 +209,7 @@ class Unit(Boundary):
 
     def _heed(self, options: ScopeOptions) -> None:
         self._steered: dict[Any, Any] = {}
-        self.limit(options.timeout)
+        self.limit(options.timeout, self.place)
         self.is_steered = (
             options.read_only
             or options.isolation_level is not None
@@ -220,14 +232,24 @@ class Unit(Boundary):
         """Remember the connections that the task holds already, outside this unit."""
         self._independent_of = held
 
-    def limit(self, seconds: float | None) -> float | None:
+    def limit(self, seconds: float | None, place: Place) -> Deadline | None:
         """Set the deadline, never later than the present one; return the present one."""
         before = self.deadline
         if seconds is not None:
-            due = monotonic() + seconds
-            self.deadline = due if before is None else min(before, due)
+            deadline = Deadline(monotonic() + seconds, seconds, place)
+            self.deadline = deadline if before is None else min(before, deadline)
             self.is_guarded = True
         return before
+
+    def begin_reading(self) -> None:
+        """A block joins that may only read: what comes is refused here, not by the database."""
+        self.read_only = True
+        self._wrote_before, self.wrote = self.wrote, False
+
+    def end_reading(self, *, is_over: bool) -> None:
+        """The block has ended; what is around it may write again, if it is over."""
+        if self.read_only and is_over:
+            self.read_only, self.wrote = False, self._wrote_before
 
     # -- one task at a time --------------------------------------------------------------------
 
@@ -253,9 +275,7 @@ class Unit(Boundary):
         if self.idle is not None:
             self.idle.rest()
         if self.is_closed:  # somebody else's statement outlived the scope
-            for connection in self.connections:
-                self._discard(connection)
-            self.connections = []
+            self._discard_all()
 
     def expect_change(self, operation: str) -> None:
         """Refuse a change of the session's objects after the end, or during another's operation."""
@@ -297,9 +317,11 @@ class Unit(Boundary):
         return error
 
     def _foreign(self, me: Any) -> ConcurrentUseError:
-        return self._concurrent(
-            self.owner, me, "The session was used by another task than its owner (guard_owner=True)"
-        )
+        situation = "The session was used by another task than its owner (guard_owner=True)"
+        error = self._concurrent(self.owner, me, situation)
+        reason = "another task than its owner used the session, and the error was swallowed"
+        self.set_doom(reason, error.second_at, error)
+        return error
 
     def _concurrent(self, first: Any, second: Any, situation: str) -> ConcurrentUseError:
         return ConcurrentUseError(
@@ -368,6 +390,8 @@ class Unit(Boundary):
             self.wrote = True
         elif getattr(statement, "is_dml", False):
             raise self._read_only(f"{statement.__visit_name__.upper()} was executed")
+        elif not self.options.read_only:  # joined: the database itself would let it through
+            raise self._read_only("A statement that may write was executed")
 
     def expect_flush(self) -> None:
         """Note that the session is about to write its changes, or refuse it."""
@@ -429,7 +453,7 @@ class Unit(Boundary):
         connection.sqla_safe_unit = self  # type: ignore[attr-defined]  # how an error finds its unit
         if _connections.MARK not in connection.dialect.__dict__:
             _connections.listen(connection)
-        if self.is_async or connection.dialect.name != "sqlite":
+        if self.who is not get_ident or connection.dialect.name != "sqlite":
             self.is_patient = False
         if self._waiting is not None:
             self._stop_waiting()
@@ -474,7 +498,7 @@ class Unit(Boundary):
             self._limit_statements(left)
 
     def _seconds_left(self) -> float:
-        return float("inf") if self.deadline is None else self.deadline - monotonic()
+        return float("inf") if self.deadline is None else self.deadline.due - monotonic()
 
     def _limit_statements(self, left: float) -> None:
         """Let PostgreSQL itself cut off a statement of a sync scope."""
@@ -482,12 +506,15 @@ class Unit(Boundary):
             return
         for connection in self.connections:
             if connection.dialect.name == "postgresql" and not connection.invalidated:
-                milliseconds = max(1, int(left * 1000))
+                milliseconds = min(max(1, int(left * 1000)), _LONGEST_STATEMENT)
                 connection.exec_driver_sql(f"SET LOCAL statement_timeout = {milliseconds}")
         self._statement_limit = round(left, 3)
 
     def _too_late(self) -> ScopeTimeoutError:
-        return ScopeTimeoutError(opened_at=self.opened_at, timeout=self.options.timeout or 0.0)
+        assert self.deadline is not None
+        return ScopeTimeoutError(
+            opened_at=str(self.deadline.place), timeout=self.deadline.seconds
+        )
 
     # -- savepoints ----------------------------------------------------------------------------
 
@@ -578,7 +605,7 @@ class Unit(Boundary):
             What is to be raised, or None when everything is stored. ``outcome`` is set.
         """
         self.acting = self.who()
-        self._close_the_doors()
+        self.is_open, self.is_guarded, self.idle = False, True, None
         error = body
         if error is None:
             try:
@@ -593,18 +620,32 @@ class Unit(Boundary):
         return error
 
     def checkpoint(self) -> BaseException | None:
-        """Store what is done so far and give the connections back, for `Scope.commit`."""
+        """Store what is done so far and give the connections back, for `Scope.commit`.
+
+        Returns:
+            What went wrong, or None. `go_on` is called next in any case.
+        """
         self.acting = self.who()
         try:
             self._store()
         except BaseException as raised:  # noqa: BLE001  (returned, and raised by the shell)
-            if self.outcome is None:
-                self.outcome = "rolled_back"
-            self._close_the_doors()
-            self._release(raised)
-            return self._unknown(raised) if self.outcome == "unknown" and self.xid is None else raised
-        self._begin_anew()
+            if self.outcome == "unknown" and self.xid is not None:
+                self._attempt(self.session.rollback, raised)
+                self._discard_all()
+            return raised
         return None
+
+    def go_on(self, error: BaseException | None) -> BaseException | None:
+        """Begin a new transaction after `checkpoint`, or end here; return what is to be raised."""
+        self.acting = self.who()
+        if error is None or self.outcome == "committed":
+            self._begin_anew()
+            return None
+        if self.outcome is None:
+            self.outcome = "rolled_back"
+        self.is_open, self.is_guarded, self.idle = False, True, None
+        self._release(error)
+        return self._unknown(error) if self.outcome == "unknown" else error
 
     def _begin_anew(self) -> None:
         self._take_your_time()
@@ -615,11 +656,6 @@ class Unit(Boundary):
             self.begin()
         self.acting = None
 
-    def _close_the_doors(self) -> None:
-        self.is_open = False
-        self.is_guarded = True
-        self.idle = None
-
     def _store(self) -> None:
         """Write what is pending, make sure that it can be stored, and commit."""
         self.phase = "preparing"
@@ -628,7 +664,10 @@ class Unit(Boundary):
         if self.deadline is not None:
             self._refuse_late()
         session: Any = self.session
-        session._sqs_flush()
+        if not (self.is_patient and self.connections):  # else COMMIT may as well do it
+            session._sqs_base.flush(session)
+        if not self.is_patient:
+            self._hurry(self.policy.cleanup_timeout)
         if self.failures:
             self._refuse_aborted()
         if self.wrote and self.policy.resolve_commit:
@@ -641,7 +680,7 @@ class Unit(Boundary):
         if not self.is_patient:
             self._hurry(self.policy.cleanup_timeout * _COMMIT_SHARE)
         try:
-            session._sqs_commit()
+            session._sqs_base.commit(session)
         except BaseException as error:
             self.outcome = self._judge(error)
             for connection in self.connections:
@@ -711,13 +750,10 @@ class Unit(Boundary):
                 self._attempt(self.session.rollback, error)
         session: Any = self.session
         try:
-            session._sqs_close()
+            session._sqs_base.close(session)
         except BaseException as second:  # noqa: BLE001  (the first error wins)
             _note_second(error, second)
-        for connection in self.connections:
-            if not connection.closed:
-                self._discard(connection)
-        self.connections = []
+        self._discard_all()
         if self.timer is not None:
             self.timer.disarm()
         self.is_closed = True
@@ -730,11 +766,13 @@ class Unit(Boundary):
         except BaseException as second:  # noqa: BLE001  (the first error wins)
             _note_second(error, second)
 
-    def _discard(self, connection: Connection) -> None:
-        """Make sure that a connection neither stays out of its pool nor goes back half used."""
-        if self._is_own(connection):
-            self._attempt(connection.invalidate, None)
-            self._attempt(connection.close, None)
+    def _discard_all(self) -> None:
+        """Make sure that no connection stays out of its pool nor goes back half used."""
+        for connection in self.connections:
+            if not connection.closed and self._is_own(connection):
+                self._attempt(connection.invalidate, None)
+                self._attempt(connection.close, None)
+        self.connections = []
 
     def _restore_connections(self) -> None:
         if self.options.read_only:
@@ -841,7 +879,8 @@ def _note(error: BaseException, during: str, second: BaseException) -> None:
 def _name(owner: Any) -> str:
     if isinstance(owner, asyncio.Task):
         return f"task {owner.get_name()!r}"
-    return f"thread {owner}"
+    names = {thread.ident: thread.name for thread in threading.enumerate()}
+    return f"thread {names.get(owner, owner)!r}"
 
 
 def _line(owner: Any) -> str:

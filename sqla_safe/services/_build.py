@@ -31,8 +31,8 @@ def build(service: Callable[[Any], Any], session: Any) -> Any:
         ServiceBuildError: the callable needs more than a session, wants the other kind of session,
             or is an async function.
     """
-    if getattr(service, "__name__", None) != "<lambda>":
-        check_kind(service, isinstance(session, AsyncSession))
+    check = _check_class if type(service) is type else _check_kind
+    check(service, isinstance(session, AsyncSession))
     try:
         return service(session)
     except TypeError as error:
@@ -40,32 +40,11 @@ def build(service: Callable[[Any], Any], session: Any) -> Any:
         raise
 
 
-def check_kind(service: Callable[[Any], Any], is_async: bool) -> None:  # noqa: FBT001  (lru_cache keys by position)
-    """Refuse what cannot be a service of this kind of session; looked at once per service."""
-    try:
-        _check_kind(service, is_async)
-    except TypeError as error:
-        if isinstance(error, ServiceBuildError):
-            raise
-        _check_kind.__wrapped__(service, is_async)  # an unhashable callable
-
-
-@lru_cache(maxsize=1024)
-def _check_kind(service: Callable[[Any], Any], is_async: bool) -> None:  # noqa: FBT001  (lru_cache keys by position)
-    if not callable(service):
-        raise ServiceBuildError(
-            service=repr(type(service).__name__),
-            problem="it is not callable",
-            instead="pass a class or function that takes the session",
-        )
-    if inspect.iscoroutinefunction(service) or inspect.iscoroutinefunction(
-        getattr(type(service), "__call__", None)  # noqa: B004  (its kind is asked, not whether it is there)
-    ):
-        raise ServiceBuildError(
-            service=service_name(service),
-            problem="it is an async function, and a scope calls its services without awaiting them",
-            instead="pass a plain function or class, and await its methods inside the block",
-        )
+def _check_kind(service: Callable[[Any], Any], is_async: bool) -> None:  # noqa: FBT001  (lru_cache is quicker so)
+    """Refuse what cannot be a service of this kind of session."""
+    if getattr(service, "__name__", None) == "<lambda>":
+        return
+    _check_callable(service)
     wanted = _session_parameter_type(service)
     if wanted is None or issubclass(wanted, AsyncSession) == is_async:
         return
@@ -76,6 +55,25 @@ def _check_kind(service: Callable[[Any], Any], is_async: bool) -> None:  # noqa:
         f"{_article(given)}",
         instead=f"open the scope from {_article(maker)}, or let the service take {_article(given)}",
     )
+
+
+_check_class = lru_cache(maxsize=1024)(_check_kind)
+
+
+def _check_callable(service: object) -> None:
+    if not callable(service):
+        raise ServiceBuildError(
+            service=repr(type(service).__name__),
+            problem="it is not callable",
+            instead="pass a class or function that takes the session",
+        )
+    call = getattr(type(service), "__call__", None)  # noqa: B004  (its kind is asked, not whether it is there)
+    if inspect.iscoroutinefunction(service) or inspect.iscoroutinefunction(call):
+        raise ServiceBuildError(
+            service=service_name(service),
+            problem="it is an async function, and a scope calls its services without awaiting them",
+            instead="pass a plain function or class, and await its methods inside the block",
+        )
 
 
 def _article(name: str) -> str:

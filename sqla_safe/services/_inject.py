@@ -95,11 +95,11 @@ class Builder:
         if isinstance(service, Injected) and not service.constants:
             key = service.cls  # a class built by type is the same service as the class itself
         try:
-            return self._instances[key]
-        except KeyError:
-            instance = self._instances[key] = self._build(service)
+            instance = self._instances.get(key)
         except TypeError:  # an unhashable callable: never shared
-            instance = self._build(service)
+            return self._build(service)
+        if instance is None:
+            instance = self._instances[key] = self._build(service)
         return instance
 
     def _build(self, service: Any) -> Any:

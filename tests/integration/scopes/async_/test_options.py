@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.ext.asyncio import async_sessionmaker
 
 from sqla_safe import ScopeOptionError, scoped_services
 from tests.integration.scopes.async_.support import (
@@ -112,7 +113,7 @@ async def test_isolation_level_does_not_stay(async_database, maker, make_async_e
     engine = make_async_engine(async_database, pool_size=1)
     levels = []
     for options in ({}, {"isolation_level": "SERIALIZABLE"}, {}):
-        async with scoped_services(maker.__class__(engine), **options) as scope:
+        async with scoped_services(async_sessionmaker(engine), **options) as scope:
             levels.append(await scope.session.scalar(text(asks)))
     assert levels[0] == levels[2] != levels[1]
 

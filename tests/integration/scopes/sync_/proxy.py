@@ -1,10 +1,13 @@
-"""A TCP proxy in threads: it can cut the connection at COMMIT, fall silent, and refuse."""
+"""A TCP proxy in threads: it can cut the connection at COMMIT, fall silent, and refuse.
+
+Each mischief is done once, to the connection that sends the next COMMIT.
+"""
 
 from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Literal
 
@@ -26,8 +29,9 @@ class Proxy:
         self.mischief: Mischief = "none"
         self.refuses = False
         self.refuses_after_commit = False
-        self.commits = 0
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._cut_at_answer: set[socket.socket] = set()
+        self._threads: list[threading.Thread] = []
+        self._start(self._accept)
 
     def behave(self) -> None:
         """Pass everything on from now on."""
@@ -45,11 +49,19 @@ class Proxy:
                 _shut(end)
 
     def close(self) -> None:
-        """Stop."""
+        """Stop, and leave neither a thread nor a socket behind."""
         _shut(self._listener)
-        self._listener.close()
         self._talks.set()
         self.cut()
+        for thread in self._threads:
+            thread.join(5)
+        for end in [self._listener, *(end for pair in self._pairs for end in pair)]:
+            end.close()
+
+    def _start(self, work: Callable[..., None], *args: socket.socket) -> None:
+        thread = threading.Thread(target=work, args=args, daemon=True)
+        self._threads.append(thread)
+        thread.start()
 
     def _accept(self) -> None:
         while True:
@@ -63,18 +75,20 @@ class Proxy:
             server = socket.create_connection((HOST, self._server_port))
             self._pairs.append((client, server))
             for work in (self._to_server, self._to_client):
-                threading.Thread(target=work, args=(client, server), daemon=True).start()
+                self._start(work, client, server)
 
     def _to_server(self, client: socket.socket, server: socket.socket) -> None:
         with suppress(OSError):
             while data := client.recv(65536):
                 self._talks.wait()
-                if b"COMMIT" in data.upper():
-                    self.commits += 1
+                if b"COMMIT" in data.upper() and self.mischief != "none":
+                    mischief, self.mischief = self.mischief, "none"
                     self.refuses = self.refuses or self.refuses_after_commit
-                    if self.mischief == "cut_before_commit":
+                    if mischief == "cut_before_commit":
                         break
-                    if self.mischief == "silent_after_commit":
+                    if mischief == "cut_after_commit":
+                        self._cut_at_answer.add(client)
+                    if mischief == "silent_after_commit":
                         self._talks.clear()
                 server.sendall(data)
         _shut(client, server)
@@ -83,7 +97,7 @@ class Proxy:
         with suppress(OSError):
             while data := server.recv(65536):
                 self._talks.wait()
-                if self.commits and self.mischief == "cut_after_commit":
+                if client in self._cut_at_answer:
                     break
                 client.sendall(data)
         _shut(client, server)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -127,35 +126,43 @@ def is_running(database: Database, statement: str) -> bool:
     return bool(database.probe.scalar(question))
 
 
+class Rival:
+    """Another transaction that wins a deadlock over notes 1 and 2; it holds note 2."""
+
+    def __init__(self, engine: Engine, database: Database) -> None:
+        self._database = database
+        self._connection = engine.connect()
+        self._threads = ThreadPoolExecutor(1, thread_name_prefix="rival")
+        self._waiting: Future[Any] | None = None
+        for n in range(30):  # MariaDB gives up the transaction that has written less
+            self._run(f"INSERT INTO author (id, name) VALUES ({n + 100}, 'rival')")
+        if database.dialect == "postgresql":  # and PostgreSQL the one that finds the deadlock
+            self._run("SET LOCAL deadlock_timeout = '10s'")
+        self._run("UPDATE note SET author_id = NULL WHERE id = 2")
+
+    def _run(self, statement: str) -> None:
+        self._connection.execute(text(statement))
+
+    def attack(self) -> None:
+        """Wait for note 1, which the caller holds: taking note 2 is a deadlock for him now."""
+        take_first = "UPDATE note SET author_id = NULL WHERE id = 1"
+        self._waiting = self._threads.submit(self._run, take_first)
+        until(lambda: is_running(self._database, take_first))
+
+    def give_up(self) -> None:
+        """Undo everything, when it has won or was never asked to attack."""
+        if self._waiting is not None:
+            self._waiting.result(10)
+        self._connection.rollback()
+        self._connection.close()
+        self._threads.shutdown()
+
+
 @contextmanager
-def stronger_rival(engine: Engine, database: Database) -> Iterator[Callable[[], None]]:
-    """Make another transaction that wins a deadlock over notes 1 and 2.
-
-    It holds note 2. Call what it gives after taking note 1: it then waits for note 1, and taking
-    note 2 is a deadlock in which the caller loses, because the rival has done more.
-    """
-    ready = threading.Event()
-    other = engine.connect()
-    other.begin()
-    for n in range(30):  # MariaDB gives up the transaction that has written less
-        other.execute(text(f"INSERT INTO author (id, name) VALUES ({n + 100}, 'rival')"))
-    other.execute(text("UPDATE note SET text = 'rival 2' WHERE id = 2"))
-    if database.dialect == "postgresql":  # PostgreSQL the one that finds the deadlock: not the rival
-        other.execute(text("SET LOCAL deadlock_timeout = '10s'"))
-
-    def take_first() -> None:
-        ready.wait(5)
-        other.execute(text("UPDATE note SET author_id = NULL WHERE id = 1"))
-
-    def go() -> None:
-        ready.set()
-        until(lambda: is_running(database, "UPDATE note SET author_id"))
-
+def stronger_rival(engine: Engine, database: Database) -> Iterator[Rival]:
+    """Give a rival; it gives up at the end of the block at the latest."""
+    rival = Rival(engine, database)
     try:
-        with thread(take_first, "rival") as done:
-            yield go
-            ready.set()
-            done.result(10)
+        yield rival
     finally:
-        other.rollback()
-        other.close()
+        rival.give_up()

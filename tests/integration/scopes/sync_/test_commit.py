@@ -272,13 +272,13 @@ def test_a_deadlock_on_mysql_loses_all_of_the_transaction(
 ):
     """Error 1213 undoes everything: swallowed, it ends in RollbackOnlyError, not in half the work."""
     with (
-        stronger_rival(sync_engine, sync_database) as attack,
+        stronger_rival(sync_engine, sync_database) as rival,
         pytest.raises(RollbackOnlyError) as caught,
         scoped_services(sync_maker) as scope,
     ):
         scope.session.execute(insert(Note).values(id=3, text="before"))
         change(scope.session, 1)
-        attack()
+        rival.attack()
         try:
             change(scope.session, 2)
         except OperationalError as error:
@@ -295,13 +295,13 @@ def test_a_deadlock_inside_a_savepoint_on_mysql_loses_all_of_the_transaction(
 ):
     """Error 1213 takes the savepoints along: a nested scope cannot contain it."""
     with (
-        stronger_rival(sync_engine, sync_database) as attack,
+        stronger_rival(sync_engine, sync_database) as rival,
         pytest.raises(RollbackOnlyError),
         scoped_services(sync_maker) as scope,
     ):
         scope.session.execute(insert(Note).values(id=3, text="before"))
         change(scope.session, 1)
-        attack()
+        rival.attack()
         with (
             pytest.raises(OperationalError),
             scoped_services(sync_maker, propagation="nested"),

@@ -1,0 +1,163 @@
+"""Rule 11: no connection before the first statement; the sessionmaker's own options hold."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import event, select, text
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+from sqlalchemy.orm import Session
+from sqlalchemy.orm.exc import DetachedInstanceError
+
+from sqla_safe import ScopeClosedError, configure, scoped_services
+from tests.integration.scopes.async_.support import on_postgres, only_on
+from tests.integration.scopes.models import Author, Authors, Note, Notes, stored
+
+
+async def test_no_connection_before_the_first_statement(maker, async_engine):
+    """Entering, building services and adding objects take no connection; a statement takes one."""
+    async with scoped_services(maker, Notes, Authors) as (notes, _):
+        notes.session.add(Note(text="a"))
+        assert async_engine.pool.checkedin() == async_engine.pool.checkedout() == 0
+        await notes.session.flush()
+        assert async_engine.pool.checkedout() == 1
+    assert async_engine.pool.checkedout() == 0
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"read_only": True}, {"isolation_level": "SERIALIZABLE"}, {"timeout": 5}],
+    ids=str,
+)
+async def test_empty_scope_takes_no_connection(maker, async_engine, options):
+    """A scope without a statement never takes a connection, whatever its options."""
+    async with scoped_services(maker, Notes, **options):
+        pass
+    assert async_engine.pool.checkedin() == 0
+
+
+async def test_one_connection_for_all_services(maker, async_engine):
+    """All services and joined scopes of a scope share one connection."""
+    taken = []
+    event.listen(async_engine.sync_engine.pool, "checkout", lambda *args: taken.append(args))
+    async with scoped_services(maker, Notes, Authors) as (notes, authors):
+        await notes.add("a")
+        await authors.add("Vanya")
+        async with scoped_services(maker, Notes) as inner:
+            await inner.add("b")
+    assert len(taken) == 1
+
+
+# --- the sessionmaker's own options -----------------------------------------------------------
+
+
+@on_postgres
+@pytest.mark.parametrize("expires", [True, False])
+async def test_expire_on_commit_of_the_sessionmaker_holds(async_engine, maker, expires):
+    """What the sessionmaker says about expiring on commit is what the end of the scope does."""
+    own = async_sessionmaker(async_engine, expire_on_commit=expires)
+    async with scoped_services(own, Authors) as authors:
+        author = await authors.add("Vanya")
+    if expires:
+        with pytest.raises(DetachedInstanceError):
+            assert author.name
+    else:
+        assert author.name == "Vanya"
+
+
+@on_postgres
+async def test_expire_on_commit_of_the_policy_wins(async_engine, maker):
+    """configure(expire_on_commit=False) overrides the sessionmaker inside scopes."""
+    own = async_sessionmaker(async_engine, expire_on_commit=True)
+    configure(own, expire_on_commit=False)
+    async with scoped_services(own, Authors) as authors:
+        author = await authors.add("Vanya")
+    assert author.name == "Vanya"
+
+
+class OwnAsyncSession(AsyncSession):
+    pass
+
+
+class OwnSession(Session):
+    pass
+
+
+async def test_session_classes_of_the_sessionmaker_hold(async_engine, maker):
+    """The session is of the sessionmaker's own class, and so is its sync half."""
+    own = async_sessionmaker(async_engine, class_=OwnAsyncSession, sync_session_class=OwnSession)
+    async with scoped_services(own) as scope:
+        assert isinstance(scope.session, OwnAsyncSession)
+        assert isinstance(scope.session.sync_session, OwnSession)
+        await scope.session.execute(text("SELECT 1"))
+
+
+@only_on("aiosqlite")
+async def test_further_options_of_the_sessionmaker_hold(async_engine, maker):
+    """info and autoflush are those of the sessionmaker."""
+    own = async_sessionmaker(async_engine, info={"tenant": 7}, autoflush=False)
+    async with scoped_services(own) as scope:
+        assert scope.session.info["tenant"] == 7
+        scope.session.add(Note(text="a"))
+        assert (await scope.session.scalars(select(Note))).all() == []
+
+
+async def test_autobegin_false_works(async_engine, maker, async_database):
+    """A sessionmaker with autobegin=False gives scopes that have begun."""
+    own = async_sessionmaker(async_engine, autobegin=False)
+    async with scoped_services(own) as scope:
+        scope.session.add(Note(text="a"))
+        await scope.commit()
+        scope.session.add(Note(text="b"))
+    assert stored(async_database) == ["a", "b"]
+
+
+async def test_close_resets_only_of_the_sessionmaker_does_not_hold(async_engine, maker):
+    """A closed scope stays closed although the sessionmaker would let sessions come back."""
+    own = async_sessionmaker(async_engine, close_resets_only=True)
+    async with scoped_services(own, Notes) as notes:
+        pass
+    with pytest.raises(ScopeClosedError):
+        await notes.add("late")
+
+
+async def test_events_of_the_session_class_are_heard(async_engine, maker):
+    """Listeners on the sessionmaker's own session class hear the scope's session."""
+    heard = []
+
+    class Heard(Session):
+        pass
+
+    event.listen(Heard, "after_commit", lambda session: heard.append(session.info))
+    own = async_sessionmaker(async_engine, sync_session_class=Heard)
+    async with scoped_services(own, Notes) as notes:
+        await notes.add("a")
+    assert len(heard) == 1
+
+
+async def test_bound_to_a_connection(async_engine, maker, async_database):
+    """Scopes on a connection of the caller's, as tests use it, are all undone with its transaction."""
+    async with async_engine.connect() as connection:
+        outer = await connection.begin()
+        own = async_sessionmaker(connection, join_transaction_mode="create_savepoint")
+        async with scoped_services(own, Notes) as notes:
+            await notes.add("a")
+        with pytest.raises(KeyError):
+            async with scoped_services(own, Notes) as notes:
+                await notes.add("b")
+                raise KeyError
+        async with scoped_services(own) as scope:
+            assert (await scope.session.scalars(select(Note.text))).all() == ["a"]
+        await outer.rollback()
+    assert async_engine.pool.checkedout() == 0
+    assert stored(async_database) == []
+
+
+async def test_lazy_load_inside_the_scope(maker):
+    """What a relationship needs can be loaded with run_sync or awaitable refresh inside the scope."""
+    async with scoped_services(maker, Authors) as authors:
+        author = await authors.add("Vanya")
+        authors.session.add(Note(text="a", author=author))
+    async with scoped_services(maker) as scope:
+        author = await scope.session.scalar(select(Author))
+        await scope.session.refresh(author, ["notes"])
+        assert [note.text for note in author.notes] == ["a"]
