@@ -31,7 +31,16 @@ _FOREIGN = (
 
 _STDLIB = _folder(os.__file__)
 _INSTALLED = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
-_DRIVERS = ("psycopg", "psycopg2", "pymysql", "asyncpg", "aiosqlite", "asyncmy", "aiomysql", "anyio")
+_DRIVERS = (
+    "psycopg",
+    "psycopg2",
+    "pymysql",
+    "asyncpg",
+    "aiosqlite",
+    "asyncmy",
+    "aiomysql",
+    "anyio",
+)
 
 
 @lru_cache(maxsize=4096)

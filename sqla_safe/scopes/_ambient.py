@@ -61,7 +61,6 @@ def find(source: Any) -> BaseScope[Any] | None:
     return next((scope for scope in open_scopes() if scope.source is source), None)
 
 
-
 def is_none_open() -> bool:
     """Say quickly that the running task has certainly no scope open."""
     return _innermost.get() is None

@@ -36,6 +36,7 @@ T8 = TypeVar("T8")
 
 # One signature for each number of services; docs/explanation/decisions.md says why there are eight.
 
+
 @overload
 def scoped_services(
     source: async_sessionmaker[A] | AsyncScope[A],

@@ -87,7 +87,10 @@ class AsyncScopedServices(Generic[T]):
         return services
 
     async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         scope = self._scope
         assert scope is not None
@@ -273,8 +276,7 @@ async def _see_through(
 
 
 async def _end(unit: Unit, body: BaseException | None, clock: asyncio.Timeout | None) -> None:
-    if clock is not None:
-        unit.timer_expired = clock.expired
+    unit.clock = clock
     error, cancelled = await _see_through(
         unit, _finish(unit, body), body, lambda errand: _stop_preparing(unit, errand)
     )

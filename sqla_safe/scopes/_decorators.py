@@ -81,7 +81,9 @@ class AsyncServed6(Protocol[T1_co, T2_co, T3_co, T4_co, T5_co, T6_co]):
     """A decorator for functions that take 6 services first."""
 
     def __call__(
-        self, function: Callable[Concatenate[T1_co, T2_co, T3_co, T4_co, T5_co, T6_co, P], Awaitable[R]], /
+        self,
+        function: Callable[Concatenate[T1_co, T2_co, T3_co, T4_co, T5_co, T6_co, P], Awaitable[R]],
+        /,
     ) -> Callable[P, Awaitable[R]]: ...
 
 
@@ -89,7 +91,11 @@ class AsyncServed7(Protocol[T1_co, T2_co, T3_co, T4_co, T5_co, T6_co, T7_co]):
     """A decorator for functions that take 7 services first."""
 
     def __call__(
-        self, function: Callable[Concatenate[T1_co, T2_co, T3_co, T4_co, T5_co, T6_co, T7_co, P], Awaitable[R]], /
+        self,
+        function: Callable[
+            Concatenate[T1_co, T2_co, T3_co, T4_co, T5_co, T6_co, T7_co, P], Awaitable[R]
+        ],
+        /,
     ) -> Callable[P, Awaitable[R]]: ...
 
 
@@ -97,7 +103,11 @@ class AsyncServed8(Protocol[T1_co, T2_co, T3_co, T4_co, T5_co, T6_co, T7_co, T8_
     """A decorator for functions that take 8 services first."""
 
     def __call__(
-        self, function: Callable[Concatenate[T1_co, T2_co, T3_co, T4_co, T5_co, T6_co, T7_co, T8_co, P], Awaitable[R]], /
+        self,
+        function: Callable[
+            Concatenate[T1_co, T2_co, T3_co, T4_co, T5_co, T6_co, T7_co, T8_co, P], Awaitable[R]
+        ],
+        /,
     ) -> Callable[P, Awaitable[R]]: ...
 
 
@@ -105,9 +115,7 @@ class SyncUnserved(Protocol[S]):
     """A decorator for functions that take the scope first, or nothing of it."""
 
     @overload
-    def __call__(
-        self, function: Callable[Concatenate[Scope[S], P], R], /
-    ) -> Callable[P, R]: ...
+    def __call__(self, function: Callable[Concatenate[Scope[S], P], R], /) -> Callable[P, R]: ...
     @overload
     def __call__(self, function: Callable[P, R], /) -> Callable[P, R]: ...
 
@@ -115,9 +123,7 @@ class SyncUnserved(Protocol[S]):
 class SyncServed1(Protocol[T1_co]):
     """A decorator for functions that take 1 service first."""
 
-    def __call__(
-        self, function: Callable[Concatenate[T1_co, P], R], /
-    ) -> Callable[P, R]: ...
+    def __call__(self, function: Callable[Concatenate[T1_co, P], R], /) -> Callable[P, R]: ...
 
 
 class SyncServed2(Protocol[T1_co, T2_co]):
@@ -164,7 +170,9 @@ class SyncServed7(Protocol[T1_co, T2_co, T3_co, T4_co, T5_co, T6_co, T7_co]):
     """A decorator for functions that take 7 services first."""
 
     def __call__(
-        self, function: Callable[Concatenate[T1_co, T2_co, T3_co, T4_co, T5_co, T6_co, T7_co, P], R], /
+        self,
+        function: Callable[Concatenate[T1_co, T2_co, T3_co, T4_co, T5_co, T6_co, T7_co, P], R],
+        /,
     ) -> Callable[P, R]: ...
 
 
@@ -172,5 +180,9 @@ class SyncServed8(Protocol[T1_co, T2_co, T3_co, T4_co, T5_co, T6_co, T7_co, T8_c
     """A decorator for functions that take 8 services first."""
 
     def __call__(
-        self, function: Callable[Concatenate[T1_co, T2_co, T3_co, T4_co, T5_co, T6_co, T7_co, T8_co, P], R], /
+        self,
+        function: Callable[
+            Concatenate[T1_co, T2_co, T3_co, T4_co, T5_co, T6_co, T7_co, T8_co, P], R
+        ],
+        /,
     ) -> Callable[P, R]: ...

@@ -26,7 +26,7 @@ class IdleWatch:
         """An operation has ended: the transaction is idle from now on."""
         self._since = monotonic()
 
-    def check(self, line: str) -> None:
+    def check(self, what_came: str) -> None:
         """The next operation begins, or the scope ends: warn if the pause was long."""
         if self._since is None:
             return
@@ -35,7 +35,7 @@ class IdleWatch:
             return
         warnings.warn(
             f"The scope opened at {self._opened_at} held its transaction and connection idle for "
-            f"{pause:.1f} s before {line}. End the block, or call scope.commit(), before a slow "
+            f"{pause:.1f} s before {what_came}. End the block, or call scope.commit(), before a slow "
             f"call [{IdleInTransactionWarning.code}]",
             IdleInTransactionWarning,
             stacklevel=2,

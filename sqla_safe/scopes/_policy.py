@@ -115,7 +115,8 @@ def _check_names(values: dict[str, Any]) -> None:
 def _check_values(values: dict[str, Any]) -> None:
     if values.get("service_commit", "raise") not in ("raise", "flush"):
         raise ScopeOptionError(
-            problem="service_commit is neither 'raise' nor 'flush'", instead='service_commit="flush"'
+            problem="service_commit is neither 'raise' nor 'flush'",
+            instead='service_commit="flush"',
         )
     for name in ("drain_timeout", "cleanup_timeout", "idle_in_transaction_warning"):
         check_seconds(name, values.get(name))

@@ -180,7 +180,7 @@ class SteeredSession(ManagedSession):
         return bind if self._sqs_unit is None else self._sqs_unit.steer(bind)
 
 
-def _watched(name: str) -> Any:
+def _watched(name: str, *, writes: bool = False) -> Any:
     inherited = getattr(Session, name)
 
     def method(self: ManagedSession, *args: Any, **kwargs: Any) -> Any:
@@ -189,6 +189,8 @@ def _watched(name: str) -> Any:
         if unit is None:
             return operation(*args, **kwargs)
         with Door(unit):
+            if writes:
+                unit.expect_write(None)
             return operation(*args, **kwargs)
 
     method.__name__, method.__doc__ = name, inherited.__doc__
@@ -208,16 +210,10 @@ def _needs_open(name: str) -> Any:
     return method
 
 
-for _name in (
-    "get",
-    "get_one",
-    "refresh",
-    "merge",
-    "bulk_save_objects",
-    "bulk_insert_mappings",
-    "bulk_update_mappings",
-):
+for _name in ("get", "get_one", "refresh", "merge"):
     setattr(ManagedSession, _name, _watched(_name))
+for _name in ("bulk_save_objects", "bulk_insert_mappings", "bulk_update_mappings"):
+    setattr(ManagedSession, _name, _watched(_name, writes=True))
 for _name in ("add", "add_all", "delete", "query"):
     setattr(ManagedSession, _name, _needs_open(_name))
 

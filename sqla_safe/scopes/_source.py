@@ -22,7 +22,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 _INSTEAD: tuple[tuple[tuple[type, ...], str], ...] = (
-    ((AsyncEngine, AsyncConnection), "Session = async_sessionmaker(engine); scoped_services(Session, ...)"),
+    (
+        (AsyncEngine, AsyncConnection),
+        "Session = async_sessionmaker(engine); scoped_services(Session, ...)",
+    ),
     ((Engine, Connection), "Session = sessionmaker(engine); scoped_services(Session, ...)"),
     ((AsyncSession,), "pass the async_sessionmaker that made the session"),
     ((Session,), "pass the sessionmaker that made the session"),

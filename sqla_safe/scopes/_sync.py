@@ -80,7 +80,10 @@ class ScopedServices(Generic[T]):
         return services
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         scope = self._scope
         assert scope is not None
@@ -147,7 +150,9 @@ class ScopedServices(Generic[T]):
             if error is not body:
                 raise error
 
-    def _before_leaving(self, scope: Scope[Any], body: BaseException | None) -> BaseException | None:
+    def _before_leaving(
+        self, scope: Scope[Any], body: BaseException | None
+    ) -> BaseException | None:
         """Give the outer block its own limits back; return what the inner ones have to say."""
         unit = scope._unit
         error = body

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from sqla_safe.scopes._options import ScopeOptions
     from sqla_safe.scopes._policy import Policy
 
+
 class Timer(Protocol):
     """Cuts the connections off when an answer takes too long; the shells have one each."""
 
@@ -168,7 +169,7 @@ class Unit(Boundary):
     savepoints: Sequence[Boundary] = ()
     xid: int | None = None
     deadline: Deadline | None = None
-    timer_expired: Callable[[], bool] | None = None
+    clock: asyncio.Timeout | None = None
     idle: IdleWatch | None = None
     _independent_of: Iterable[Connection] | None = None
     _waiting: Waiting | None = None
@@ -376,7 +377,9 @@ class Unit(Boundary):
             return
         failure = self.failures[-1] if self.failures else None
         if failure is not None:
-            self.set_doom("a flush failed and the error was swallowed", failure.where, failure.error)
+            self.set_doom(
+                "a flush failed and the error was swallowed", failure.where, failure.error
+            )
         else:
             self.set_doom("the transaction was rolled back inside the block", current_line(), None)
 
@@ -459,6 +462,8 @@ class Unit(Boundary):
             self._stop_waiting()
         if self.options.read_only:
             _set_read_only(connection)
+        if self.savepoints:
+            self._refuse_unprepared_sqlite()
         if self.deadline is not None and not self.is_async:
             self._check_deadline()
 
@@ -512,9 +517,7 @@ class Unit(Boundary):
 
     def _too_late(self) -> ScopeTimeoutError:
         assert self.deadline is not None
-        return ScopeTimeoutError(
-            opened_at=str(self.deadline.place), timeout=self.deadline.seconds
-        )
+        return ScopeTimeoutError(opened_at=str(self.deadline.place), timeout=self.deadline.seconds)
 
     # -- savepoints ----------------------------------------------------------------------------
 
@@ -595,7 +598,11 @@ class Unit(Boundary):
         """Say whether the scope has nothing to do with the database, so that its end has not."""
         session = self.session
         return not (
-            self.connections or self.busy is not None or session.new or session.dirty or session.deleted
+            self.connections
+            or self.busy is not None
+            or session.new
+            or session.dirty
+            or session.deleted
         )
 
     def complete(self, body: BaseException | None) -> BaseException | None:
@@ -605,6 +612,8 @@ class Unit(Boundary):
             What is to be raised, or None when everything is stored. ``outcome`` is set.
         """
         self.acting = self.who()
+        if self.idle is not None and self.connections:
+            self.idle.check("its end")
         self.is_open, self.is_guarded, self.idle = False, True, None
         error = body
         if error is None:
@@ -676,6 +685,8 @@ class Unit(Boundary):
             self._restore_connections()
         if self.deadline is not None:
             self._refuse_late()
+            if self.clock is not None:
+                self.clock.reschedule(None)  # COMMIT is not torn
         self.phase = "committing"
         if not self.is_patient:
             self._hurry(self.policy.cleanup_timeout * _COMMIT_SHARE)
@@ -698,7 +709,7 @@ class Unit(Boundary):
             self.timer.disarm()
 
     def _refuse_late(self) -> None:
-        if self._seconds_left() <= 0 or (self.timer_expired is not None and self.timer_expired()):
+        if self._seconds_left() <= 0 or (self.clock is not None and self.clock.expired()):
             raise self._too_late()
 
     def _refuse_aborted(self) -> None:
@@ -803,7 +814,10 @@ class Unit(Boundary):
     def settle(self, error: BaseException | None) -> BaseException | None:
         """Return what is to be raised after the server was asked."""
         if self.outcome == "committed":
-            return None
+            if error is None or isinstance(error, (Exception, asyncio.CancelledError)):
+                return None
+            error.add_note("sqla_safe: interrupted during COMMIT; the data is stored")
+            return error
         return error if self.outcome == "rolled_back" else self._unknown(error)
 
     def _unknown(self, error: BaseException | None) -> CommitOutcomeUnknownError:

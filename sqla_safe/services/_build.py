@@ -48,7 +48,9 @@ def _check_kind(service: Callable[[Any], Any], is_async: bool) -> None:  # noqa:
     wanted = _session_parameter_type(service)
     if wanted is None or issubclass(wanted, AsyncSession) == is_async:
         return
-    given, maker = ("AsyncSession", "sessionmaker") if is_async else ("Session", "async_sessionmaker")
+    given, maker = (
+        ("AsyncSession", "sessionmaker") if is_async else ("Session", "async_sessionmaker")
+    )
     raise ServiceBuildError(
         service=service_name(service),
         problem=f"its parameter takes {_article(wanted.__name__)}, but this scope has "

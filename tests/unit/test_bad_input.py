@@ -49,7 +49,10 @@ WRONG_SOURCES = [
     ),
     pytest.param(lambda: Session(), "Session", "the sessionmaker that made", id="session"),
     pytest.param(
-        lambda: AsyncSession(), "AsyncSession", "the async_sessionmaker that made", id="async-session"
+        lambda: AsyncSession(),
+        "AsyncSession",
+        "the async_sessionmaker that made",
+        id="async-session",
     ),
     pytest.param(
         lambda: scoped_session(sessionmaker()), "scoped_session", "session_factory", id="registry"
@@ -62,7 +65,10 @@ WRONG_SOURCES = [
     ),
     pytest.param(lambda: Session, "the class Session", f"pass {SESSIONMAKER}", id="class"),
     pytest.param(
-        lambda: AsyncSession, "the class AsyncSession", "async_sessionmaker(engine)", id="async-class"
+        lambda: AsyncSession,
+        "the class AsyncSession",
+        "async_sessionmaker(engine)",
+        id="async-class",
     ),
     pytest.param(lambda: None, "NoneType", f"pass {SESSIONMAKER}", id="none"),
     pytest.param(lambda: "sqlite://", "str", f"pass {SESSIONMAKER}", id="url"),
@@ -206,7 +212,9 @@ async def test_an_open_async_block_cannot_be_entered_again(async_maker: AsyncMak
 
 def test_current_scope_outside_says_so(maker: Maker) -> None:
     """Without an open scope the error names the caller's line and is a LookupError."""
-    with pytest.raises(NoScopeError, match=r"current_scope\(\) at .*test_bad_input\.py:\d+") as caught:
+    with pytest.raises(
+        NoScopeError, match=r"current_scope\(\) at .*test_bad_input\.py:\d+"
+    ) as caught:
         current_scope(maker)
     assert isinstance(caught.value, LookupError)
 

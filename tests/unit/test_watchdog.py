@@ -98,5 +98,7 @@ if child == 0:
 watchdog.disarm(key)
 raise SystemExit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) or not works)
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False, timeout=30)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, check=False, timeout=30
+    )
     assert (done.returncode, done.stderr) == (0, b"")

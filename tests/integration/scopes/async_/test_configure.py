@@ -60,11 +60,10 @@ async def test_second_call_changes_only_what_it_names(maker):
     """A second configure keeps what the first one set."""
     configure(maker, service_commit="flush")
     configure(maker, guard_owner=True)
-    async with scoped_services(maker, Notes) as notes:
-        await notes.session.commit()
-        with pytest.raises(ConcurrentUseError):
+    with pytest.raises(ConcurrentUseError):
+        async with scoped_services(maker, Notes) as notes:
+            await notes.session.commit()
             await asyncio.create_task(notes.add("a"))
-        current_scope(maker)
     configure(maker, service_commit="raise")
     async with scoped_services(maker, Notes) as notes:
         with pytest.raises(ManagedTransactionError):

@@ -182,7 +182,7 @@ async def test_options_are_those_of_a_scope(maker):
 WRONG = {
     "no sessionmaker": (lambda maker: transactional("maker"), ScopeSourceError),
     "no attempts": (lambda maker: transactional(maker, attempts=0), ScopeOptionError),
-    "attempts of another kind": (lambda maker: transactional(maker, attempts=True), ScopeOptionError),
+    "attempts of another kind": (lambda maker: transactional(maker, attempts="3"), ScopeOptionError),
     "unknown propagation": (
         lambda maker: transactional(maker, propagation="supports"),
         ScopeOptionError,

@@ -196,7 +196,10 @@ def test_swallowed_error_that_aborts_nothing_is_forgiven(sync_maker, sync_databa
 def test_swallowed_flush_error_raises_at_the_end(sync_maker, sync_engine, sync_database):
     """A failed flush rolls the session back everywhere: swallowing it ends in RollbackOnlyError."""
     swallowed = None
-    with pytest.raises(RollbackOnlyError) as caught, scoped_services(sync_maker, SyncNotes) as notes:
+    with (
+        pytest.raises(RollbackOnlyError) as caught,
+        scoped_services(sync_maker, SyncNotes) as notes,
+    ):
         notes.add("a")
         try:
             notes.add("a")
@@ -403,7 +406,11 @@ def test_no_connection_before_the_first_statement(sync_maker, sync_engine):
         assert taken == [1]
 
 
-@pytest.mark.parametrize("option", [{}, {"read_only": True}, {"timeout": 5}, {"isolation_level": "SERIALIZABLE"}], ids=str)
+@pytest.mark.parametrize(
+    "option",
+    [{}, {"read_only": True}, {"timeout": 5}, {"isolation_level": "SERIALIZABLE"}],
+    ids=str,
+)
 def test_a_scope_without_statements_takes_no_connection(sync_maker, sync_engine, option):
     """An empty block ends well without the database."""
     taken = []

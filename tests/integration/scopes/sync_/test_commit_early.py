@@ -26,7 +26,11 @@ from tests.integration.scopes.sync_.support import (
 
 def test_it_stores_and_gives_the_connection_back(sync_maker, sync_engine, sync_database):
     """Before a slow call nothing is held, and what comes later is a new transaction."""
-    with pytest.raises(KeyError), scoped_services(sync_maker, SyncNotes) as notes, scoped_services(sync_maker) as joined:  # noqa: PT012
+    with (
+        pytest.raises(KeyError),
+        scoped_services(sync_maker, SyncNotes) as notes,
+        scoped_services(sync_maker) as joined,
+    ):  # noqa: PT012
         notes.add("a")
         with pytest.raises(ScopeOptionError):
             joined.commit()

@@ -142,9 +142,7 @@ def test_a_very_long_timeout_is_no_error(sync_maker):
 
 
 @only_on(SQLITE, MYSQL)
-def test_elsewhere_a_statement_is_refused_once_time_is_up(
-    sync_maker, sync_engine, sync_database
-):
+def test_elsewhere_a_statement_is_refused_once_time_is_up(sync_maker, sync_engine, sync_database):
     """Where the database cannot cut off, the next statement raises, and nothing is stored."""
     with (
         pytest.raises(ScopeTimeoutError),

@@ -31,7 +31,10 @@ def test_a_commit_whose_answer_is_lost_is_found_committed(proxied):
     """The server stored it and the connection broke: it is asked, and the block ends well."""
     seen = []
     proxied.proxy.mischief = "cut_after_commit"
-    with scoped_services(proxied.maker, SyncNotes) as notes, scoped_services(proxied.maker) as scope:
+    with (
+        scoped_services(proxied.maker, SyncNotes) as notes,
+        scoped_services(proxied.maker) as scope,
+    ):
         scope.on_commit(lambda: seen.append("commit"))
         scope.on_rollback(lambda: seen.append("rollback"))
         notes.add("a")

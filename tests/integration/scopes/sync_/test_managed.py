@@ -127,7 +127,10 @@ def test_flush_policy_shows_a_failing_commit_at_the_call(sync_maker, sync_databa
 def test_flush_policy_lets_rollback_doom_the_scope(sync_maker, sync_database):
     """A service's rollback makes the end raise RollbackOnlyError with the line of the call."""
     configure(sync_maker, service_commit="flush")
-    with pytest.raises(RollbackOnlyError) as caught, scoped_services(sync_maker, SyncNotes) as notes:
+    with (
+        pytest.raises(RollbackOnlyError) as caught,
+        scoped_services(sync_maker, SyncNotes) as notes,
+    ):
         notes.add("a")
         notes.session.rollback()
         called = here(-1)

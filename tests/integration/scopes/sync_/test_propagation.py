@@ -75,7 +75,10 @@ def test_an_inner_failure_that_leaves_both_blocks_is_unchanged(sync_maker, sync_
 def test_a_swallowed_inner_failure_stores_nothing(sync_maker, sync_engine, sync_database):
     """The outer end raises RollbackOnlyError, caused by the inner error, at the inner block's line."""
     own = OwnError()
-    with pytest.raises(RollbackOnlyError) as caught, scoped_services(sync_maker, SyncNotes) as outer:
+    with (
+        pytest.raises(RollbackOnlyError) as caught,
+        scoped_services(sync_maker, SyncNotes) as outer,
+    ):
         outer.add("a")
         try:
             inner_at = here(1)

@@ -153,9 +153,7 @@ def test_postgresql_is_in_a_read_only_transaction(sync_maker):
 @on_postgres
 def test_read_only_and_isolation_together(sync_maker):
     """A consistent report: read-only and REPEATABLE READ."""
-    with scoped_services(
-        sync_maker, read_only=True, isolation_level="REPEATABLE READ"
-    ) as scope:
+    with scoped_services(sync_maker, read_only=True, isolation_level="REPEATABLE READ") as scope:
         assert scope.session.scalar(text("SHOW transaction_read_only")) == "on"
         assert scope.session.scalar(text("SHOW transaction_isolation")) == "repeatable read"
 

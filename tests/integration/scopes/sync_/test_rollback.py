@@ -109,9 +109,7 @@ def test_a_failing_on_rollback_callback_is_a_note(sync_maker):
 
 @on_servers
 @any_exception
-def test_the_bodys_error_wins_over_a_failing_clean_up(
-    sync_maker, sync_engine, sync_database, kind
-):
+def test_the_bodys_error_wins_over_a_failing_clean_up(sync_maker, sync_engine, sync_database, kind):
     """When ROLLBACK meets a dead connection, the body's error leaves, with a note about it."""
     own = kind("own")
     with pytest.raises(kind) as caught, scoped_services(sync_maker, SyncNotes) as notes:
@@ -127,9 +125,7 @@ def test_the_bodys_error_wins_over_a_failing_clean_up(
 
 
 @on_servers
-def test_a_nested_scopes_error_wins_over_a_failing_clean_up(
-    sync_maker, sync_engine, sync_database
-):
+def test_a_nested_scopes_error_wins_over_a_failing_clean_up(sync_maker, sync_engine, sync_database):
     """The same when ROLLBACK TO SAVEPOINT meets a dead connection."""
     own = OwnError("own")
     with pytest.raises(OwnError) as caught, scoped_services(sync_maker, SyncNotes) as notes:

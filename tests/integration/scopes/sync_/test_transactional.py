@@ -272,8 +272,10 @@ def test_an_independent_call_inside_a_scope_is_retried(sync_maker, sync_database
 
 
 @pytest.mark.parametrize(
-    "error", [KeyError(), IntegrityError("INSERT", {}, Exception()), OSError(), TimeoutError()]
-, ids=lambda error: type(error).__name__)
+    "error",
+    [KeyError(), IntegrityError("INSERT", {}, Exception()), OSError(), TimeoutError()],
+    ids=lambda error: type(error).__name__,
+)
 @on_sqlite
 def test_other_errors_are_not_retried(sync_maker, error):
     """An application's error, a violated constraint, an OSError from anywhere: once is enough."""
