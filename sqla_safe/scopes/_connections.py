@@ -155,11 +155,11 @@ def interrupt(connection: Connection) -> None:
     with contextlib.suppress(Exception):
         if connection.dialect.driver == "aiosqlite":
             driver: Any = connection.connection.driver_connection
-            _start(driver.interrupt())
-            _start(driver.rollback())
+            start(driver.interrupt())
+            start(driver.rollback())
 
 
-def _start(coroutine: Coroutine[Any, Any, Any]) -> None:
+def start(coroutine: Coroutine[Any, Any, Any]) -> None:
     """Run a driver's coroutine up to where it has given its work to the thread."""
     try:
         answer = coroutine.send(None)

@@ -401,7 +401,7 @@ def transactional(
     """
     check_maker(source)
     options = make_options(propagation, read_only, isolation_level, timeout)
-    if not isinstance(attempts, int) or attempts < 1:  # type: ignore[redundant-expr]  # callers may be untyped
+    if type(attempts) is not int or attempts < 1:
         raise ScopeOptionError(problem="attempts is not a positive integer", instead="attempts=5")
     place = caller(1)
 

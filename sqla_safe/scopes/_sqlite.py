@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakSet
 
@@ -9,6 +10,7 @@ from sqlalchemy import Dialect, Engine, event
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from sqla_safe.errors import ScopeSourceError
+from sqla_safe.scopes._connections import start
 from sqla_safe.scopes._policy import check_seconds
 
 if TYPE_CHECKING:
@@ -54,6 +56,7 @@ def prepare_sqlite(engine: EngineT, /, *, busy_timeout: float = 5.0) -> EngineT:
     if not is_prepared(target):
         event.listen(target, "connect", _connect(int(busy_timeout * 1000)))
         event.listen(target, "begin", _begin)
+        event.listen(target, "close", _free_locks)
         _prepared.add(target.dialect)
     return engine
 
@@ -77,6 +80,15 @@ def _connect(busy_milliseconds: int) -> Any:
         cursor.close()
 
     return connect
+
+
+def _free_locks(driver: Any, _record: Any) -> None:
+    """Roll back what a cancelled statement may have left, before the connection is closed."""
+    with suppress(Exception):
+        if hasattr(driver, "driver_connection"):  # aiosqlite: in its thread, before the closing
+            start(driver.driver_connection.rollback())
+        else:
+            driver.rollback()
 
 
 def _begin(connection: Connection) -> None:

@@ -507,7 +507,7 @@ class Unit(Boundary):
 
     def _limit_statements(self, left: float) -> None:
         """Let PostgreSQL itself cut off a statement of a sync scope."""
-        if self._statement_limit == round(left, 3):
+        if not self.connections or self._statement_limit == round(left, 3):
             return
         for connection in self.connections:
             if connection.dialect.name == "postgresql" and not connection.invalidated:
@@ -612,9 +612,7 @@ class Unit(Boundary):
             What is to be raised, or None when everything is stored. ``outcome`` is set.
         """
         self.acting = self.who()
-        if self.idle is not None and self.connections:
-            self.idle.check("its end")
-        self.is_open, self.is_guarded, self.idle = False, True, None
+        self.is_open, self.is_guarded = False, True
         error = body
         if error is None:
             try:
@@ -652,7 +650,7 @@ class Unit(Boundary):
             return None
         if self.outcome is None:
             self.outcome = "rolled_back"
-        self.is_open, self.is_guarded, self.idle = False, True, None
+        self.is_open, self.is_guarded = False, True
         self._release(error)
         return self._unknown(error) if self.outcome == "unknown" else error
 
@@ -668,6 +666,8 @@ class Unit(Boundary):
     def _store(self) -> None:
         """Write what is pending, make sure that it can be stored, and commit."""
         self.phase = "preparing"
+        if self.idle is not None and self.connections:
+            self.idle.check("its end")
         if self.doom is not None:
             _refuse_doomed(self, self.place)
         if self.deadline is not None:

@@ -1,14 +1,14 @@
-"""What mypy --strict and pyright must infer, without a plugin. Run by the checkers, not by Python."""
+"""What mypy --strict and pyright must infer, without a plugin; for the checkers, not to be run."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import assert_type
 
 from sqlalchemy import create_engine
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import Session, sessionmaker
-from typing_extensions import assert_type
 
 from sqla_safe import (
     AsyncScope,
@@ -121,10 +121,10 @@ def sync_scopes() -> None:
         assert_type(scope.session, Session)
         assert_type(scope.get(S1), S1)
         assert_type(scope.get(bundle), Bundle)
-        assert_type(scope.get(lambda session: S2(session)), S2)
+        assert_type(scope.get(lambda session: Bundle(S1(session), S2(session))), Bundle)
         assert_type(scope.opened_at, str)
         assert_type(scope.is_active, bool)
-        scope.on_commit(lambda: print("stored"))
+        scope.on_commit(lambda: "stored")
         scope.on_rollback(scope.session.info.clear)
         scope.set_rollback_only("dry run")
         scope.commit()
@@ -144,9 +144,8 @@ def sync_scopes() -> None:
         assert_type(seven, tuple[S1, S2, S3, S4, S5, S6, S7])
     with scoped_services(maker, S1, S2, S3, S4, S5, S6, S7, S8) as eight:
         assert_type(eight, tuple[S1, S2, S3, S4, S5, S6, S7, S8])
-    with scoped_services(maker, bundle, lambda session: S2(session)) as (app, from_lambda):
-        assert_type(app.first, S1)
-        assert_type(from_lambda, S2)
+    with scoped_services(maker, bundle, lambda session: Bundle(S1(session), S2(session))) as pair:
+        assert_type(pair, tuple[Bundle, Bundle])
 
 
 async def async_scopes() -> None:
@@ -155,7 +154,7 @@ async def async_scopes() -> None:
         assert_type(scope, AsyncScope[AsyncSession])
         assert_type(scope.session, AsyncSession)
         assert_type(scope.get(A1), A1)
-        scope.on_commit(lambda: print("stored"))
+        scope.on_commit(lambda: "stored")
         scope.on_commit(scope.session.reset)
         await scope.commit()
     async with scoped_services(async_maker, A1) as a1:
@@ -274,7 +273,7 @@ async def one_async_service(a1: A1, user_id: int) -> str:
 
 
 @transactional(async_maker, A1, A2, A3, A4, A5, A6, A7, A8)
-async def eight_async_services(
+async def eight_async_services(  # noqa: PLR0917 - that is the case
     a1: A1, a2: A2, a3: A3, a4: A4, a5: A5, a6: A6, a7: A7, a8: A8, user_id: int
 ) -> str:
     """Take eight async services."""

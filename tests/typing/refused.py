@@ -108,7 +108,8 @@ def print_it(text: str) -> None:
 
 
 @transactional(maker, Users)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-def takes_another(users: AsyncUsers) -> None: ...
+def takes_another(users: AsyncUsers) -> None:
+    """Take another service than the decorator gives."""
 
 
 @transactional(maker, Users)

@@ -47,9 +47,9 @@ WRONG_SOURCES = [
         f"Session = {SESSIONMAKER}",
         id="connection",
     ),
-    pytest.param(lambda: Session(), "Session", "the sessionmaker that made", id="session"),
+    pytest.param(Session, "Session", "the sessionmaker that made", id="session"),
     pytest.param(
-        lambda: AsyncSession(),
+        AsyncSession,
         "AsyncSession",
         "the async_sessionmaker that made",
         id="async-session",

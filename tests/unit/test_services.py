@@ -165,7 +165,7 @@ def test_two_scopes_build_twice(maker: Maker) -> None:
         pytest.param(Unannotated, id="unannotated"),
         pytest.param(annotated_elsewhere.Users, id="annotated-for-the-type-checker"),
         pytest.param(EitherUsers, id="either-session"),
-        pytest.param(lambda session: Users(session), id="lambda"),
+        pytest.param(lambda session: app_services(session).users, id="lambda"),
         pytest.param(functools.partial(Unannotated), id="partial"),
     ],
 )

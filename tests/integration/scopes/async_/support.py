@@ -26,6 +26,8 @@ def only_on(*names: str) -> pytest.MarkDecorator:
 on_sqlite = only_on(*SQLITE)
 on_postgres = only_on(*POSTGRES)
 on_mysql = only_on(*MYSQL)
+# For rules that no driver has a say in: one database in a file, one on a server.
+on_two = only_on("aiosqlite", "asyncpg")
 on_servers = only_on(*POSTGRES, *MYSQL)
 
 SQLITE_ROWS_A_SECOND = 4_000_000

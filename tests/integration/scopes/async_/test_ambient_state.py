@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import async_sessionmaker
 
 from sqla_safe import NoScopeError, current_scope, prepare_sqlite, scoped_services
 from tests import databases
+from tests.integration.scopes.async_.support import on_two
 from tests.integration.scopes.models import Notes, create_tables, stored
 
 
@@ -34,6 +35,7 @@ async def test_two_databases_do_not_mix(maker, async_database, other):
     assert stored(async_database) == ["here"]
 
 
+@on_two
 async def test_error_in_one_database_leaves_the_other_alone(maker, async_database, other):
     """A failed scope on one database does not doom the scope on another around it."""
     other_maker, other_database = other
@@ -47,6 +49,7 @@ async def test_error_in_one_database_leaves_the_other_alone(maker, async_databas
     assert stored(other_database) == []
 
 
+@on_two
 async def test_current_scope_is_by_sessionmaker(maker, other):
     """current_scope of each sessionmaker is its own scope, or none."""
     other_maker, _ = other
@@ -58,6 +61,7 @@ async def test_current_scope_is_by_sessionmaker(maker, other):
             assert current_scope(other_maker) is there
 
 
+@on_two
 async def test_mandatory_asks_for_its_own_sessionmaker(maker, other):
     """An open scope of another sessionmaker does not count for mandatory."""
     other_maker, _ = other
@@ -82,6 +86,7 @@ async def test_unrelated_tasks_are_isolated(maker, async_engine, async_database)
     assert sorted(map(int, stored(async_database))) == [n for n in range(15) if n % 3]
 
 
+@on_two
 async def test_interleaved_tasks_have_their_own_scope(maker):
     """Tasks whose scopes are open at the same time see each their own."""
     everybody = asyncio.Barrier(4)
@@ -97,6 +102,7 @@ async def test_interleaved_tasks_have_their_own_scope(maker):
     assert len(set(sessions)) == 4
 
 
+@on_two
 async def test_no_state_on_service_objects(maker):
     """A service has what its constructor gave it, and nothing more."""
     async with scoped_services(maker, Notes) as notes:
@@ -105,6 +111,7 @@ async def test_no_state_on_service_objects(maker):
     assert set(vars(notes)) == {"session"}
 
 
+@on_two
 async def test_shared_factory_serves_tasks_at_the_same_time(maker, async_database):
     """One callable used by two tasks at once gives each of them its own session."""
     made = []

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from sqla_safe import CommitCallbackError, RollbackOnlyError, ScopeClosedError, scoped_services
-from tests.integration.scopes.async_.support import only_on
+from tests.integration.scopes.async_.support import on_two, only_on
 from tests.integration.scopes.models import Comment, Note, Notes, stored
 
 
@@ -31,6 +31,7 @@ async def test_callbacks_run_after_commit_in_order(maker, async_engine, async_da
     assert ran == [(name, ["a"], 0) for name in ("coroutine", "plain", "coroutine")]
 
 
+@on_two
 async def test_callbacks_of_a_joined_scope_wait_for_the_outermost(maker):
     """Callbacks of joined scopes run with those of the outermost one, in order."""
     ran = []
@@ -43,6 +44,7 @@ async def test_callbacks_of_a_joined_scope_wait_for_the_outermost(maker):
     assert ran == [1, 2, 3]
 
 
+@on_two
 async def test_callbacks_of_a_nested_scope_move_up(maker):
     """Callbacks of a nested scope that ended well run after the outermost COMMIT, in order."""
     ran = []
@@ -72,6 +74,7 @@ async def test_callbacks_of_a_nested_scope_die_with_it(maker):
     assert ran == ["inner rollback", "outer commit"]
 
 
+@on_two
 async def test_callbacks_of_a_nested_scope_die_with_the_outer(maker):
     """A nested scope that ended well inside a scope that failed is rolled back after all."""
     ran = []
@@ -102,6 +105,7 @@ async def test_rollback_callbacks_run_after_rollback(maker, async_engine, async_
     assert ran == [("coroutine", [], 0), "plain"]
 
 
+@on_two
 @pytest.mark.parametrize("kind", [asyncio.CancelledError, KeyboardInterrupt, GeneratorExit])
 async def test_rollback_callbacks_run_for_every_exception(maker, kind):
     """on_rollback runs whatever leaves the block."""
@@ -113,6 +117,7 @@ async def test_rollback_callbacks_run_for_every_exception(maker, kind):
     assert ran == ["rollback"]
 
 
+@on_two
 async def test_failing_rollback_callback_becomes_a_note(maker):
     """The body's error leaves the block although an on_rollback callback failed; all have run."""
     ran = []
@@ -131,6 +136,7 @@ async def test_failing_rollback_callback_becomes_a_note(maker):
     assert ran == ["second"]
 
 
+@on_two
 async def test_all_callbacks_run_although_one_fails(maker, async_engine, async_database):
     """Failures come out as one group that says that the data is stored; every callback has run."""
     ran = []
@@ -159,6 +165,7 @@ async def test_all_callbacks_run_although_one_fails(maker, async_engine, async_d
     assert async_engine.pool.checkedout() == 0
 
 
+@on_two
 async def test_failures_can_be_caught_by_type(maker):
     """`except*` finds the failure of a callback by its type."""
     found = []
@@ -182,6 +189,7 @@ async def test_no_commit_callback_runs_when_commit_fails(maker):
     assert ran == ["rollback"]
 
 
+@on_two
 async def test_no_commit_callback_runs_when_the_end_raises(maker):
     """After set_rollback_only the on_rollback callbacks run."""
     ran = []
@@ -193,6 +201,7 @@ async def test_no_commit_callback_runs_when_the_end_raises(maker):
     assert ran == ["rollback"]
 
 
+@on_two
 async def test_registering_in_a_callback_is_refused(maker):
     """The scope has ended when its callbacks run: registering one more there raises."""
     with pytest.raises(CommitCallbackError) as caught:
@@ -201,6 +210,7 @@ async def test_registering_in_a_callback_is_refused(maker):
     assert caught.group_contains(ScopeClosedError)
 
 
+@on_two
 async def test_callback_may_open_a_scope(maker, async_database):
     """A callback that opens a scope gets a new one, whose work is stored."""
 
@@ -215,6 +225,7 @@ async def test_callback_may_open_a_scope(maker, async_database):
     assert stored(async_database) == ["a", "log"]
 
 
+@on_two
 async def test_callbacks_of_requires_new_run_with_its_own_commit(maker):
     """An independent scope's callbacks run at its own end, whatever the outer one does."""
     ran = []
@@ -228,6 +239,7 @@ async def test_callbacks_of_requires_new_run_with_its_own_commit(maker):
     assert ran == ["inner"]
 
 
+@on_two
 async def test_callbacks_run_in_a_scope_that_did_nothing(maker):
     """A scope that never touched the database has ended well: its callbacks run."""
     ran = []

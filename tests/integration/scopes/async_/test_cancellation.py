@@ -439,70 +439,76 @@ async def test_anyio_cancellation_does_not_spin(proxied):
 
 # --- at every moment --------------------------------------------------------------------------
 
-SWEEP = ["once", "twice", "thrice", "anyio"]
+MOMENTS = 24
+"""At how many moments of one scope's life the cancellation comes."""
 
 
-async def step(count: int) -> None:
-    """Let the loop turn so many times."""
-    for _ in range(count):
+async def pass_time(seconds: float) -> None:
+    """Let other tasks run for so long, more exactly than asyncio.sleep can."""
+    due = time.perf_counter() + seconds
+    while time.perf_counter() < due:
         await asyncio.sleep(0)
 
 
-async def cancelled_after(turns: int, how: str, work) -> BaseException | None:
-    """Run a coroutine and cancel it after so many turns of the loop."""
-    if how == "anyio":
-        error = None
+async def cancelled_after(seconds: float, how: str, work) -> BaseException | None:
+    """Run a coroutine and cancel it after so many seconds; return what left it."""
+    if how == "by anyio":
+        left = None
+
+        async def run() -> None:
+            nonlocal left
+            try:
+                await work
+            except BaseException as error:
+                left = error
+                raise
+
         async with anyio.create_task_group() as group:
-
-            async def run() -> None:
-                nonlocal error
-                try:
-                    await work
-                except BaseException as raised:
-                    error = raised
-                    raise
-
             group.start_soon(run)
-            await step(turns)
+            await pass_time(seconds)
             group.cancel_scope.cancel()
-        return error
+        return left
     task = asyncio.create_task(work)
-    await step(turns)
+    await pass_time(seconds)
     for _ in range({"once": 1, "twice": 2, "thrice": 3}[how]):
         task.cancel()
-        await step(2)
+        await pass_time(0.0002)
     return await result_of(task)
 
 
-@pytest.mark.parametrize("how", SWEEP)
+@pytest.mark.parametrize("how", ["once", "twice", "thrice", "by anyio"])
 @pytest.mark.parametrize("pool_of", ["cold", "warm"])
 async def test_at_every_moment(maker, async_engine, async_database, how, pool_of):
     """Whenever the cancellation comes, the outcome is committed exactly when the data is stored."""
-    seen = []
+    scopes = {}
 
     async def work(name: str) -> None:
-        async with scoped_services(maker) as scope:
-            seen.append((name, scope))
-            await scope.get(Notes).add(name)
-            scope.session.add(Note(text=f"{name} too"))
+        async with scoped_services(maker) as scopes[name]:
+            await scopes[name].get(Notes).add(name)
+            scopes[name].session.add(Note(text=f"{name} too"))
 
-    if pool_of == "warm":
-        await work("warm")
-    for turns in range(36):
-        if pool_of == "cold" and turns % 6 == 0:
+    await work("the first")
+    before = time.perf_counter()
+    if pool_of == "cold":
+        await async_engine.dispose()
+    await work("the second")
+    needed = time.perf_counter() - before
+    for moment in range(MOMENTS):
+        if pool_of == "cold":
             await async_engine.dispose()
-        error = await cancelled_after(turns, how, work(f"{turns}"))
+        name = f"{moment}"
+        error = await cancelled_after(1.2 * needed * moment / MOMENTS, how, work(name))
         assert async_engine.pool.checkedout() == 0
-        if isinstance(error, asyncio.CancelledError) and seen:
-            name, scope = seen[-1]
-            notes = getattr(error, "__notes__", ())
-            if name == str(turns) and scope.outcome == "committed":
-                assert any("stored" in note for note in notes)
+        if error is not None and name in scopes:
+            assert isinstance(error, asyncio.CancelledError)
+            if scopes[name].outcome == "committed":
+                assert any("stored" in note for note in error.__notes__)
     texts = stored(async_database)
-    for name, scope in seen:
+    for name, scope in scopes.items():
         assert scope.outcome in ("committed", "rolled_back")
-        kept = [text for text in texts if text.split()[0] == name]
+        kept = [text for text in texts if text in (name, f"{name} too")]
         assert kept == ([name, f"{name} too"] if scope.outcome == "committed" else [])
+    assert {scope.outcome for scope in scopes.values()} == {"committed", "rolled_back"}
 
 
 @on_servers

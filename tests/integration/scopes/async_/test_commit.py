@@ -12,6 +12,7 @@ from tests.integration.scopes.async_.support import (
     kill_connection,
     on_postgres,
     on_servers,
+    on_two,
     only_on,
 )
 from tests.integration.scopes.models import Authors, Comment, Note, Notes, stored
@@ -31,6 +32,7 @@ async def test_nothing_is_stored_before_the_end(maker, async_database):
         assert stored(async_database) == []
 
 
+@on_two
 async def test_pending_objects_are_stored(maker, async_database):
     """What was only added to the session is written at the end."""
     async with scoped_services(maker) as scope:
@@ -38,6 +40,7 @@ async def test_pending_objects_are_stored(maker, async_database):
     assert stored(async_database) == ["a"]
 
 
+@on_two
 async def test_services_share_session_and_transaction(maker, async_database):
     """Two services of one scope work on one session, and are stored together."""
     async with scoped_services(maker, Notes, Authors) as (notes, authors):
@@ -48,6 +51,7 @@ async def test_services_share_session_and_transaction(maker, async_database):
     assert async_database.probe.scalar("SELECT count(*) FROM author") == 1
 
 
+@on_two
 async def test_outcome_is_committed(maker):
     """The outcome is None while the block runs, and committed after its normal end."""
     async with scoped_services(maker) as scope:
@@ -206,6 +210,7 @@ async def test_connection_loss_before_commit_raises(maker, async_database):
     assert stored(async_database) == []
 
 
+@on_two
 async def test_set_rollback_only_raises_with_its_reason(maker, async_database):
     """After set_rollback_only the normal end stores nothing and raises with the reason."""
     with pytest.raises(RollbackOnlyError, match="the invoice was cancelled"):
@@ -216,6 +221,7 @@ async def test_set_rollback_only_raises_with_its_reason(maker, async_database):
     assert stored(async_database) == []
 
 
+@on_two
 async def test_set_rollback_only_gives_way_to_the_bodys_error(maker):
     """An error that leaves the block after set_rollback_only leaves it unchanged."""
     own = KeyError("own")

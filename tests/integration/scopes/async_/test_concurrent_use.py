@@ -46,11 +46,10 @@ async def test_gather_on_one_session_is_refused(
     assert stored(async_database) == []
 
 
-async def test_gather_of_cores_statements_is_refused(maker, async_engine, pool_of, prelude):
+async def test_gather_of_core_statements_is_refused(maker, async_engine, pool_of):
     """Two statements in gather on one session raise ConcurrentUseError."""
     with pytest.raises(ConcurrentUseError):
         async with scoped_services(maker, Notes) as notes:
-            await begin(notes, prelude)
             session = notes.session
             await asyncio.gather(*(session.execute(text("SELECT 1")) for _ in range(2)))
     assert async_engine.pool.checkedout() == 0

@@ -20,7 +20,7 @@ from sqla_safe import (
     current_scope,
     scoped_services,
 )
-from tests.integration.scopes.async_.support import on_sqlite
+from tests.integration.scopes.async_.support import on_sqlite, on_two
 from tests.integration.scopes.models import Notes, stored
 
 REFUSED = {
@@ -79,6 +79,7 @@ async def test_policy_is_of_one_sessionmaker(maker, async_engine):
             await notes.session.commit()
 
 
+@on_two
 async def test_idle_transaction_is_warned_about(maker, async_database):
     """A transaction left open over a slow call is warned about, with the scope's line."""
     configure(maker, idle_in_transaction_warning=0.05)
@@ -91,6 +92,7 @@ async def test_idle_transaction_is_warned_about(maker, async_database):
     assert stored(async_database) == ["a", "b"]
 
 
+@on_two
 async def test_idle_transaction_before_the_end_is_warned_about(maker, async_database):
     """A slow call after the last statement is warned about, too."""
     configure(maker, idle_in_transaction_warning=0.05)
@@ -101,6 +103,7 @@ async def test_idle_transaction_before_the_end_is_warned_about(maker, async_data
     assert stored(async_database) == ["a"]
 
 
+@on_two
 async def test_no_warning_without_a_transaction(maker, async_database):
     """A slow call before the first statement, or after scope.commit(), is fine."""
     configure(maker, idle_in_transaction_warning=0.05)
@@ -113,6 +116,7 @@ async def test_no_warning_without_a_transaction(maker, async_database):
     assert stored(async_database) == ["a", "b"]
 
 
+@on_two
 async def test_no_warning_about_a_slow_statement(maker, async_database):
     """A statement that itself takes long is no idle transaction."""
     configure(maker, idle_in_transaction_warning=0.05)

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.orm.exc import DetachedInstanceError
 
 from sqla_safe import ScopeClosedError, configure, scoped_services
-from tests.integration.scopes.async_.support import on_postgres, only_on
+from tests.integration.scopes.async_.support import on_postgres, on_two, only_on
 from tests.integration.scopes.models import Author, Authors, Note, Notes, stored
 
 
@@ -23,6 +23,7 @@ async def test_no_connection_before_the_first_statement(maker, async_engine):
     assert async_engine.pool.checkedout() == 0
 
 
+@on_two
 @pytest.mark.parametrize(
     "options",
     [{}, {"read_only": True}, {"isolation_level": "SERIALIZABLE"}, {"timeout": 5}],
@@ -82,6 +83,7 @@ class OwnSession(Session):
     pass
 
 
+@on_two
 async def test_session_classes_of_the_sessionmaker_hold(async_engine, maker):
     """The session is of the sessionmaker's own class, and so is its sync half."""
     own = async_sessionmaker(async_engine, class_=OwnAsyncSession, sync_session_class=OwnSession)
@@ -111,6 +113,7 @@ async def test_autobegin_false_works(async_engine, maker, async_database):
     assert stored(async_database) == ["a", "b"]
 
 
+@on_two
 async def test_close_resets_only_of_the_sessionmaker_does_not_hold(async_engine, maker):
     """A closed scope stays closed although the sessionmaker would let sessions come back."""
     own = async_sessionmaker(async_engine, close_resets_only=True)
@@ -120,6 +123,7 @@ async def test_close_resets_only_of_the_sessionmaker_does_not_hold(async_engine,
         await notes.add("late")
 
 
+@on_two
 async def test_events_of_the_session_class_are_heard(async_engine, maker):
     """Listeners on the sessionmaker's own session class hear the scope's session."""
     heard = []
@@ -152,6 +156,7 @@ async def test_bound_to_a_connection(async_engine, maker, async_database):
     assert stored(async_database) == []
 
 
+@on_two
 async def test_lazy_load_inside_the_scope(maker):
     """What a relationship needs can be loaded with run_sync or awaitable refresh inside the scope."""
     async with scoped_services(maker, Authors) as authors:

@@ -14,7 +14,7 @@ from sqla_safe import (
     current_scope,
     scoped_services,
 )
-from tests.integration.scopes.async_.support import on_sqlite, slow_select
+from tests.integration.scopes.async_.support import on_sqlite, on_two, slow_select
 from tests.integration.scopes.models import Notes, stored
 
 
@@ -33,6 +33,7 @@ async def test_child_task_joins_a_scope_that_is_handed_over(maker, async_engine,
     assert stored(async_database) == ["parent", "child"]
 
 
+@on_two
 async def test_scope_in_the_child_joins_what_was_handed_over(maker, async_database):
     """Inside the hand-over the child's own scopes join it, and current_scope finds it."""
 
@@ -56,6 +57,7 @@ async def test_scope_in_the_child_joins_what_was_handed_over(maker, async_databa
     assert stored(async_database) == []
 
 
+@on_two
 async def test_error_of_the_child_dooms_the_scope(maker, async_engine, async_database):
     """When a child that was handed the scope fails and that is swallowed, nothing is stored."""
     own = KeyError("own")
@@ -76,6 +78,7 @@ async def test_error_of_the_child_dooms_the_scope(maker, async_engine, async_dat
     assert stored(async_database) == []
 
 
+@on_two
 async def test_nested_in_the_child(maker, async_database):
     """A child may ask for a savepoint in the scope it was handed."""
 
@@ -91,6 +94,7 @@ async def test_nested_in_the_child(maker, async_database):
     assert stored(async_database) == ["parent"]
 
 
+@on_two
 async def test_requires_new_from_a_scope(maker, async_database):
     """An independent scope can be opened from a scope: it is one of the same sessionmaker."""
     with pytest.raises(KeyError):
@@ -111,6 +115,7 @@ async def test_never_with_a_scope_is_refused(maker):
                 pytest.fail("entered")
 
 
+@on_two
 async def test_overlap_in_what_was_handed_over_is_refused(maker, async_engine, async_database):
     """Handing a scope over does not allow two tasks to use it at the same time."""
     slow = slow_select(async_database, 0.1)
@@ -129,6 +134,7 @@ async def test_overlap_in_what_was_handed_over_is_refused(maker, async_engine, a
     assert stored(async_database) == []
 
 
+@on_two
 async def test_child_that_ends_after_the_scope(maker, async_engine, async_database):
     """A child that is still inside its hand-over when the scope ends cannot store anything more."""
     ended = asyncio.Event()

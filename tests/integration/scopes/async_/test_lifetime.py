@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 from sqlalchemy.orm.exc import DetachedInstanceError
 
 from sqla_safe import NoScopeError, ScopeClosedError, current_scope, scoped_services
-from tests.integration.scopes.async_.support import on_postgres
+from tests.integration.scopes.async_.support import on_postgres, on_two
 from tests.integration.scopes.models import (
     Author,
     Authors,
@@ -40,6 +40,7 @@ USES = {
 }
 
 
+@on_two
 @pytest.mark.parametrize("use", USES)
 async def test_session_of_a_closed_scope_is_refused(maker, async_engine, use):
     """A service that was kept fails at its first use, with the line of its scope."""
@@ -52,6 +53,7 @@ async def test_session_of_a_closed_scope_is_refused(maker, async_engine, use):
     assert async_engine.pool.checkedout() == 0
 
 
+@on_two
 @pytest.mark.parametrize("use", ["add", "add_all"])
 async def test_adding_to_a_closed_session_is_refused(maker, use):
     """An object that is added after the end, and could never be stored, is refused at once."""
@@ -64,6 +66,7 @@ async def test_adding_to_a_closed_session_is_refused(maker, use):
             kept.session.add_all([Note(text="late")])
 
 
+@on_two
 async def test_closed_scope_after_an_error_is_refused(maker, async_engine, async_database):
     """A session stays closed after its scope was rolled back, too."""
     with pytest.raises(KeyError):
@@ -76,6 +79,7 @@ async def test_closed_scope_after_an_error_is_refused(maker, async_engine, async
     assert stored(async_database) == []
 
 
+@on_two
 async def test_closing_a_closed_session_is_harmless(maker):
     """A session that is closed once more, as tidy code does, stays closed without an error."""
     async with scoped_services(maker, Notes) as kept:
@@ -93,6 +97,7 @@ SCOPE_USES = {
 }
 
 
+@on_two
 @pytest.mark.parametrize("use", SCOPE_USES)
 async def test_closed_scope_itself_is_refused(maker, use):
     """A scope that was kept says that it has ended, and where it was opened."""
@@ -103,6 +108,7 @@ async def test_closed_scope_itself_is_refused(maker, use):
     assert kept.opened_at in str(caught.value)
 
 
+@on_two
 async def test_commit_of_a_closed_scope_is_refused(maker):
     """A scope that has ended cannot be committed again."""
     async with scoped_services(maker) as kept:
@@ -111,6 +117,7 @@ async def test_commit_of_a_closed_scope_is_refused(maker):
         await kept.commit()
 
 
+@on_two
 async def test_closed_scope_handed_over_is_refused(maker, async_engine):
     """A closed scope as a source raises before a connection is taken."""
     async with scoped_services(maker) as kept:
@@ -121,6 +128,7 @@ async def test_closed_scope_handed_over_is_refused(maker, async_engine):
     assert async_engine.pool.checkedin() == 0
 
 
+@on_two
 async def test_lazy_load_after_the_end_is_refused(maker):
     """An entity that left its scope cannot load anything."""
     async with scoped_services(maker, Authors) as authors:
@@ -144,6 +152,7 @@ async def test_unread_stream_does_no_harm(maker, async_engine):
 # --- child tasks and threads ------------------------------------------------------------------
 
 
+@on_two
 async def test_child_task_has_no_current_scope(maker):
     """A child task does not see the scope of its parent."""
 
@@ -175,6 +184,7 @@ async def test_child_task_opens_its_own_scope(maker, async_engine, async_databas
     assert stored(async_database) == ["child"]
 
 
+@on_two
 async def test_two_scopes_in_gather_have_a_transaction_each(maker, async_database):
     """Two branches of gather that open a scope each, inside a scope, do not meet."""
 
@@ -187,7 +197,10 @@ async def test_two_scopes_in_gather_have_a_transaction_each(maker, async_databas
     assert sorted(stored(async_database)) == ["one", "two"]
 
 
-async def test_child_task_that_outlives_the_scope_opens_its_own(maker, async_engine, async_database):
+@on_two
+async def test_child_task_that_outlives_the_scope_opens_its_own(
+    maker, async_engine, async_database
+):
     """A task that began inside a scope and works after its end has a scope of its own."""
     ended = asyncio.Event()
 
@@ -223,6 +236,7 @@ async def test_child_task_that_uses_a_closed_session_fails(maker, async_engine, 
     assert stored(async_database) == ["parent"]
 
 
+@on_two
 async def test_thread_has_no_current_scope(maker):
     """A thread does not see the scope of the task that started it."""
 
@@ -234,6 +248,7 @@ async def test_thread_has_no_current_scope(maker):
         await asyncio.to_thread(ask)
 
 
+@on_two
 async def test_task_group_child_of_a_scope_has_no_current_scope(maker):
     """A task of a TaskGroup, anyio's included, does not see the scope around it."""
 
@@ -258,6 +273,7 @@ async def test_entered_in_one_task_and_left_in_another(maker, async_engine, asyn
     assert stored(async_database) == ["a"]
 
 
+@on_two
 async def test_left_in_another_task_with_an_error(maker, async_engine, async_database):
     """A scope that is left in another task with an error is rolled back."""
     block = scoped_services(maker, Notes)
@@ -269,6 +285,7 @@ async def test_left_in_another_task_with_an_error(maker, async_engine, async_dat
     assert stored(async_database) == []
 
 
+@on_two
 async def test_left_in_another_context(maker, async_database):
     """After a scope was left in another context, its own task has no current scope."""
     block = scoped_services(maker, Notes)
@@ -290,6 +307,7 @@ async def unit_of_work(maker):
         yield notes
 
 
+@on_two
 async def test_inside_an_asynccontextmanager(maker, async_database):
     """A scope inside a generator-based context manager ends with it, both ways."""
     async with unit_of_work(maker) as notes:
@@ -308,6 +326,7 @@ async def notes_of_the_test(maker, async_database):
     assert stored(async_database) == ["from a fixture"]
 
 
+@on_two
 async def test_inside_a_fixture(notes_of_the_test):
     """A scope may be opened and ended by a fixture around the test; it is stored at its end."""
     await notes_of_the_test.add("from a fixture")
@@ -327,11 +346,10 @@ def test_through_an_anyio_portal(async_database):
     assert stored(async_database) == ["a"]
 
 
+@on_two
 async def test_two_scopes_left_in_the_order_they_were_entered(maker, async_database):
     """Independent scopes that are not left innermost first are both stored."""
-    first, second = (
-        scoped_services(maker, Notes, propagation="requires_new") for _ in range(2)
-    )
+    first, second = (scoped_services(maker, Notes, propagation="requires_new") for _ in range(2))
     one = await first.__aenter__()
     two = await second.__aenter__()
     await one.add("one")
@@ -343,6 +361,7 @@ async def test_two_scopes_left_in_the_order_they_were_entered(maker, async_datab
         current_scope(maker)
 
 
+@on_two
 async def test_author_of_the_scope_is_detached(maker):
     """An entity belongs to no session once its scope has ended."""
     async with scoped_services(maker, Authors) as authors:

@@ -7,7 +7,7 @@ from sqlalchemy import insert
 from sqlalchemy.exc import IntegrityError, InvalidRequestError
 
 from sqla_safe import ManagedTransactionError, RollbackOnlyError, configure, scoped_services
-from tests.integration.scopes.async_.support import only_on
+from tests.integration.scopes.async_.support import on_two, only_on
 from tests.integration.scopes.models import Note, Notes, stored
 
 CALLS = {
@@ -22,6 +22,7 @@ CALLS = {
 }
 
 
+@on_two
 @pytest.mark.parametrize("call", CALLS)
 async def test_call_is_refused_before_anything_is_stored(maker, async_database, call):
     """The call raises, nothing is stored by it, and the error rolls the scope back."""
@@ -35,6 +36,7 @@ async def test_call_is_refused_before_anything_is_stored(maker, async_database, 
     assert stored(async_database) == []
 
 
+@on_two
 @pytest.mark.parametrize("call", CALLS)
 async def test_refused_call_has_no_effect(maker, async_database, call):
     """A refused call that is swallowed changes nothing: what was done before and after is stored."""
@@ -121,6 +123,7 @@ async def test_commit_flushes_when_configured(maker, async_database):
     assert stored(async_database) == ["a"]
 
 
+@on_two
 async def test_flushing_commit_is_rolled_back_by_an_error(maker, async_database):
     """With service_commit="flush" an error after a service's commit undoes that work too."""
     configure(maker, service_commit="flush")
@@ -132,6 +135,7 @@ async def test_flushing_commit_is_rolled_back_by_an_error(maker, async_database)
     assert stored(async_database) == []
 
 
+@on_two
 async def test_flushing_commit_raises_what_the_flush_raises(maker, async_database):
     """With service_commit="flush" a service's commit raises where it always did."""
     configure(maker, service_commit="flush")
@@ -143,6 +147,7 @@ async def test_flushing_commit_raises_what_the_flush_raises(maker, async_databas
     assert stored(async_database) == []
 
 
+@on_two
 async def test_rollback_dooms_when_configured(maker, async_database):
     """With service_commit="flush" a service's rollback makes the end raise RollbackOnlyError."""
     configure(maker, service_commit="flush")
@@ -154,6 +159,7 @@ async def test_rollback_dooms_when_configured(maker, async_database):
     assert stored(async_database) == []
 
 
+@on_two
 async def test_rollback_inside_nested_dooms_that_alone(maker, async_database):
     """With service_commit="flush" a rollback inside a nested scope undoes that scope alone."""
     configure(maker, service_commit="flush")

@@ -12,6 +12,7 @@ from tests.integration.scopes.async_.support import (
     on_postgres,
     on_servers,
     on_sqlite,
+    only_on,
 )
 from tests.integration.scopes.models import Note, Notes, stored
 
@@ -28,7 +29,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("propagation", ["required", "nested", "mandatory"])
 @pytest.mark.parametrize("case", REFUSED)
-@on_postgres
+@only_on("asyncpg")
 async def test_what_a_join_cannot_honour_is_refused(maker, case, propagation):
     """A joining block that asks for what the outer one has not raises at entry, naming it."""
     outer_options, inner_options = REFUSED[case]
@@ -65,7 +66,7 @@ HONOURED = {
 
 
 @pytest.mark.parametrize("case", HONOURED)
-@on_postgres
+@only_on("asyncpg")
 async def test_what_a_join_can_honour_joins(maker, case):
     """A joining block that asks for what it can have shares the outer session."""
     outer_options, inner_options = HONOURED[case]

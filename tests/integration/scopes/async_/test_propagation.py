@@ -20,7 +20,7 @@ from sqla_safe import (
     prepare_sqlite,
     scoped_services,
 )
-from tests.integration.scopes.async_.support import here, on_postgres, on_servers
+from tests.integration.scopes.async_.support import here, on_postgres, on_servers, on_two
 from tests.integration.scopes.models import Note, Notes, stored
 
 # --- required ---------------------------------------------------------------------------------
@@ -57,6 +57,7 @@ async def test_swallowed_error_of_a_joined_scope_dooms_the_outer(
     assert stored(async_database) == []
 
 
+@on_two
 async def test_rollback_only_error_names_the_inner_block(maker):
     """RollbackOnlyError says where the inner block that failed was opened."""
     with pytest.raises(RollbackOnlyError) as caught:
@@ -83,6 +84,7 @@ async def test_swallowed_database_error_of_a_joined_scope_dooms_the_outer(maker,
     assert stored(async_database) == []
 
 
+@on_two
 async def test_error_through_both_scopes_leaves_unchanged(maker, async_database):
     """An error that leaves a joined scope and the outer one is not wrapped."""
     own = KeyError("own")
@@ -97,6 +99,7 @@ async def test_error_through_both_scopes_leaves_unchanged(maker, async_database)
     assert stored(async_database) == []
 
 
+@on_two
 async def test_joined_scope_shares_the_outcome(maker):
     """A joined scope has no outcome before the outer one has ended, and then the same."""
     async with scoped_services(maker) as outer:
@@ -106,6 +109,7 @@ async def test_joined_scope_shares_the_outcome(maker):
     assert (inner.outcome, outer.outcome) == ("committed", "committed")
 
 
+@on_two
 async def test_joined_scope_that_failed_shares_the_outcome(maker):
     """A joined scope whose error was swallowed is rolled back with the outer one."""
     with pytest.raises(RollbackOnlyError):
@@ -144,6 +148,7 @@ async def test_nested_forgives_a_database_error(maker, async_database):
     assert stored(async_database) == ["a", "c"]
 
 
+@on_two
 async def test_nested_that_ends_well_is_stored_with_the_outer(maker, async_database):
     """The work of a nested scope is stored by the outer one, not before."""
     async with scoped_services(maker, Notes) as notes:
@@ -175,6 +180,7 @@ async def test_nested_as_first_write_dies_with_the_outer(maker, async_database):
     assert stored(async_database) == []
 
 
+@on_two
 async def test_nested_outcome_when_rolled_back_alone(maker):
     """A nested scope that failed is rolled back although the outer one is committed."""
     async with scoped_services(maker) as outer:
@@ -208,6 +214,7 @@ async def test_nested_in_nested(maker, async_database):
     assert stored(async_database) == ["a", "b"]
 
 
+@on_two
 async def test_nested_without_a_scope_opens_one(maker, async_database):
     """A nested scope outside any scope is an ordinary one."""
     async with scoped_services(maker, Notes, propagation="nested") as notes:
@@ -215,6 +222,7 @@ async def test_nested_without_a_scope_opens_one(maker, async_database):
     assert stored(async_database) == ["a"]
 
 
+@on_two
 async def test_swallowed_error_of_a_scope_joined_inside_nested(maker, async_database):
     """A joined scope inside a nested one dooms the nested one alone."""
     async with scoped_services(maker, Notes) as notes:
@@ -255,6 +263,7 @@ async def test_swallowed_flush_error_inside_nested(maker, async_database):
     assert stored(async_database) == ["a", "c"]
 
 
+@on_two
 async def test_set_rollback_only_of_a_nested_scope(maker, async_database):
     """set_rollback_only inside a nested scope undoes that scope alone."""
     async with scoped_services(maker, Notes) as notes:
@@ -282,6 +291,7 @@ async def test_nested_cancelled_and_swallowed_by_timeout(maker, async_database):
 # --- requires_new -----------------------------------------------------------------------------
 
 
+@on_two
 async def test_requires_new_has_its_own_session(maker):
     """An independent scope shares neither session nor services with the outer one."""
     async with scoped_services(maker, Notes) as outer:
@@ -315,6 +325,7 @@ async def test_requires_new_beside_an_open_transaction(maker, async_engine, asyn
     assert stored(async_database) == ["b"]
 
 
+@on_two
 async def test_failed_requires_new_leaves_the_outer_alone(maker, async_database):
     """A swallowed error of an independent scope does no harm to the outer one."""
     async with scoped_services(maker, Notes) as outer:
@@ -326,6 +337,7 @@ async def test_failed_requires_new_leaves_the_outer_alone(maker, async_database)
     assert stored(async_database) == ["a"]
 
 
+@on_two
 async def test_scope_inside_requires_new_joins_that(maker, async_database):
     """A scope inside an independent one joins the independent one."""
     with pytest.raises(KeyError):
@@ -339,7 +351,9 @@ async def test_scope_inside_requires_new_joins_that(maker, async_database):
 
 
 @on_servers
-async def test_requires_new_with_a_pool_of_one_fails_at_once(async_database, maker, make_async_engine):
+async def test_requires_new_with_a_pool_of_one_fails_at_once(
+    async_database, maker, make_async_engine
+):
     """When this task holds the pool's only connection, an independent scope says so at once."""
     engine = make_async_engine(async_database, pool_size=1)
     small = async_sessionmaker(engine)
@@ -406,6 +420,7 @@ async def test_requires_new_on_a_static_pool_is_refused():
 # --- mandatory and never ----------------------------------------------------------------------
 
 
+@on_two
 async def test_mandatory_needs_a_scope(maker, async_engine):
     """Outside any scope, mandatory raises NoScopeError before a connection is taken."""
     with pytest.raises(NoScopeError, match="test_propagation.py"):
@@ -414,6 +429,7 @@ async def test_mandatory_needs_a_scope(maker, async_engine):
     assert async_engine.pool.checkedin() == 0
 
 
+@on_two
 async def test_mandatory_joins(maker, async_database):
     """Inside a scope, mandatory joins it."""
     async with scoped_services(maker, Notes) as outer:
@@ -423,6 +439,7 @@ async def test_mandatory_joins(maker, async_database):
     assert stored(async_database) == ["a"]
 
 
+@on_two
 async def test_never_refuses_a_scope(maker, async_database):
     """Inside a scope, never raises and names it; the outer scope goes on."""
     async with scoped_services(maker) as outer:
@@ -434,6 +451,7 @@ async def test_never_refuses_a_scope(maker, async_database):
     assert stored(async_database) == ["a"]
 
 
+@on_two
 async def test_never_opens_a_scope(maker, async_database):
     """Outside any scope, never opens one."""
     async with scoped_services(maker, Notes, propagation="never") as notes:
@@ -441,6 +459,7 @@ async def test_never_opens_a_scope(maker, async_database):
     assert stored(async_database) == ["a"]
 
 
+@on_two
 async def test_unknown_propagation_is_refused(maker, async_engine):
     """A propagation that does not exist is refused, naming those that do."""
     with pytest.raises(ScopeOptionError, match="'requires_new'"):
@@ -449,6 +468,7 @@ async def test_unknown_propagation_is_refused(maker, async_engine):
     assert async_engine.pool.checkedin() == 0
 
 
+@on_two
 async def test_current_scope_after_a_nested_one(maker):
     """After a nested scope has ended, the outer one is the current scope again."""
     async with scoped_services(maker) as outer:

@@ -9,7 +9,7 @@ from sqlalchemy import insert, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from sqla_safe import scoped_services
-from tests.integration.scopes.async_.support import kill_connection, on_postgres, on_servers
+from tests.integration.scopes.async_.support import kill_connection, on_postgres, on_servers, on_two
 from tests.integration.scopes.models import Note, Notes, stored
 
 
@@ -31,6 +31,7 @@ async def test_every_exception_rolls_back(maker, async_engine, async_database, k
     assert stored(async_database) == []
 
 
+@on_two
 @pytest.mark.parametrize("kind", LEAVING, ids=lambda kind: kind.__name__)
 async def test_every_exception_leaves_unchanged(maker, kind):
     """The very exception leaves the block: neither wrapped nor chained nor annotated."""
@@ -46,6 +47,7 @@ async def test_every_exception_leaves_unchanged(maker, kind):
     assert not hasattr(own, "__notes__")
 
 
+@on_two
 async def test_outcome_is_rolled_back(maker):
     """The outcome after an error is rolled_back."""
     with pytest.raises(KeyError):

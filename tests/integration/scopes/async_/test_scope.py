@@ -15,7 +15,7 @@ from sqla_safe import (
     current_scope,
     scoped_services,
 )
-from tests.integration.scopes.async_.support import here, on_sqlite, only_on
+from tests.integration.scopes.async_.support import here, on_sqlite, on_two, only_on
 from tests.integration.scopes.models import Comment, Note, Notes, stored
 
 # --- what it says about itself ----------------------------------------------------------------
@@ -43,6 +43,7 @@ async def test_opened_at_inside_a_helper(maker):
         assert scope.opened_at.endswith(f"test_scope.py:{line}")
 
 
+@on_two
 async def test_is_active(maker):
     """is_active is true inside the block and false after it, also for joined and nested scopes."""
     async with scoped_services(maker) as outer:
@@ -119,6 +120,7 @@ async def test_commit_stores_and_gives_the_connection_back(maker, async_engine, 
     assert stored(async_database) == ["a", "b"]
 
 
+@on_two
 async def test_commit_flushes(maker, async_database):
     """scope.commit() writes what was only added."""
     async with scoped_services(maker) as scope:
@@ -127,6 +129,7 @@ async def test_commit_flushes(maker, async_database):
         assert stored(async_database) == ["a"]
 
 
+@on_two
 async def test_commit_keeps_session_and_services(maker):
     """After scope.commit() session and services are the same as before."""
     async with scoped_services(maker, Notes) as notes:
@@ -149,6 +152,7 @@ async def test_error_after_commit_undoes_the_rest_alone(maker, async_database):
     assert stored(async_database) == ["a"]
 
 
+@on_two
 async def test_commit_runs_callbacks_so_far(maker):
     """scope.commit() runs the callbacks registered so far, and each runs once."""
     ran = []
@@ -164,6 +168,7 @@ async def test_commit_runs_callbacks_so_far(maker):
     assert ran == [1, 2]
 
 
+@on_two
 async def test_commit_without_work_is_harmless(maker, async_engine):
     """scope.commit() in a scope that did nothing takes no connection."""
     async with scoped_services(maker) as scope:
@@ -173,6 +178,7 @@ async def test_commit_without_work_is_harmless(maker, async_engine):
     assert scope.outcome == "committed"
 
 
+@on_two
 async def test_commit_of_a_joined_scope_is_refused(maker, async_database):
     """Only the outermost scope may commit: a joined one is refused before anything is stored."""
     async with scoped_services(maker, Notes) as notes:
@@ -184,6 +190,7 @@ async def test_commit_of_a_joined_scope_is_refused(maker, async_database):
     assert inner.opened_at in str(caught.value)
 
 
+@on_two
 async def test_commit_inside_nested_is_refused(maker, async_database):
     """Neither a nested scope nor the outermost one around it may commit while it is open."""
     async with scoped_services(maker, Notes) as notes:
@@ -196,6 +203,7 @@ async def test_commit_inside_nested_is_refused(maker, async_database):
             assert stored(async_database) == []
 
 
+@on_two
 async def test_commit_after_set_rollback_only_raises(maker, async_database):
     """scope.commit() stores nothing of a scope that is rollback-only."""
     with pytest.raises(RollbackOnlyError, match="because"):
@@ -232,6 +240,7 @@ async def test_swallowed_failure_of_commit_stores_nothing_more(maker, async_data
     assert stored(async_database) == []
 
 
+@on_two
 async def test_timeout_of_commit_is_that_of_the_whole_scope(maker, async_database):
     """A scope with isolation level and read-write options keeps them after scope.commit()."""
     async with scoped_services(maker, isolation_level="SERIALIZABLE", timeout=5) as scope:

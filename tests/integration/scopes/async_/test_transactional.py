@@ -30,6 +30,7 @@ from tests.integration.scopes.async_.support import (
     on_postgres,
     on_servers,
     on_sqlite,
+    on_two,
 )
 from tests.integration.scopes.models import Author, Authors, Note, Notes, stored
 
@@ -51,9 +52,7 @@ async def increment(session, author_id: int) -> None:
     """Read a counter and write it, increased by one."""
     statement = select(Author.name).where(Author.id == author_id)
     value = int(await session.scalar(statement))
-    await session.execute(
-        update(Author).where(Author.id == author_id).values(name=str(value + 1))
-    )
+    await session.execute(update(Author).where(Author.id == author_id).values(name=str(value + 1)))
 
 
 # --- what it is -------------------------------------------------------------------------------
@@ -73,6 +72,7 @@ async def test_services_come_first(maker, async_database):
     assert stored(async_database) == ["a 0", "a 1"]
 
 
+@on_two
 async def test_error_rolls_back_and_leaves_unchanged(maker, async_database):
     """An error of the function rolls back and leaves the call unchanged."""
     own = KeyError("own")
@@ -132,6 +132,7 @@ async def test_methods_can_be_decorated(maker, async_database):
     assert stored(async_database) == ["a"]
 
 
+@on_two
 async def test_each_call_is_a_scope_of_its_own(maker, async_database):
     """Two calls have two transactions."""
 
@@ -147,6 +148,7 @@ async def test_each_call_is_a_scope_of_its_own(maker, async_database):
     assert stored(async_database) == ["a", "b"]
 
 
+@on_two
 async def test_inside_a_scope_it_joins(maker, async_database):
     """Called inside a scope, the function joins it: nothing is stored before the outer end."""
 
@@ -182,7 +184,10 @@ async def test_options_are_those_of_a_scope(maker):
 WRONG = {
     "no sessionmaker": (lambda maker: transactional("maker"), ScopeSourceError),
     "no attempts": (lambda maker: transactional(maker, attempts=0), ScopeOptionError),
-    "attempts of another kind": (lambda maker: transactional(maker, attempts="3"), ScopeOptionError),
+    "attempts of another kind": (
+        lambda maker: transactional(maker, attempts="3"),
+        ScopeOptionError,
+    ),
     "unknown propagation": (
         lambda maker: transactional(maker, propagation="supports"),
         ScopeOptionError,
@@ -252,9 +257,7 @@ async def test_serialization_failure_at_commit_is_retried(maker, async_database,
     @transactional(maker, attempts=8, isolation_level="SERIALIZABLE")
     async def work(scope, reads: int, writes: int) -> None:
         calls.append(writes)
-        value = int(
-            await scope.session.scalar(select(Author.name).where(Author.id == reads))
-        )
+        value = int(await scope.session.scalar(select(Author.name).where(Author.id == reads)))
         await scope.session.execute(
             update(Author).where(Author.id == writes).values(name=str(value + 1))
         )
@@ -513,6 +516,7 @@ async def test_one_attempt_is_the_default(maker):
     assert len(calls) == 1
 
 
+@on_two
 async def test_other_errors_are_not_retried(maker, async_database):
     """An error that would come again, such as a broken constraint, is not retried."""
     calls = []
@@ -530,6 +534,7 @@ async def test_other_errors_are_not_retried(maker, async_database):
     assert stored(async_database) == []
 
 
+@on_two
 async def test_cancellation_is_not_retried(maker, async_engine, async_database):
     """A cancelled function is not run again, nor one that is cancelled between two attempts."""
     calls = []
@@ -550,6 +555,7 @@ async def test_cancellation_is_not_retried(maker, async_engine, async_database):
     assert stored(async_database) == []
 
 
+@on_two
 async def test_callbacks_of_a_failed_attempt_are_dropped(maker):
     """on_commit of an attempt that failed never runs, and its on_rollback does."""
     ran = []
@@ -567,6 +573,7 @@ async def test_callbacks_of_a_failed_attempt_are_dropped(maker):
     assert ran == ["rollback 1", "commit 2"]
 
 
+@on_two
 async def test_no_scope_is_left_between_attempts(maker):
     """Between two attempts, and after the last, the task has no current scope."""
     calls = []

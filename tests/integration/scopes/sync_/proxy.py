@@ -5,6 +5,7 @@ Each mischief is done once, to the connection that sends the next COMMIT.
 
 from __future__ import annotations
 
+import re
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ from typing import Literal
 
 from tests.servers import HOST
 
+COMMIT = re.compile(rb"\bCOMMIT\b")  # and not PyMySQL's SET AUTOCOMMIT
 Mischief = Literal["none", "cut_before_commit", "cut_after_commit", "silent_after_commit"]
 
 
@@ -81,7 +83,7 @@ class Proxy:
         with suppress(OSError):
             while data := client.recv(65536):
                 self._talks.wait()
-                if b"COMMIT" in data.upper() and self.mischief != "none":
+                if self.mischief != "none" and COMMIT.search(data):
                     mischief, self.mischief = self.mischief, "none"
                     self.refuses = self.refuses or self.refuses_after_commit
                     if mischief == "cut_before_commit":

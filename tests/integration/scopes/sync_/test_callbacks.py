@@ -53,7 +53,7 @@ def test_callbacks_of_a_nested_scope_move_up(sync_maker):
 
 
 def test_callbacks_of_a_nested_scope_die_with_it(sync_maker):
-    """After ROLLBACK TO SAVEPOINT its on_commit callbacks are gone, its on_rollback ones have run."""
+    """After ROLLBACK TO SAVEPOINT on_commit callbacks are gone, on_rollback ones have run."""
     seen = []
     with scoped_services(sync_maker) as outer:
         outer.on_commit(lambda: seen.append("commit of the outer"))
@@ -96,7 +96,7 @@ def test_callbacks_of_an_independent_scope_run_at_its_own_end(sync_maker):
 def test_callbacks_do_not_run_when_nothing_is_stored(sync_maker, way):
     """After a rollback of either kind only the on_rollback callbacks run."""
     seen = []
-    with pytest.raises(Exception), scoped_services(sync_maker) as scope:  # noqa: B017, PT012
+    with pytest.raises(Exception), scoped_services(sync_maker) as scope:  # noqa: B017
         scope.on_commit(lambda: seen.append("commit"))
         scope.on_rollback(lambda: seen.append("rollback"))
         if way == "error":

@@ -50,15 +50,12 @@ ON_SCOPE = {
 @pytest.mark.parametrize("ended", ["committed", "rolled_back"])
 def test_a_session_kept_after_its_scope_refuses(sync_maker, sync_engine, operation, ended):
     """A service in a global fails at first use, with the line of its scope, and takes nothing."""
-    kept = None
-    try:
-        with scoped_services(sync_maker, SyncNotes) as kept:
-            opened = here(-1)
-            kept.session.execute(SELECT)
-            if ended == "rolled_back":
-                raise KeyError
-    except KeyError:
-        pass
+    block = scoped_services(sync_maker, SyncNotes)
+    opened = here(-1)
+    kept = block.__enter__()
+    kept.session.execute(SELECT)
+    error = KeyError() if ended == "rolled_back" else None
+    block.__exit__(error and KeyError, error, None)
     with pytest.raises(ScopeClosedError) as caught:
         operation(kept.session)
     assert opened in str(caught.value)
@@ -97,7 +94,7 @@ def test_closing_a_closed_session_is_harmless(sync_maker):
 
 @on_sqlite
 def test_a_sessionmaker_cannot_make_sessions_come_back(sync_engine, sync_maker):
-    """`close_resets_only=True` of the sessionmaker is one of the options that the rules override."""
+    """`close_resets_only=True` of the sessionmaker is an option that the rules override."""
     maker = sessionmaker(sync_engine, close_resets_only=True)
     with scoped_services(maker) as scope:
         pass

@@ -30,7 +30,7 @@ def test_it_stores_and_gives_the_connection_back(sync_maker, sync_engine, sync_d
         pytest.raises(KeyError),
         scoped_services(sync_maker, SyncNotes) as notes,
         scoped_services(sync_maker) as joined,
-    ):  # noqa: PT012
+    ):
         notes.add("a")
         with pytest.raises(ScopeOptionError):
             joined.commit()
@@ -104,7 +104,7 @@ def test_a_failing_callback_lets_the_scope_go_on(sync_maker, sync_database):
 @on_sqlite
 @pytest.mark.parametrize("propagation", ["required", "nested"])
 def test_only_the_outermost_scope_may(sync_maker, sync_database, propagation):
-    """Neither a joined nor a nested scope stores the whole, and the outer one not over a savepoint."""
+    """No joined or nested scope stores the whole, nor does the outer one over a savepoint."""
     with scoped_services(sync_maker, SyncNotes) as notes:
         notes.add("a")
         with (
@@ -113,17 +113,17 @@ def test_only_the_outermost_scope_may(sync_maker, sync_database, propagation):
         ):
             inner.commit()
         assert stored(sync_database) == []
-    with scoped_services(sync_maker) as outer:
-        with (
-            scoped_services(sync_maker, propagation="nested"),
-            pytest.raises(ScopeOptionError, match="outermost"),
-        ):
-            outer.commit()
+    with (
+        scoped_services(sync_maker) as outer,
+        scoped_services(sync_maker, propagation="nested"),
+        pytest.raises(ScopeOptionError, match="outermost"),
+    ):
+        outer.commit()
 
 
 def test_a_doomed_scope_stores_nothing_early(sync_maker, sync_engine, sync_database):
     """After a swallowed failure the early commit raises, and the scope is over."""
-    with pytest.raises(Exception) as caught, scoped_services(sync_maker) as scope:  # noqa: PT012
+    with pytest.raises(Exception) as caught, scoped_services(sync_maker) as scope:
         scope.session.add(Note(text="a"))
         scope.set_rollback_only("no")
         with pytest.raises(RollbackOnlyError, match="no"):
@@ -140,7 +140,7 @@ def test_a_failed_early_commit_that_is_swallowed_is_no_success(
     """The block does not end well when its work was lost half way."""
     with scoped_services(sync_maker, SyncNotes) as notes:
         notes.add("a")
-    with pytest.raises(Exception) as caught, scoped_services(sync_maker) as scope:  # noqa: PT012
+    with pytest.raises(Exception) as caught, scoped_services(sync_maker) as scope:
         scope.session.add_all([Note(text="b"), Note(text="a")])
         with pytest.raises(IntegrityError):
             scope.commit()
@@ -179,7 +179,7 @@ def test_the_time_is_not_given_back(sync_maker):
     """`timeout` is for the whole block."""
     import time
 
-    with pytest.raises(ScopeTimeoutError), scoped_services(sync_maker, timeout=0.3) as scope:  # noqa: PT012
+    with pytest.raises(ScopeTimeoutError), scoped_services(sync_maker, timeout=0.3) as scope:
         for _ in range(5):
             scope.session.execute(text("SELECT 1"))
             scope.commit()

@@ -15,7 +15,6 @@ from tests.integration.scopes.models import Note, SyncNotes, stored
 from tests.integration.scopes.sync_.support import (
     here,
     in_thread,
-    on_servers,
     on_sqlite,
     sleeping,
     thread,
@@ -24,14 +23,14 @@ from tests.integration.scopes.sync_.support import (
 
 SELECT = text("SELECT 1")
 COUNT_FOR_SECONDS = text(
-    "WITH RECURSIVE counted(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM counted WHERE n < 12000000) "
-    "SELECT count(*) FROM counted"
+    "WITH RECURSIVE counted(n) AS "
+    "(SELECT 1 UNION ALL SELECT n + 1 FROM counted WHERE n < 12000000) SELECT count(*) FROM counted"
 )
 
 
 def is_busy(session) -> bool:
     """Tell whether an operation is under way on a scope's session."""
-    return session._sqs_unit.busy is not None
+    return session._sqs_unit.busy is not None  # noqa: SLF001 - nobody else knows the moment
 
 
 @pytest.mark.parametrize("pool", ["cold", "warm"])
@@ -41,7 +40,7 @@ def test_two_threads_at_once_are_refused(sync_maker, sync_engine, sync_database,
     if pool == "warm":
         with scoped_services(sync_maker) as scope:
             scope.session.execute(SELECT)
-    with pytest.raises(ConcurrentUseError), scoped_services(sync_maker) as scope:  # noqa: PT012
+    with pytest.raises(ConcurrentUseError), scoped_services(sync_maker) as scope:
         if pool == "warm":
             scope.session.execute(SELECT)
         with thread(lambda: scope.session.execute(slow).scalar()):
@@ -59,7 +58,7 @@ def test_the_error_names_both_threads_and_both_lines(sync_maker, sync_database):
         lines.append(here(1))
         scope.session.execute(slow).scalar()
 
-    with pytest.raises(ConcurrentUseError) as caught, scoped_services(sync_maker) as scope:  # noqa: PT012
+    with pytest.raises(ConcurrentUseError) as caught, scoped_services(sync_maker) as scope:
         lines.append(here(-1))
         with thread(first, "importer"):
             until(lambda: is_busy(scope.session))
@@ -90,7 +89,7 @@ def test_the_error_names_both_threads_and_both_lines(sync_maker, sync_database):
 def test_every_operation_counts(sync_maker, sync_database, operation):
     """Whatever talks to the database is refused while another thread does."""
     slow = sleeping(sync_database, 0.2)
-    with pytest.raises(ConcurrentUseError), scoped_services(sync_maker) as scope:  # noqa: PT012
+    with pytest.raises(ConcurrentUseError), scoped_services(sync_maker) as scope:
         scope.session.add(Note(text="a"))
         scope.session.flush()
         with thread(lambda: scope.session.execute(slow).scalar()):

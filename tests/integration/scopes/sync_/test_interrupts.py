@@ -49,7 +49,7 @@ def works_as_often_as_the_pool_is_large(maker) -> None:
 def test_an_interrupted_statement_is_rolled_back(
     sync_maker, sync_engine, sync_database, interrupted
 ):
-    """An interruption while a statement runs leaves unchanged; nothing is stored, no slot is lost."""
+    """An interruption of a running statement leaves unchanged; nothing stored, no slot lost."""
     kind, interrupt = interrupted
     with pytest.raises(kind), scoped_services(sync_maker, SyncNotes) as notes:
         notes.add("a")

@@ -66,7 +66,7 @@ def test_blocks_on_the_session_are_refused(sync_maker, use):
 
 def test_ending_the_transaction_object_is_noticed(sync_maker, sync_database):
     """`session.get_transaction().commit()` does not lead to success for the rest alone."""
-    with pytest.raises(Exception) as caught, scoped_services(sync_maker, SyncNotes) as notes:  # noqa: PT012
+    with pytest.raises(Exception) as caught, scoped_services(sync_maker, SyncNotes) as notes:
         notes.add("a")
         notes.session.get_transaction().commit()
         notes.add("b")
@@ -76,7 +76,7 @@ def test_ending_the_transaction_object_is_noticed(sync_maker, sync_database):
 
 def test_rolling_back_the_transaction_object_is_noticed(sync_maker, sync_database):
     """`session.get_transaction().rollback()` does not lead to success for the rest alone."""
-    with pytest.raises(Exception) as caught, scoped_services(sync_maker, SyncNotes) as notes:  # noqa: PT012
+    with pytest.raises(Exception) as caught, scoped_services(sync_maker, SyncNotes) as notes:
         notes.add("a")
         notes.session.get_transaction().rollback()
         notes.add("b")

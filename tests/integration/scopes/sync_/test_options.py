@@ -58,7 +58,7 @@ def test_autoflush_is_respected(sync_maker, sync_engine, value):
 
 @pytest.mark.parametrize("options", [{}, {"read_only": True}, {"timeout": 5}], ids=str)
 def test_autobegin_false_needs_no_begin(sync_maker, sync_engine, options):
-    """A sessionmaker without autobegin works: the scope is the begin, and the lazy connection stays."""
+    """A sessionmaker without autobegin works, and takes its connection as late as others."""
     maker = sessionmaker(sync_engine, autobegin=False)
     with scoped_services(maker, **options) as scope:
         assert sync_engine.pool.checkedout() == 0

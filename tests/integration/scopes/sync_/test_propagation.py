@@ -1,4 +1,4 @@
-"""Rules 3 and 14: joining, savepoints, independent scopes, and one ambient scope per sessionmaker."""
+"""Rules 3, 4 and 14: joining, savepoints, independent scopes; nothing ambient between databases."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_an_inner_failure_that_leaves_both_blocks_is_unchanged(sync_maker, sync_
 
 
 def test_a_swallowed_inner_failure_stores_nothing(sync_maker, sync_engine, sync_database):
-    """The outer end raises RollbackOnlyError, caused by the inner error, at the inner block's line."""
+    """The outer end raises RollbackOnlyError, caused by the inner error, with the inner line."""
     own = OwnError()
     with (
         pytest.raises(RollbackOnlyError) as caught,
@@ -301,19 +301,23 @@ def test_the_outer_scope_survives_an_independent_failure(sync_maker, sync_databa
 def test_an_independent_scope_is_the_current_one_while_it_is_open(sync_maker):
     """Blocks inside `requires_new` join it, and not the one further out."""
     with scoped_services(sync_maker) as outer:
-        with scoped_services(sync_maker, propagation="requires_new") as independent:
-            with scoped_services(sync_maker) as joined:
-                assert joined.session is independent.session
+        with (
+            scoped_services(sync_maker, propagation="requires_new") as independent,
+            scoped_services(sync_maker) as joined,
+        ):
+            assert joined.session is independent.session
         assert current_scope(sync_maker) is outer
 
 
 @on_sqlite
 def test_mandatory_joins(sync_maker, sync_database):
     """Inside a scope `mandatory` is `required`."""
-    with scoped_services(sync_maker, SyncNotes) as outer:
-        with scoped_services(sync_maker, SyncNotes, propagation="mandatory") as inner:
-            inner.add("a")
-            assert inner is outer
+    with (
+        scoped_services(sync_maker, SyncNotes) as outer,
+        scoped_services(sync_maker, SyncNotes, propagation="mandatory") as inner,
+    ):
+        inner.add("a")
+        assert inner is outer
     assert stored(sync_database) == ["a"]
 
 
@@ -366,9 +370,12 @@ def test_a_scope_handed_over_is_doomed_by_a_failure_there(sync_maker, sync_datab
             notes.add("a")
             raise OwnError
 
-    with pytest.raises(RollbackOnlyError), scoped_services(sync_maker) as scope:
-        with pytest.raises(OwnError):
-            in_thread(work)
+    with (
+        pytest.raises(RollbackOnlyError),
+        scoped_services(sync_maker) as scope,
+        pytest.raises(OwnError),
+    ):
+        in_thread(work)
     assert stored(sync_database) == []
 
 

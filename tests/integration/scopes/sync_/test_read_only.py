@@ -16,16 +16,19 @@ from tests.integration.scopes.sync_.support import (
 
 
 def add(session):
+    """Insert through the ORM."""
     session.add(Note(text="b"))
     session.flush()
 
 
 def change(session):
+    """Update through the ORM."""
     session.get(Note, 1).text = "changed"
     session.flush()
 
 
 def remove(session):
+    """Delete through the ORM."""
     session.delete(session.get(Note, 1))
     session.flush()
 
@@ -135,9 +138,12 @@ def test_a_change_inside_a_block_that_joins_for_reading_is_refused_at_its_end(
     sync_maker, sync_database
 ):
     """The inner end refuses a pending change, before the outer flush could write it."""
-    with pytest.raises(ReadOnlyScopeError), scoped_services(sync_maker):
-        with scoped_services(sync_maker, read_only=True) as inner:
-            inner.session.add(Note(text="c"))
+    with (
+        pytest.raises(ReadOnlyScopeError),
+        scoped_services(sync_maker),
+        scoped_services(sync_maker, read_only=True) as inner,
+    ):
+        inner.session.add(Note(text="c"))
     assert stored(sync_database) == ["a"]
 
 

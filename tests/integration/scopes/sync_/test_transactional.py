@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import pytest
 from sqlalchemy import select, text, update
@@ -66,7 +67,7 @@ def test_an_error_rolls_back(sync_maker, sync_database):
 
 @on_sqlite
 def test_the_scope_is_given_to_who_asks_for_it(sync_maker):
-    """Without services the first parameter named or annotated as a scope gets it, or nothing does."""
+    """Without services a first parameter named or annotated as a scope gets it."""
 
     @transactional(sync_maker)
     def by_type(tx: Scope[Session], n: int) -> tuple[bool, int]:
@@ -217,10 +218,8 @@ def test_a_swallowed_conflict_is_retried(sync_maker, sync_database):
     @transactional(sync_maker, SyncNotes, attempts=3)
     def write(notes: SyncNotes) -> None:
         notes.add("a")
-        try:
+        with suppress(DBAPIError):
             conflicts(notes)
-        except DBAPIError:
-            pass
 
     write()
     assert stored(sync_database) == ["a"]
@@ -320,7 +319,7 @@ def two_notes(sync_maker):
 
 @on_postgres
 def test_write_skew_is_retried(two_notes, sync_maker, sync_database):
-    """Two SERIALIZABLE functions that read what the other one writes: both are stored in the end."""
+    """Two SERIALIZABLE functions that read what the other one writes: both are stored at last."""
     both_have_read = threading.Barrier(2)
     attempts = []
 
