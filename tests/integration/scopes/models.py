@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
 from sqlalchemy import ForeignKey, ForeignKeyConstraint, String, make_url
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship
@@ -108,8 +110,9 @@ class SyncAuthors:
 def create_tables(database: Database) -> None:
     """Create the tables from outside, so that the pools under test stay cold."""
     dialect = make_url(database.url).get_dialect()()
-    for table in Base.metadata.sorted_tables:
-        database.probe.execute(str(CreateTable(table).compile(dialect=dialect)))
+    with closing(database.probe.connect()) as connection, closing(connection.cursor()) as cursor:
+        for table in Base.metadata.sorted_tables:
+            cursor.execute(str(CreateTable(table).compile(dialect=dialect)))
 
 
 def stored(database: Database) -> list[str]:

@@ -19,6 +19,7 @@ from tests.integration.scopes.async_.support import (
     make_inserts_slow,
     on_postgres,
     on_servers,
+    on_two,
     only_on,
     slow_select,
     until,
@@ -277,6 +278,7 @@ async def test_during_rollback(proxied, times):
 WHO = {"postgresql": "SELECT pg_backend_pid()", "mysql": "SELECT connection_id()"}
 
 
+@on_two
 async def test_error_leaves_unchanged(maker):
     """The very CancelledError, with its message, leaves the block."""
     work = Work(maker, idle)
@@ -287,6 +289,7 @@ async def test_error_leaves_unchanged(maker):
     assert not hasattr(error, "__notes__")
 
 
+@on_two
 async def test_number_of_cancellations_is_kept(maker):
     """The task's own count of cancellations is left as it is, for whoever comes after."""
     counted = []
@@ -306,6 +309,7 @@ async def test_number_of_cancellations_is_kept(maker):
     assert counted == [1]
 
 
+@on_two
 async def test_ambient_state_is_undone(maker, async_database):
     """After a cancelled scope its task has no current scope, and its next one is stored."""
     with pytest.raises(TimeoutError):
@@ -385,6 +389,7 @@ async def test_by_an_anyio_scope(maker, async_engine, async_database, where):
     assert stored(async_database) == []
 
 
+@on_two
 async def test_by_an_anyio_scope_cancelled_inside(maker, async_engine, async_database):
     """A block that cancels the anyio scope around it and ends normally is not torn."""
     with anyio.CancelScope() as limit:
@@ -397,6 +402,7 @@ async def test_by_an_anyio_scope_cancelled_inside(maker, async_engine, async_dat
     assert stored(async_database) == (["a"] if scope.outcome == "committed" else [])
 
 
+@on_two
 async def test_anyio_shield_inside_is_respected(maker, async_database):
     """A scope inside an anyio shield is stored although the scope around it is cancelled."""
     with anyio.CancelScope() as limit:
@@ -446,7 +452,7 @@ MOMENTS = 24
 async def pass_time(seconds: float) -> None:
     """Let other tasks run for so long, more exactly than asyncio.sleep can."""
     due = time.perf_counter() + seconds
-    while time.perf_counter() < due:
+    while time.perf_counter() < due:  # noqa: ASYNC110
         await asyncio.sleep(0)
 
 
@@ -544,6 +550,7 @@ async def names(maker):
         yield "b"
 
 
+@on_two
 async def test_closed_generator(maker, async_engine, async_database):
     """An async generator that is closed inside its scope is rolled back."""
     generator = names(maker)
@@ -554,7 +561,7 @@ async def test_closed_generator(maker, async_engine, async_database):
 
 
 async def test_abandoned_generator(maker, async_engine, async_database):
-    """An async generator that is left open after `break` gives its connection back when collected."""
+    """An async generator left open by `break` gives its connection back when collected."""
     async for _ in names(maker):
         break
     gc.collect()
@@ -564,6 +571,7 @@ async def test_abandoned_generator(maker, async_engine, async_database):
         current_scope(maker)
 
 
+@on_two
 async def test_scope_beside_an_open_generator(maker, async_engine, async_database):
     """A scope opened while a generator is suspended in another one ends well."""
     generator = names(maker)

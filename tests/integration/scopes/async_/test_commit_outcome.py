@@ -47,7 +47,7 @@ async def test_lost_commit_that_was_not_done(proxied):
     """When PostgreSQL says that it rolled back, the connection's error leaves the block."""
     ran = []
     proxied.proxy.at("COMMIT", "lost")
-    with pytest.raises(Exception) as caught:  # noqa: PT012
+    with pytest.raises(Exception) as caught:
         async with scoped_services(proxied.maker) as scope:
             await scope.get(Notes).add("a")
             scope.on_commit(lambda: ran.append("commit"))
@@ -141,7 +141,7 @@ async def test_lost_answer_after_reading_is_not_unknown(proxied):
 async def test_lost_connection_in_the_flush_is_rolled_back(proxied):
     """A connection that is lost before COMMIT was sent means rolled back, and can be retried."""
     proxied.proxy.at("INSERT", "cut")
-    with pytest.raises(Exception) as caught:  # noqa: PT012
+    with pytest.raises(Exception) as caught:
         async with scoped_services(proxied.maker) as scope:
             await scope.session.execute(text("SELECT 1"))
             scope.session.add(Note(text="a"))

@@ -11,7 +11,12 @@ from sqlalchemy import insert, text
 from sqlalchemy.exc import IntegrityError
 
 from sqla_safe import ConcurrentUseError, RollbackOnlyError, configure, scoped_services
-from tests.integration.scopes.async_.support import make_inserts_slow, on_postgres, slow_select
+from tests.integration.scopes.async_.support import (
+    make_inserts_slow,
+    on_postgres,
+    on_two,
+    slow_select,
+)
 from tests.integration.scopes.models import Note, Notes, stored
 
 
@@ -26,10 +31,12 @@ async def pool_of(request, maker):
 
 @pytest.fixture(params=["nothing before", "a statement before"])
 def prelude(request):
+    """Say whether the session has a connection before the tasks meet."""
     return request.param
 
 
 async def begin(notes: Notes, prelude: str) -> None:
+    """Run a statement first if the test is to have one."""
     if prelude == "a statement before":
         await notes.session.execute(text("SELECT 1"))
 
@@ -46,6 +53,7 @@ async def test_gather_on_one_session_is_refused(
     assert stored(async_database) == []
 
 
+@on_two
 async def test_gather_of_core_statements_is_refused(maker, async_engine, pool_of):
     """Two statements in gather on one session raise ConcurrentUseError."""
     with pytest.raises(ConcurrentUseError):
@@ -68,6 +76,7 @@ async def test_gather_that_swallows_stores_no_half(maker, async_engine, async_da
     assert stored(async_database) == []
 
 
+@on_two
 async def test_task_group_on_one_session_is_refused(maker, async_engine, async_database, pool_of):
     """Two tasks of a TaskGroup on one session raise ConcurrentUseError in its group."""
     with pytest.raises(ExceptionGroup) as caught:
@@ -80,18 +89,21 @@ async def test_task_group_on_one_session_is_refused(maker, async_engine, async_d
 
 
 async def read(session, statement):
+    """Run a statement."""
     await session.execute(statement)
 
 
 async def write(session):
+    """Insert a note."""
     await session.execute(insert(Note).values(text="a"))
 
 
 def line_of(function) -> str:
     """Return the line of the only statement of a function."""
-    return f"test_concurrent_use.py:{function.__code__.co_firstlineno + 1}"
+    return f"test_concurrent_use.py:{function.__code__.co_firstlineno + 2}"
 
 
+@on_two
 async def test_error_names_both_tasks_and_lines(maker, async_engine, async_database, pool_of):
     """ConcurrentUseError names both tasks, and the line at which each of them uses the session."""
     slow = slow_select(async_database, 0.1)
@@ -111,6 +123,7 @@ async def test_error_names_both_tasks_and_lines(maker, async_engine, async_datab
     assert async_engine.pool.checkedout() == 0
 
 
+@on_two
 async def test_one_after_the_other_is_allowed(maker, async_database):
     """Tasks that use the session one after the other are no concurrent use."""
     async with scoped_services(maker, Notes) as notes:
@@ -119,6 +132,7 @@ async def test_one_after_the_other_is_allowed(maker, async_database):
     assert stored(async_database) == ["one", "two"]
 
 
+@on_two
 async def test_wait_for_is_allowed(maker, async_database):
     """asyncio.wait_for, which runs its coroutine in a task of its own, is no concurrent use."""
     async with scoped_services(maker, Notes) as notes:
@@ -128,6 +142,7 @@ async def test_wait_for_is_allowed(maker, async_database):
     assert stored(async_database) == ["one", "two", "three"]
 
 
+@on_two
 async def test_guard_owner_refuses_another_task(maker, async_engine, async_database):
     """With guard_owner=True another task is refused although nothing overlaps."""
     configure(maker, guard_owner=True)
@@ -139,6 +154,7 @@ async def test_guard_owner_refuses_another_task(maker, async_engine, async_datab
     assert stored(async_database) == []
 
 
+@on_two
 async def test_guard_owner_allows_the_owner(maker, async_database):
     """With guard_owner=True the task that opened the scope works as always."""
     configure(maker, guard_owner=True)
@@ -183,6 +199,7 @@ async def test_own_error_of_a_task_group_wins(maker, async_engine, async_databas
     assert stored(async_database) == []
 
 
+@on_two
 async def test_own_error_of_an_anyio_group_wins(maker, async_engine, async_database):
     """An anyio task group whose task fails cancels the statement of another all the same."""
     slow = slow_select(async_database, 0.2)
@@ -222,6 +239,7 @@ async def test_forgotten_statement_is_awaited(maker, async_engine, async_databas
     assert await task == "done"
 
 
+@on_two
 async def test_forgotten_task_goes_no_further(maker, async_engine, async_database):
     """A forgotten task may end its statement, but not begin another one in the scope's session."""
     slow = slow_select(async_database, 0.2)
@@ -281,7 +299,7 @@ async def test_forgotten_statement_and_an_error(maker, async_engine, async_datab
 
 
 async def test_forgotten_statement_that_fails(maker, async_engine, async_database):
-    """A statement of a forgotten task that fails while the scope ends leaves nothing half-written."""
+    """A forgotten statement that fails while the scope ends leaves nothing half-written."""
     async with scoped_services(maker, Notes) as notes:
         await notes.add("a")
     make_inserts_slow(async_database, 0.1)

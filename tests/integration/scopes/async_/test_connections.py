@@ -9,7 +9,11 @@ from sqlalchemy.orm import Session
 from sqlalchemy.orm.exc import DetachedInstanceError
 
 from sqla_safe import ScopeClosedError, configure, scoped_services
-from tests.integration.scopes.async_.support import on_postgres, on_two, only_on
+from tests.integration.scopes.async_.support import (
+    on_postgres,
+    on_two,
+    only_on,
+)
 from tests.integration.scopes.models import Author, Authors, Note, Notes, stored
 
 
@@ -95,7 +99,7 @@ async def test_session_classes_of_the_sessionmaker_hold(async_engine, maker):
 
 @only_on("aiosqlite")
 async def test_further_options_of_the_sessionmaker_hold(async_engine, maker):
-    """info and autoflush are those of the sessionmaker."""
+    """The session has the sessionmaker's info and autoflush."""
     own = async_sessionmaker(async_engine, info={"tenant": 7}, autoflush=False)
     async with scoped_services(own) as scope:
         assert scope.session.info["tenant"] == 7
@@ -139,7 +143,7 @@ async def test_events_of_the_session_class_are_heard(async_engine, maker):
 
 
 async def test_bound_to_a_connection(async_engine, maker, async_database):
-    """Scopes on a connection of the caller's, as tests use it, are all undone with its transaction."""
+    """Scopes on a caller's own connection, as in tests, are undone with its transaction."""
     async with async_engine.connect() as connection:
         outer = await connection.begin()
         own = async_sessionmaker(connection, join_transaction_mode="create_savepoint")
@@ -158,7 +162,7 @@ async def test_bound_to_a_connection(async_engine, maker, async_database):
 
 @on_two
 async def test_lazy_load_inside_the_scope(maker):
-    """What a relationship needs can be loaded with run_sync or awaitable refresh inside the scope."""
+    """Inside the scope a relationship can be loaded."""
     async with scoped_services(maker, Authors) as authors:
         author = await authors.add("Vanya")
         authors.session.add(Note(text="a", author=author))

@@ -303,6 +303,7 @@ async def test_left_in_another_context(maker, async_database):
 
 @contextlib.asynccontextmanager
 async def unit_of_work(maker):
+    """Wrap a scope, as applications do."""
     async with scoped_services(maker, Notes) as notes:
         yield notes
 
@@ -321,6 +322,7 @@ async def test_inside_an_asynccontextmanager(maker, async_database):
 
 @pytest.fixture
 async def notes_of_the_test(maker, async_database):
+    """Open a scope around the test, and look what it has stored."""
     async with scoped_services(maker, Notes) as notes:
         yield notes
     assert stored(async_database) == ["from a fixture"]

@@ -39,7 +39,7 @@ async def test_call_is_refused_before_anything_is_stored(maker, async_database, 
 @on_two
 @pytest.mark.parametrize("call", CALLS)
 async def test_refused_call_has_no_effect(maker, async_database, call):
-    """A refused call that is swallowed changes nothing: what was done before and after is stored."""
+    """A refused call that is swallowed changes nothing: what was done around it is stored."""
     async with scoped_services(maker, Notes) as notes:
         await notes.add("a")
         with pytest.raises(ManagedTransactionError):

@@ -70,9 +70,11 @@ HONOURED = {
 async def test_what_a_join_can_honour_joins(maker, case):
     """A joining block that asks for what it can have shares the outer session."""
     outer_options, inner_options = HONOURED[case]
-    async with scoped_services(maker, **outer_options) as outer:
-        async with scoped_services(maker, **inner_options) as inner:
-            assert inner.session is outer.session
+    async with (
+        scoped_services(maker, **outer_options) as outer,
+        scoped_services(maker, **inner_options) as inner,
+    ):
+        assert inner.session is outer.session
 
 
 @on_postgres

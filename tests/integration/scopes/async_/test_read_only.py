@@ -8,7 +8,13 @@ from sqlalchemy.exc import InvalidRequestError
 from sqlalchemy.ext.asyncio import async_sessionmaker
 
 from sqla_safe import ReadOnlyScopeError, configure, current_scope, scoped_services
-from tests.integration.scopes.async_.support import on_postgres, on_servers, on_sqlite, only_on
+from tests.integration.scopes.async_.support import (
+    on_postgres,
+    on_servers,
+    on_sqlite,
+    on_two,
+    only_on,
+)
 from tests.integration.scopes.models import Note, Notes, stored
 
 
@@ -35,6 +41,7 @@ async def test_flush_is_refused(maker, async_database):
     assert stored(async_database) == []
 
 
+@on_two
 async def test_unflushed_changes_are_refused_at_the_end(maker, async_database):
     """Changes that are still pending when the block ends are not dropped silently."""
     with pytest.raises(ReadOnlyScopeError):
@@ -44,6 +51,7 @@ async def test_unflushed_changes_are_refused_at_the_end(maker, async_database):
     assert stored(async_database) == []
 
 
+@on_two
 async def test_changed_entity_is_refused_at_the_end(maker, async_database, one_note):
     """A change of a loaded entity is not dropped silently."""
     with pytest.raises(ReadOnlyScopeError):
@@ -53,6 +61,7 @@ async def test_changed_entity_is_refused_at_the_end(maker, async_database, one_n
     assert stored(async_database) == ["a"]
 
 
+@on_two
 async def test_deleted_entity_is_refused_at_the_end(maker, async_database, one_note):
     """A deletion is not dropped silently."""
     with pytest.raises(ReadOnlyScopeError):
@@ -92,6 +101,7 @@ async def test_dml_through_the_connection_is_refused(maker, async_database, one_
     assert stored(async_database) == ["a"]
 
 
+@on_two
 async def test_bulk_insert_is_refused(maker, async_database):
     """The session's bulk methods raise as well."""
     with pytest.raises(ReadOnlyScopeError):
@@ -177,6 +187,7 @@ async def test_read_only_inside_read_write(maker, async_database):
     assert stored(async_database) == ["a", "c"]
 
 
+@on_two
 async def test_pending_changes_of_the_outer_scope_pass(maker, async_database):
     """A read-only block does not refuse what the writing scope around it had pending."""
     async with scoped_services(maker) as scope:
@@ -186,6 +197,7 @@ async def test_pending_changes_of_the_outer_scope_pass(maker, async_database):
     assert stored(async_database) == ["a"]
 
 
+@on_two
 async def test_pending_changes_of_the_inner_block_are_refused(maker, async_database):
     """What a read-only block added to the session of a writing scope raises at the block's end."""
     with pytest.raises(ReadOnlyScopeError):
@@ -194,6 +206,7 @@ async def test_pending_changes_of_the_inner_block_are_refused(maker, async_datab
     assert stored(async_database) == []
 
 
+@on_two
 async def test_text_inside_read_only_inside_read_write(maker, async_database):
     """A read-only block inside a scope that has written refuses a write in text form, too."""
     with pytest.raises(ReadOnlyScopeError):

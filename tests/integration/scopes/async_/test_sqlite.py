@@ -108,9 +108,11 @@ async def test_busy_timeout_can_be_set(async_database, make_async_engine):
 async def test_preparing_twice_changes_nothing(maker, async_engine, async_database):
     """An engine that is prepared twice works as before."""
     assert prepare_sqlite(async_engine) is async_engine
-    async with scoped_services(maker):
-        async with scoped_services(maker, Notes, propagation="nested") as notes:
-            await notes.add("a")
+    async with (
+        scoped_services(maker),
+        scoped_services(maker, Notes, propagation="nested") as notes,
+    ):
+        await notes.add("a")
     assert stored(async_database) == ["a"]
 
 

@@ -21,6 +21,7 @@ from tests.integration.scopes.async_.support import (
     make_commits_slow,
     make_inserts_slow,
     on_postgres,
+    on_two,
     only_on,
     slow_select,
 )
@@ -71,6 +72,7 @@ async def test_body_that_never_yields_is_refused_at_the_end(maker, async_engine,
     assert stored(async_database) == []
 
 
+@on_two
 async def test_swallowed_cut_off_is_refused_at_the_end(maker, async_database):
     """A body that swallows the cancellation by the scope's clock stores nothing all the same."""
     with pytest.raises(ScopeTimeoutError):
@@ -128,6 +130,7 @@ async def test_slow_commit_is_not_torn(maker, async_engine, async_database):
     assert stored(async_database) == ["a"]
 
 
+@on_two
 async def test_in_time_is_stored(maker, async_database):
     """A scope that ends in time is stored."""
     async with scoped_services(maker, Notes, timeout=5) as notes:
@@ -148,6 +151,7 @@ async def test_nothing_is_left_of_the_limit(async_database, maker, make_async_en
     assert stored(async_database) == ["a", "b"]
 
 
+@on_two
 async def test_own_error_wins(maker):
     """The body's own error before the time is up leaves unchanged."""
     own = KeyError("own")

@@ -111,8 +111,9 @@ def test_threads_inherit_no_scope(sync_maker):
             current_scope(sync_maker)
 
     with scoped_services(sync_maker):
+        copied = contextvars.copy_context()
         in_thread(work)
-        in_thread(lambda: contextvars.copy_context().run(work))
+        in_thread(lambda: copied.run(work))
 
 
 def test_a_thread_opens_a_scope_of_its_own(sync_maker, sync_database):
@@ -123,9 +124,8 @@ def test_a_thread_opens_a_scope_of_its_own(sync_maker, sync_database):
             notes.add("thread")
             return notes.session
 
-    context = contextvars.copy_context
     with scoped_services(sync_maker) as outer:
-        copied = context()
+        copied = contextvars.copy_context()
         assert in_thread(lambda: copied.run(work)) is not outer.session
         assert stored(sync_database) == ["thread"]
 
