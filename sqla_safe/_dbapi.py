@@ -11,6 +11,7 @@ _CONNECTION_CLASS = "08"
 _SERVER_GOES_AWAY = ("57P01", "57P02", "57P03", "57P05", "25P03")
 _RETRYABLE_STATES = ("40001", "40P01")
 _MYSQL_DEADLOCK, _MYSQL_LOCK_TIMEOUT = 1213, 1205
+_MYSQL_LOST = (2002, 2003, 2006, 2013, 2055)
 _MYSQL_READ_ONLY = (1792, 1290)
 _SQLITE_BUSY = (5, 6)
 _SQLITE_READ_ONLY = 8
@@ -89,11 +90,16 @@ def is_lost_connection(error: BaseException) -> bool:
     """
     if isinstance(error, DBAPIError) and error.connection_invalidated:
         return True
+    if mysql_number(error) in _MYSQL_LOST:
+        return True
     state = sqlstate(error)
     if state is not None:
         return state.startswith(_CONNECTION_CLASS) or state in _SERVER_GOES_AWAY
-    if type(driver_error(error)).__module__.startswith("asyncpg"):
-        return type(driver_error(error)).__name__ in _ASYNCPG_LOST
+    cause = driver_error(error)
+    if type(cause).__module__.startswith("asyncpg"):
+        return type(cause).__name__ in _ASYNCPG_LOST
+    if type(cause).__module__.startswith("psycopg"):  # without a SQLSTATE it is libpq's own word
+        return any(base.__name__ == "OperationalError" for base in type(cause).__mro__)
     return isinstance(error, OSError) and getattr(error, _SEEN, False)
 
 

@@ -357,7 +357,7 @@ async def commit_early(unit: Unit) -> None:
     error, cancelled = await _see_through(
         unit, _checkpoint(unit), None, lambda errand: _stop_preparing(unit, errand)
     )
-    outcome = "committed" if error is None else unit.outcome
+    outcome: Outcome | None = "committed" if error is None else unit.outcome
     error = _with_cancellation(unit, outcome, error, cancelled)
     if outcome == "committed":
         error = await _call_back(unit, error)

@@ -133,9 +133,9 @@ def _check_values(values: dict[str, Any]) -> None:
         )
 
 
-def check_seconds(name: str, value: Any) -> None:
+def check_seconds(name: str, value: Any, *, may_be_none: bool = True) -> None:
     """Refuse anything that is not a positive number of seconds (None is no limit)."""
-    if value is None:
+    if value is None and may_be_none:
         return
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < inf:
         raise ScopeOptionError(

@@ -47,7 +47,7 @@ def prepare_sqlite(engine: EngineT, /, *, busy_timeout: float = 5.0) -> EngineT:
         >>> from sqlalchemy import create_engine
         >>> engine = prepare_sqlite(create_engine("sqlite:///:memory:"))
     """
-    check_seconds("busy_timeout", busy_timeout)
+    check_seconds("busy_timeout", busy_timeout, may_be_none=False)
     target: object = getattr(engine, "sync_engine", engine)
     if not isinstance(target, Engine) or target.dialect.name != "sqlite":
         raise ScopeSourceError(

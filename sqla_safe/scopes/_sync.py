@@ -7,6 +7,7 @@ from threading import get_ident
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
+from sqla_safe.errors import CommitCallbackError
 from sqla_safe.scopes import _ambient, _callbacks, _connections
 from sqla_safe.scopes._entry import (
     build_services,
@@ -202,7 +203,7 @@ def _end(unit: Unit, body: BaseException | None) -> None:
     unit.timer = None
     if unit.outcome == "committed":
         if unit.on_commit:
-            _callbacks.after_commit(unit, unit.place)
+            _call_back(unit, error)
     elif error is not None and unit.outcome == "rolled_back":
         _callbacks.after_rollback(unit, error)
     if error is not None and error is not body:
@@ -215,11 +216,23 @@ def commit_early(unit: Unit) -> None:
     error = unit.checkpoint()
     if unit.outcome == "unknown" and unit.xid is not None:
         _ask(unit)
+    is_stored = error is None or unit.outcome == "committed"
     error = unit.go_on(error)
     unit.timer = None
+    if is_stored:
+        _call_back(unit, error)
     if error is not None:
         raise error
-    _callbacks.after_commit(unit, unit.place)
+
+
+def _call_back(unit: Unit, error: BaseException | None) -> None:
+    """Run the on_commit callbacks; an interruption of COMMIT wins over what they raise."""
+    try:
+        _callbacks.after_commit(unit, unit.place)
+    except CommitCallbackError as failed:
+        if error is None:
+            raise
+        error.add_note(f"sqla_safe: {failed}")
 
 
 def _drain(unit: Unit) -> BaseException | None:

@@ -593,18 +593,6 @@ class Unit(Boundary):
 
     # -- the end -------------------------------------------------------------------------------
 
-    @property
-    def is_untouched(self) -> bool:
-        """Say whether the scope has nothing to do with the database, so that its end has not."""
-        session = self.session
-        return not (
-            self.connections
-            or self.busy is not None
-            or session.new
-            or session.dirty
-            or session.deleted
-        )
-
     def complete(self, body: BaseException | None) -> BaseException | None:
         """Store the work, or undo it, and give the connections back.
 
@@ -646,8 +634,9 @@ class Unit(Boundary):
         """Begin a new transaction after `checkpoint`, or end here; return what is to be raised."""
         self.acting = self.who()
         if error is None or self.outcome == "committed":
+            interrupted = self.settle(error) if error is not None else None
             self._begin_anew()
-            return None
+            return interrupted
         if self.outcome is None:
             self.outcome = "rolled_back"
         self.is_open, self.is_guarded = False, True

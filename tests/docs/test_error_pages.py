@@ -46,7 +46,9 @@ def test_a_section_shows_the_error_and_its_end(cls: Any) -> None:
     """One block raises it (test_examples sees to that), and one after it does not."""
     shown: list[str | None] = []
     for example in running.parse(PAGE).examples():
-        headings = re.findall(r"^## (SQS\d+)$", example.document.text[: example.start], re.MULTILINE)
+        headings = re.findall(
+            r"^## (SQS\d+)$", example.document.text[: example.start], re.MULTILINE
+        )
         is_visible = example.document.text[example.start] == "`"
         if is_visible and headings and headings[-1] == cls.code:
             shown.append(running.expected_error(example))

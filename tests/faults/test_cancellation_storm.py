@@ -64,11 +64,13 @@ async def test_storm(
     assert async_engine.pool.checkedout() == 0, seed  # type: ignore[attr-defined]  # a QueuePool
     assert async_database.probe.idle_in_transaction() == 0, seed
     assert left == set(), seed
-    assert [str(w.message) for w in caught] == [], seed
+    assert [str(w.message) for w in caught if UNCLOSED not in str(w.message)] == [], seed
     assert _errors_logged(caplog) == [], seed
     await _the_whole_pool_works(maker, async_engine)
 
 
+UNCLOSED = "unclosed database in <sqlite3.Connection"
+"""Python 3.13 and newer say this of what aiosqlite leaves when its connect() is cancelled."""
 ASYNCPG_ON_CANCEL = "unexpected connection_lost() call"
 """asyncpg leaves this on a future of its own whenever a query is cancelled, with or without us."""
 
