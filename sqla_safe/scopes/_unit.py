@@ -819,7 +819,9 @@ class Unit(Boundary):
         """A statement is being cancelled; say whether the driver must be left to its own pace."""
         for connection in self.connections:
             _connections.interrupt(connection)
-        self.set_doom("a statement was cancelled, and the cancellation was swallowed", None, None)
+        if self.connections:  # SQLAlchemy closes the connection of a cancelled statement
+            reason = "a statement was cancelled, and the cancellation was swallowed"
+            self.set_doom(reason, None, None)
         bind = self.session.bind
         return bind is not None and bind.dialect.name == "sqlite"
 
