@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from sqlalchemy.exc import DBAPIError, StatementError
 
 _MYSQL_DRIVERS = ("pymysql", "asyncmy", "MySQLdb", "mysql", "aiomysql", "mariadb")

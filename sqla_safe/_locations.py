@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import sys
@@ -14,6 +13,7 @@ import greenlet
 import sqlalchemy
 
 if TYPE_CHECKING:
+    import asyncio
     from types import CodeType, FrameType
 
 
@@ -50,7 +50,7 @@ def is_own(file: str) -> bool:
         return False
     for folder in _INSTALLED:
         if folder in file:
-            return not file.rpartition(folder)[2].split(os.sep)[0].startswith(_DRIVERS)
+            return not file.rpartition(folder)[2].startswith(_DRIVERS)
     return not file.startswith(_STDLIB)
 
 
@@ -76,7 +76,7 @@ UNKNOWN = "an unknown line"
 
 def caller(depth: int) -> Place:
     """Return the line of user code that called, skipping frames of libraries."""
-    frame = sys._getframe(depth + 1)  # noqa: SLF001  (documented, if underscored, since 2.1)
+    frame = sys._getframe(depth + 1)
     if is_own(frame.f_code.co_filename):
         return Place((frame.f_code, frame.f_lineno))
     return _first_own(frame) or Place((frame.f_code, frame.f_lineno))
@@ -84,7 +84,7 @@ def caller(depth: int) -> Place:
 
 def current_line() -> str:
     """Return the line of user code that is running now, also from inside a greenlet."""
-    frame: FrameType | None = sys._getframe(1)  # noqa: SLF001  (documented, if underscored, since 2.1)
+    frame: FrameType | None = sys._getframe(1)
     runner = greenlet.getcurrent()
     while True:
         place = _first_own(frame)
@@ -110,7 +110,7 @@ def task_line(task: asyncio.Task[Any]) -> str:
 
 def thread_line(ident: int) -> str:
     """Return the line of user code that another thread is running."""
-    frame = sys._current_frames().get(ident)  # noqa: SLF001  (documented, if underscored)
+    frame = sys._current_frames().get(ident)
     return str(_first_own(frame) or UNKNOWN)
 
 

@@ -17,12 +17,13 @@
     └── SqliteNotPreparedError     SQS164  savepoints on SQLite without `prepare_sqlite`
     IdleInTransactionWarning       SQS165  a transaction was left open over a slow call
 
-The texts never hold a column value or a bound parameter.
+The texts never hold a column value or a bound parameter. Those that SQLAlchemy has a class for
+derive from that class too; its ``code``, a page of SQLAlchemy's documentation, gives way to ours.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from sqlalchemy.exc import InvalidRequestError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -83,7 +84,7 @@ class SqlaSafeError(Exception):
         return _revive, (type(self), self._facts, getattr(self, "__notes__", []))
 
 
-class RollbackOnlyError(SqlaSafeError, InvalidRequestError):
+class RollbackOnlyError(SqlaSafeError, InvalidRequestError):  # pyright: ignore[reportIncompatibleVariableOverride]
     """The block ended without an exception, yet its work could not be stored and was rolled back.
 
     Raised at the end of the scope when a failed statement was swallowed and took the transaction
@@ -110,7 +111,7 @@ class RollbackOnlyError(SqlaSafeError, InvalidRequestError):
         )
 
 
-class ManagedTransactionError(SqlaSafeError, InvalidRequestError):
+class ManagedTransactionError(SqlaSafeError, InvalidRequestError):  # pyright: ignore[reportIncompatibleVariableOverride]
     """A service called ``commit``, ``rollback``, ``close`` or ``begin`` on the scope's session.
 
     The call did nothing: what was stored before it is what is stored after it.
@@ -126,9 +127,9 @@ class ManagedTransactionError(SqlaSafeError, InvalidRequestError):
 
     _INSTEAD: ClassVar[dict[str, str]] = {
         "commit": "remove the call: the end of the block commits. To see generated keys call "
-        'session.flush(); to store early call scope.commit(); configure(..., service_commit="flush") '
-        "turns the commits of old code into flushes",
-        "rollback": "raise an exception, or call scope.set_rollback_only(reason), to undo the work; "
+        "session.flush(); to store early call scope.commit(); "
+        'configure(..., service_commit="flush") turns the commits of old code into flushes',
+        "rollback": "raise an exception, or call scope.set_rollback_only(reason), to undo it; "
         'use propagation="nested" to undo only a part',
         "close": "remove the call: the end of the block closes the session",
         "begin": "remove the call: the scope has its transaction already; begin_nested() and "
@@ -143,7 +144,7 @@ class ManagedTransactionError(SqlaSafeError, InvalidRequestError):
         )
 
 
-class ConcurrentUseError(SqlaSafeError, InvalidRequestError):
+class ConcurrentUseError(SqlaSafeError, InvalidRequestError):  # pyright: ignore[reportIncompatibleVariableOverride]
     """Two tasks (or threads) used one session at the same time.
 
     Attributes:
@@ -170,7 +171,7 @@ class ConcurrentUseError(SqlaSafeError, InvalidRequestError):
         )
 
 
-class ScopeClosedError(SqlaSafeError, InvalidRequestError):
+class ScopeClosedError(SqlaSafeError, InvalidRequestError):  # pyright: ignore[reportIncompatibleVariableOverride]
     """A session, service or scope was used after its block had ended.
 
     Attributes:
@@ -284,7 +285,7 @@ class CommitOutcomeUnknownError(SqlaSafeError):
         )
 
 
-class ReadOnlyScopeError(SqlaSafeError, InvalidRequestError):
+class ReadOnlyScopeError(SqlaSafeError, InvalidRequestError):  # pyright: ignore[reportIncompatibleVariableOverride]
     """A write was attempted in a read-only scope; nothing was written.
 
     Attributes:
@@ -334,7 +335,8 @@ class CommitCallbackError(SqlaSafeError, ExceptionGroup[Exception]):
     code = "SQS162"
     opened_at: str
 
-    def __new__(cls, *, opened_at: str, errors: Sequence[Exception]) -> CommitCallbackError:
+    def __new__(cls, *, opened_at: str, errors: Sequence[Exception]) -> Self:
+        """Make the group; `ExceptionGroup` takes its exceptions here."""
         self = super().__new__(cls, "on_commit callbacks failed; the data is stored", errors)
         self.opened_at = opened_at
         return self
@@ -348,12 +350,14 @@ class CommitCallbackError(SqlaSafeError, ExceptionGroup[Exception]):
             "failed. The data is stored: do not run the block again"
         )
 
-    def derive(self, excs: Sequence[Exception], /) -> CommitCallbackError:  # type: ignore[override]  # narrower than the base on purpose
+    def derive(  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, excs: Sequence[Exception], /
+    ) -> CommitCallbackError:
         """Return a group of the same kind, as `ExceptionGroup.split` asks for."""
         return CommitCallbackError(opened_at=self.opened_at, errors=excs)
 
 
-class PoolExhaustedError(SqlaSafeError, PoolTimeoutError):
+class PoolExhaustedError(SqlaSafeError, PoolTimeoutError):  # pyright: ignore[reportIncompatibleVariableOverride]
     """An independent scope needs a second connection, and the pool can never give it one.
 
     Attributes:
@@ -373,7 +377,7 @@ class PoolExhaustedError(SqlaSafeError, PoolTimeoutError):
         )
 
 
-class SqliteNotPreparedError(SqlaSafeError, InvalidRequestError):
+class SqliteNotPreparedError(SqlaSafeError, InvalidRequestError):  # pyright: ignore[reportIncompatibleVariableOverride]
     """A savepoint was asked for on a SQLite engine in the driver's legacy transaction mode.
 
     In that mode a savepoint outlives the rollback around it, so the scope refuses to begin.

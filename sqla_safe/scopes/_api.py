@@ -351,10 +351,10 @@ def scoped_services(
     if not is_own(frame.f_code.co_filename):
         place = caller(1)
     if isinstance(source, _ASYNC_SOURCES):
-        return AsyncScopedServices(source, services, options, place)
+        return AsyncScopedServices(source, services, options, place)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
     if not isinstance(source, _SYNC_SOURCES):
         check_maker(source)
-    return ScopedServices(source, services, options, place)
+    return ScopedServices(source, services, options, place)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
 
 
 @overload

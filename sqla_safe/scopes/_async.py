@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
     from sqla_safe._locations import Place
+    from sqla_safe.scopes._boundary import Outcome
     from sqla_safe.scopes._options import ScopeOptions
-    from sqla_safe.scopes._unit import Outcome
 
 T = TypeVar("T")
 _GRACE = 0.1
@@ -112,7 +112,7 @@ class AsyncScopedServices(Generic[T]):
     if not TYPE_CHECKING:  # a static error already
 
         def __enter__(self) -> NoReturn:
-            msg = "an async_sessionmaker gives an async scope: write `async with scoped_services(...)`"
+            msg = "an async_sessionmaker gives an async scope: `async with scoped_services(...)`"
             raise TypeError(msg)
 
         def __exit__(self, *_: object) -> None:
@@ -188,7 +188,7 @@ class AsyncScopedServices(Generic[T]):
             if error is None and self._options.read_only:
                 unit.expect_flush()
             if error is None and self._options.timeout is not None:
-                unit._refuse_late()
+                unit.refuse_late()
         except Exception as refused:  # noqa: BLE001  (returned, and raised by the caller)
             error = refused
         unit.deadline = self._deadline
@@ -394,7 +394,7 @@ async def _ask(unit: Unit) -> None:
     unit.severed = False
     while not unit.severed:
         try:
-            if await _run(unit, lambda: unit.ask()):
+            if await _run(unit, unit.ask):
                 return
         except asyncio.CancelledError:
             return

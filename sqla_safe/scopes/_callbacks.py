@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from sqla_safe._locations import Place
-    from sqla_safe.scopes._unit import Boundary
+    from sqla_safe.scopes._boundary import Boundary
 
 
 def move_up(boundary: Boundary) -> None:

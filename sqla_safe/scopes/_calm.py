@@ -21,6 +21,9 @@ from sqla_safe.scopes._errand import shielded_from_anyio
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Generator
 
+    from sqla_safe.scopes._boundary import Ended
+    from sqla_safe.scopes._unit import Unit
+
 _GRACE = 0.1
 """Seconds that a driver has to notice that its connection was cut off."""
 
@@ -53,7 +56,8 @@ class Calm:
     def _end_calmly(self, cancelled: asyncio.CancelledError) -> Generator[Any, Any, Any]:
         """Let the operation deal with its cancellation, then raise it in any case."""
         operation = self._operation
-        unit = self._session.sync_session._sqs_unit  # type: ignore[attr-defined]  # the managed class has it
+        session: Any = self._session.sync_session
+        unit: Unit | Ended = session._sqs_unit
         due = inf if unit.cancelled() else monotonic() + unit.policy.cleanup_timeout
         with shielded_from_anyio():
             try:
@@ -68,7 +72,7 @@ class Calm:
                     awaited = operation.throw(asyncio.CancelledError())
             except (KeyboardInterrupt, SystemExit):
                 raise
-            except BaseException as error:  # noqa: BLE001  (whatever came of it: it was cancelled)
+            except BaseException as error:
                 if error is cancelled:
                     raise
                 raise cancelled from (None if isinstance(error, StopIteration) else error)

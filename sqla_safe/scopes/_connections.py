@@ -14,6 +14,7 @@ from sqla_safe import _dbapi
 from sqla_safe._locations import current_line
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Coroutine, Sequence
 
     from sqlalchemy import Connection
@@ -165,8 +166,14 @@ def start(coroutine: Coroutine[Any, Any, Any]) -> None:
         answer = coroutine.send(None)
     except StopIteration:
         return
-    answer.add_done_callback(lambda done: done.cancelled() or done.exception())
+    answer.add_done_callback(_look_at)
     coroutine.close()
+
+
+def _look_at(done: asyncio.Future[Any]) -> None:
+    """Take note of an error, so that asyncio does not report it as unseen."""
+    if not done.cancelled():
+        done.exception()
 
 
 def _sever_blocked(driver: Any) -> None:

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from sqla_safe.errors import NoScopeError, ScopeOptionError
 from sqla_safe.scopes import _ambient
+from sqla_safe.scopes._boundary import Boundary
 from sqla_safe.scopes._options import ScopeOptions, check_join
 from sqla_safe.scopes._scope import BaseScope
-from sqla_safe.scopes._unit import Boundary
 from sqla_safe.services._inject import Builder
 
 if TYPE_CHECKING:
@@ -36,8 +36,8 @@ def plan(source: Any, options: ScopeOptions, place: Place) -> Plan:
     """
     outer: BaseScope[Any] | None
     if isinstance(source, BaseScope):
-        source.require_active("scoped_services(scope)")
-        outer = source
+        outer = source  # pyright: ignore[reportUnknownVariableType]
+        outer.require_active("scoped_services(scope)")
     else:
         outer = None if _ambient.is_none_open() else _ambient.find(source)
     if outer is not None:
@@ -64,7 +64,7 @@ def _within(outer: BaseScope[Any], options: ScopeOptions) -> Plan:
 
 def held_by_this_task() -> list[Connection]:
     """Return the connections that all scopes of the running task hold."""
-    units = [scope._unit for scope in _ambient.open_scopes()]  # noqa: SLF001  (the same part of the package)
+    units = [scope._unit for scope in _ambient.open_scopes()]
     return [connection for unit in units for connection in unit.connections]
 
 
@@ -77,7 +77,7 @@ def inner_options(outer: BaseScope[Any], asked: ScopeOptions) -> ScopeOptions:
 
 def inner_boundary(outer: BaseScope[Any], kind: str) -> Boundary:
     """Return what a joining block can undo: a new savepoint, or the same as the block around it."""
-    unit = outer._unit  # noqa: SLF001  (the same part of the package)
+    unit = outer._unit
     around = unit.innermost
     return Boundary(around) if kind == "savepoint" else around
 
@@ -86,7 +86,7 @@ def build_services(scope: BaseScope[Any], services: Sequence[Any]) -> Any:
     """Build the services of a block: none gives the scope, one the service, more a tuple."""
     if not services:
         return scope
-    unit = scope._unit  # noqa: SLF001  (the same part of the package)
+    unit = scope._unit
     get = Builder(unit.public, unit.instances).get
     if len(services) == 1:
         return get(services[0])
@@ -103,7 +103,7 @@ def entered_twice(scope: BaseScope[Any]) -> ScopeOptionError:
 
 def doom_by_inner(scope: BaseScope[Any], error: BaseException) -> None:
     """A block that joined has failed: whatever it wrote must not be stored by the outer one."""
-    scope._boundary.set_doom(  # noqa: SLF001  (the same part of the package)
+    scope._boundary.set_doom(
         "an inner scope that had joined it failed, and the error was swallowed",
         f"the inner scope opened at {scope.opened_at}",
         error,

@@ -35,8 +35,8 @@ class IdleWatch:
             return
         warnings.warn(
             f"The scope opened at {self._opened_at} held its transaction and connection idle for "
-            f"{pause:.1f} s before {what_came}. End the block, or call scope.commit(), before a slow "
-            f"call [{IdleInTransactionWarning.code}]",
+            f"{pause:.1f} s before {what_came}. End the block, or call scope.commit(), before a "
+            f"slow call [{IdleInTransactionWarning.code}]",
             IdleInTransactionWarning,
             stacklevel=2,
         )

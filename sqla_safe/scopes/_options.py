@@ -77,6 +77,6 @@ def check_join(asked: ScopeOptions, outer: ScopeOptions, opened_at: object) -> N
 
 def _cannot(asked: str, had: str, opened_at: object) -> ScopeOptionError:
     return ScopeOptionError(
-        problem=f"{asked} cannot be had by joining the scope opened at {opened_at}, which has {had}",
+        problem=f"{asked} cannot be had by joining the scope opened at {opened_at}: it has {had}",
         instead='ask for it in the outer scope, or use propagation="requires_new"',
     )

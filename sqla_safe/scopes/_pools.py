@@ -56,7 +56,7 @@ def wait_for_second(pool: Pool, held: Iterable[Connection], opened_at: str) -> W
             opened_at=opened_at, problem=f"{type(pool).__name__} has only one, which is in use"
         )
     capacity = _capacity(pool)
-    if capacity is None or pool.checkedout() < capacity:  # type: ignore[attr-defined]  # a QueuePool
+    if capacity is None or not isinstance(pool, QueuePool) or pool.checkedout() < capacity:
         return None
     if _blocked.get(pool, 0) + count >= capacity:
         raise PoolExhaustedError(opened_at=opened_at, problem=_problem(capacity, count))

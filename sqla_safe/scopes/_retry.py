@@ -79,7 +79,7 @@ def is_retryable(error: BaseException) -> bool:
     if isinstance(error, RollbackOnlyError):
         return error.__cause__ is not None and is_retryable(error.__cause__)
     if isinstance(error, BaseExceptionGroup):
-        return all(map(is_retryable, error.exceptions))
+        return all(map(is_retryable, error.exceptions))  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
     return _dbapi.is_conflict(error) or _dbapi.is_lost_connection(error)
 
 
@@ -418,7 +418,7 @@ def transactional(
 class _Call:
     """How one decorated function is called."""
 
-    def __init__(  # noqa: PLR0913  (made in one place)
+    def __init__(
         self,
         source: Any,
         services: tuple[Any, ...],
@@ -527,7 +527,7 @@ def _wrong_kind(function: Callable[..., Any], *, is_async: bool) -> ScopeOptionE
     name = getattr(function, "__qualname__", repr(function))
     if is_async:
         return ScopeOptionError(
-            problem=f"{name} is a plain function, and an async_sessionmaker needs a coroutine function",
+            problem=f"{name} is a plain function, and an async_sessionmaker needs a coroutine one",
             instead=f"async def {name}(...), or @transactional with a sessionmaker",
         )
     return ScopeOptionError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session
@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sqla_safe._locations import Place
+    from sqla_safe.scopes._boundary import Boundary, Outcome
     from sqla_safe.scopes._options import ScopeOptions
-    from sqla_safe.scopes._unit import Boundary, Outcome, Unit
+    from sqla_safe.scopes._unit import Unit
 
 SessionT = TypeVar("SessionT", bound="Session | AsyncSession")
 SyncT = TypeVar("SyncT", bound=Session)
@@ -42,8 +43,9 @@ class BaseScope(Generic[SessionT]):
 
     @property
     def session(self) -> SessionT:
-        """The session that all services of this scope share; it is the scope's to commit and close."""
-        return self._unit.public  # type: ignore[return-value]  # made by a sessionmaker of SessionT
+        """The session that all services of this scope share; the scope commits and closes it."""
+        session: Any = self._unit.public
+        return cast("SessionT", session)
 
     @property
     def opened_at(self) -> str:

@@ -107,7 +107,7 @@ class ManagedSession(Session):
         elif unit.refuses("rollback"):
             unit.doom_by_service()
 
-    def begin(self, nested: bool = False) -> SessionTransaction:
+    def begin(self, nested: bool = False) -> SessionTransaction:  # noqa: FBT001, FBT002  (as SQLAlchemy's)
         """Refuse, unless it is a savepoint."""
         unit = self._sqs_unit
         if unit is None or unit.acts():
@@ -164,7 +164,7 @@ class Door:
                 self.__exit__(None, None, None)
                 raise
 
-    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if error is not None:
             self._unit.saw(error)
         if self._outermost:

@@ -40,7 +40,7 @@ def check_maker(source: Any) -> None:
     Raises:
         ScopeSourceError: ``source`` is an engine, a session, a registry or something else.
     """
-    if isinstance(source, (sessionmaker, async_sessionmaker)):  # noqa: UP038  (half the time)
+    if isinstance(source, (sessionmaker, async_sessionmaker)):
         return
     raise ScopeSourceError(got=_described(source), instead=_instead(source))
 
@@ -58,29 +58,31 @@ def _instead(source: Any) -> str:
 
 def make_session(source: sessionmaker[Any], unit: Any, options: Mapping[str, Any]) -> Session:
     """Make the session of a sync scope with the sessionmaker's own options."""
-    session: Session = managed_class(source.class_, unit.is_steered)(**{**source.kw, **options})
-    session._sqs_unit = unit  # type: ignore[attr-defined]  # the managed class has it
-    return session
+    base: Any = source.class_
+    session: Any = managed_class(base, unit.is_steered)(**{**source.kw, **options})
+    session._sqs_unit = unit
+    return session  # type: ignore[no-any-return]  # of the managed class
 
 
 def make_async_session(
     source: async_sessionmaker[Any], unit: Any, options: Mapping[str, Any]
 ) -> AsyncSession:
     """Make the session of an async scope with the sessionmaker's own options."""
-    base = source.kw.get("sync_session_class") or source.class_.sync_session_class
-    factory = (
-        _managed_factory(base, unit.is_steered)
-        if isinstance(base, sessionmaker)  # SQLAlchemy allows one here, for its events
-        else managed_class(base, unit.is_steered)
-    )
+    base: Any = source.kw.get("sync_session_class") or source.class_.sync_session_class
+    is_maker = isinstance(base, sessionmaker)  # SQLAlchemy allows one here, for its events
+    factory = (_managed_factory if is_maker else managed_class)(base, unit.is_steered)
     options = {**source.kw, **options, "sync_session_class": factory}
-    session: AsyncSession = calm_class(source.class_)(**options)
-    session.sync_session._sqs_unit = unit  # type: ignore[attr-defined]  # the managed class has it
+    calm: Any = source.class_
+    session: AsyncSession = calm_class(calm)(**options)
+    managed: Any = session.sync_session
+    managed._sqs_unit = unit
     return session
 
 
 def _managed_factory(inner: sessionmaker[Any], is_steered: bool) -> Callable[..., Session]:  # noqa: FBT001  (as managed_class)
+    base: Any = inner.class_
+
     def make(**options: Any) -> Session:
-        return managed_class(inner.class_, is_steered)(**{**inner.kw, **options})
+        return managed_class(base, is_steered)(**{**inner.kw, **options})
 
     return make

@@ -5,7 +5,7 @@ from __future__ import annotations
 from asyncio import _get_running_loop, current_task
 from threading import get_ident
 from time import monotonic, sleep
-from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, cast
 
 from sqla_safe.errors import CommitCallbackError
 from sqla_safe.scopes import _ambient, _callbacks, _connections
@@ -72,7 +72,7 @@ class ScopedServices(Generic[T]):
         self._scope = scope
         _ambient.push(scope)
         if not self._services:
-            return scope  # type: ignore[return-value]  # T is the scope then
+            return cast("T", scope)
         try:
             services: T = build_services(scope, self._services)
         except BaseException as error:
@@ -161,7 +161,7 @@ class ScopedServices(Generic[T]):
             if error is None and self._options.read_only:
                 unit.expect_flush()
             if error is None and self._options.timeout is not None:
-                unit._refuse_late()
+                unit.refuse_late()
         except Exception as refused:  # noqa: BLE001  (returned, and raised by the caller)
             error = refused
         unit.deadline = self._deadline

@@ -126,9 +126,10 @@ def _explain_signature(service: Callable[[Any], Any], error: TypeError) -> None:
     """Raise ServiceBuildError when the TypeError came from the call and not from inside it."""
     try:
         signature = inspect.signature(service)
-        signature.bind(object())
-    except ValueError:
+    except (TypeError, ValueError):  # a builtin that does not show its parameters
         return
+    try:
+        signature.bind(object())
     except TypeError:
         missing = _missing_parameters(signature)
         raise ServiceBuildError(

@@ -105,6 +105,9 @@ class Builder:
     def _build(self, service: Any) -> Any:
         if not isinstance(service, Injected):
             return build(service, self._session)
+        return self._build_injected(service)  # pyright: ignore[reportUnknownArgumentType]
+
+    def _build_injected(self, service: Injected[Any]) -> Any:
         if service.cls in self._chain:
             raise self._error(service.cls, "its dependencies form a cycle", "break the cycle")
         around = self._chain

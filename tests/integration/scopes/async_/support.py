@@ -99,7 +99,7 @@ async def until(condition: Callable[[], object], seconds: float = 5.0) -> None:
 
 def here() -> str:
     """Return `file.py:line` of the caller."""
-    frame = sys._getframe(1)  # noqa: SLF001
+    frame = sys._getframe(1)
     return f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}"
 
 

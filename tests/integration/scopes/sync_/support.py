@@ -67,7 +67,7 @@ def in_thread(function: Callable[[], Any]) -> Any:
 
 def here(offset: int = 0) -> str:
     """Return `file.py:line` of the caller, or of a line so much further down."""
-    frame = sys._getframe(1)  # noqa: SLF001
+    frame = sys._getframe(1)
     return f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno + offset}"
 
 

@@ -30,7 +30,7 @@ COUNT_FOR_SECONDS = text(
 
 def is_busy(session) -> bool:
     """Tell whether an operation is under way on a scope's session."""
-    return session._sqs_unit.busy is not None  # noqa: SLF001 - nobody else knows the moment
+    return session._sqs_unit.busy is not None
 
 
 @pytest.mark.parametrize("pool", ["cold", "warm"])

@@ -1,0 +1,121 @@
+"""What can be undone by itself, why it must be, and what is left when it has ended."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, NoReturn
+
+from sqla_safe import _dbapi
+from sqla_safe.errors import RollbackOnlyError, ScopeClosedError
+from sqla_safe.scopes._policy import DEFAULT_POLICY
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from sqlalchemy.orm import SessionTransaction
+
+    from sqla_safe._locations import Place
+    from sqla_safe.scopes._connections import Failure
+
+Outcome = Literal["committed", "rolled_back", "unknown"]
+
+
+class Deadline(NamedTuple):
+    """When the time is up (on the monotonic clock), how long it was, and who set it."""
+
+    due: float
+    seconds: float
+    place: Place
+
+
+class Doom(NamedTuple):
+    """Why nothing may be committed any more."""
+
+    reason: str
+    where: str | None
+    cause: BaseException | None
+
+
+class Boundary:
+    """What can be undone by itself: a whole transaction, or one savepoint in it."""
+
+    doom: Doom | None = None
+    outcome: Outcome | None = None
+    savepoint: SessionTransaction | None = None
+    failures_before = 0
+    on_commit: Sequence[Callable[[], Any]] = ()
+    on_rollback: Sequence[Callable[[], Any]] = ()
+
+    def __init__(self, parent: Boundary | None = None) -> None:
+        self.parent = parent
+
+    def set_doom(self, reason: str, where: str | None, cause: BaseException | None) -> None:
+        """Make a commit impossible; the first reason stays."""
+        if self.doom is None:
+            self.doom = Doom(reason, where, cause)
+
+
+class Ended:
+    """Stands in for the unit in a session whose scope has ended: whatever comes is refused."""
+
+    __slots__ = ("place",)
+
+    is_open = False
+    is_closed = True
+    wrote = True
+    busy = None
+    policy = DEFAULT_POLICY
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+
+    def refuse_closed(self, operation: str) -> NoReturn:
+        """Raise for anything that comes after the end."""
+        raise ScopeClosedError(opened_at=str(self.place), operation=operation)
+
+    def enter(self) -> NoReturn:
+        """Refuse an operation."""
+        self.refuse_closed("Use of the session")
+
+    expect_change = refuse_closed
+
+    def cancelled(self) -> bool:
+        """Nothing of the scope can be running any more."""
+        return False
+
+    def sever(self) -> None:
+        """Nothing of the scope is connected any more."""
+
+    def forbid(self, method: str) -> NoReturn:
+        """Refuse a call that would end or begin a transaction."""
+        self.refuse_closed(f"session.{method}()")
+
+    refuses = forbid
+
+    def acts(self) -> bool:
+        """Say that no scope is at work any more."""
+        return False
+
+
+def swallowed(failure: Failure) -> Doom:
+    reason = "a statement failed, the error was swallowed, and the transaction was aborted with it"
+    return Doom(reason, failure.where, failure.error)
+
+
+def rollback_only(doom: Doom, opened_at: str) -> RollbackOnlyError:
+    error = RollbackOnlyError(opened_at=opened_at, reason=doom.reason, where=doom.where)
+    error.__cause__ = doom.cause
+    return error
+
+
+def refuse_doomed(boundary: Boundary, opened: Place) -> None:
+    if boundary.doom is not None:
+        raise rollback_only(boundary.doom, str(opened))
+
+
+def note_second(error: BaseException | None, second: BaseException) -> None:
+    if error is not None and second is not error:
+        note(error, "the clean-up", second)
+
+
+def note(error: BaseException, during: str, second: BaseException) -> None:
+    error.add_note(f"sqla_safe: {during} failed too, with {_dbapi.describe(second)}")
