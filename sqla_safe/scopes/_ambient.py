@@ -61,6 +61,5 @@ def find(source: Any) -> BaseScope[Any] | None:
     return next((scope for scope in open_scopes() if scope.source is source), None)
 
 
-def is_none_open() -> bool:
-    """Say quickly that the running task has certainly no scope open."""
-    return _innermost.get() is None
+innermost = _innermost.get
+"""None says quickly that the running task has certainly no scope open; a call without a frame."""

@@ -39,7 +39,7 @@ def plan(source: Any, options: ScopeOptions, place: Place) -> Plan:
         outer = source  # pyright: ignore[reportUnknownVariableType]
         outer.require_active("scoped_services(scope)")
     else:
-        outer = None if _ambient.is_none_open() else _ambient.find(source)
+        outer = None if _innermost() is None else _ambient.find(source)
     if outer is not None:
         return _within(outer, options)
     if options.propagation == "mandatory":
@@ -48,6 +48,7 @@ def plan(source: Any, options: ScopeOptions, place: Place) -> Plan:
 
 
 _OPEN = Plan("open", None)
+_innermost = _ambient.innermost
 
 
 def _within(outer: BaseScope[Any], options: ScopeOptions) -> Plan:
