@@ -27,9 +27,17 @@ T = TypeVar("T")
 class BaseScope(Generic[SessionT]):
     """What sync and async scopes have in common."""
 
-    around: BaseScope[Any] | None = None
-    is_active = True
-    """Whether the block has not ended yet."""
+    __slots__ = (
+        "__weakref__",
+        "_boundary",
+        "_place",
+        "_unit",
+        "around",
+        "is_active",
+        "options",
+        "owner",
+        "source",
+    )
 
     def __init__(
         self, unit: Unit, boundary: Boundary, place: Place, options: ScopeOptions, owner: Any
@@ -40,6 +48,9 @@ class BaseScope(Generic[SessionT]):
         self.options = options
         self.owner = owner
         self.source = unit.source
+        self.around: BaseScope[Any] | None = None
+        self.is_active = True
+        """Whether the block has not ended yet."""
 
     @property
     def session(self) -> SessionT:
@@ -168,6 +179,8 @@ class Scope(BaseScope[SyncT]):
     Given by ``with scoped_services(Session) as scope`` and by `current_scope`.
     """
 
+    __slots__ = ()
+
     def commit(self) -> None:
         """Store what is done, give the connection back, and go on in a new transaction.
 
@@ -190,6 +203,8 @@ class AsyncScope(BaseScope[AsyncT]):
 
     Given by ``async with scoped_services(Session) as scope`` and by `current_scope`.
     """
+
+    __slots__ = ()
 
     async def commit(self) -> None:
         """Store what is done, give the connection back, and go on in a new transaction.
