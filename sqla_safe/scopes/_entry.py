@@ -9,7 +9,7 @@ from sqla_safe.scopes import _ambient
 from sqla_safe.scopes._boundary import Boundary
 from sqla_safe.scopes._options import ScopeOptions, check_join
 from sqla_safe.scopes._scope import BaseScope
-from sqla_safe.services._inject import Builder
+from sqla_safe.services._inject import get_service
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -88,10 +88,10 @@ def build_services(scope: BaseScope[Any], services: Sequence[Any]) -> Any:
     if not services:
         return scope
     unit = scope._unit
-    get = Builder(unit.public, unit.instances).get
+    session, instances = unit.public, unit.instances
     if len(services) == 1:
-        return get(services[0])
-    return tuple([get(service) for service in services])
+        return get_service(session, instances, services[0])
+    return tuple([get_service(session, instances, service) for service in services])
 
 
 def entered_twice(scope: BaseScope[Any]) -> ScopeOptionError:

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session
 
 from sqla_safe.errors import ScopeClosedError, ScopeOptionError
-from sqla_safe.services._inject import Builder
+from sqla_safe.services._inject import get_service
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -96,7 +96,7 @@ class BaseScope(Generic[SessionT]):
             True
         """
         self.require_active("scope.get()")
-        instance: T = Builder(self._unit.public, self._unit.instances).get(service)
+        instance: T = get_service(self._unit.public, self._unit.instances, service)
         return instance
 
     def on_commit(self, callback: Callable[[], Any]) -> None:

@@ -79,6 +79,16 @@ def inject(cls: Callable[..., T], /, **constants: Any) -> Injected[T]:
     return Injected(cls, constants)
 
 
+def get_service(session: Any, instances: dict[Any, Any], service: Any) -> Any:
+    """Return a scope's instance of a service; a plain class, the usual case, needs no builder."""
+    if type(service) is not type:
+        return Builder(session, instances).get(service)
+    instance = instances.get(service)
+    if instance is None:
+        instance = instances[service] = build(service, session)
+    return instance
+
+
 class Builder:
     """Builds services for one session; the same service asked twice is the same instance."""
 

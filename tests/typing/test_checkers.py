@@ -32,7 +32,7 @@ def run(*command: str) -> str:
 
 def findings_of_mypy() -> Iterator[tuple[str, int, str]]:
     """Yield file, line and message of each error that mypy reports."""
-    for line in run("mypy", "--strict", "--output", "json").splitlines():
+    for line in filter(None, run("mypy", "--strict", "--output", "json").splitlines()):
         found = json.loads(line)
         if found["severity"] == "error":
             yield Path(found["file"]).name, found["line"], found["message"]

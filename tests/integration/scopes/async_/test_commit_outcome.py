@@ -181,6 +181,33 @@ async def test_cancelled_while_the_answer_is_lost(proxied):
 
 
 @on_postgres
+async def test_cancelled_while_nobody_knows(proxied):
+    """A cancellation during a COMMIT of unknown outcome leaves as one, with a note that says so."""
+    configure(proxied.maker, cleanup_timeout=0.5)
+    make_commits_slow(proxied.database, 0.2)
+    scopes, left = [], []
+
+    async def work() -> None:
+        try:
+            async with scoped_services(proxied.maker) as scope:
+                scopes.append(scope)
+                await scope.get(Notes).add("a")
+        except BaseException as error:
+            left.append(error)
+            raise
+
+    proxied.proxy.at("COMMIT", "answer lost", then_refuse=True)
+    task = asyncio.create_task(work())
+    await until(lambda: is_running(proxied.database, "COMMIT"))
+    task.cancel()
+    await asyncio.wait([task])
+    assert task.cancelled()
+    assert scopes[0].outcome == "unknown"
+    assert any("stored whole or not at all" in note for note in left[0].__notes__)
+    assert proxied.engine.pool.checkedout() == 0
+
+
+@on_postgres
 async def test_lost_answer_of_scope_commit(proxied):
     """scope.commit() whose answer is lost is resolved as well, and the scope goes on."""
     proxied.proxy.at("COMMIT", "answer lost")
