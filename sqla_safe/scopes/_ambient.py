@@ -33,15 +33,15 @@ def push(scope: BaseScope[Any]) -> None:
     """Make a scope the innermost one of the running task."""
     around = _innermost.get()
     while around is not None and not around.is_active:
-        around = around.around
-    scope.around = around
+        around = around._around
+    scope._around = around
     _innermost.set(scope)
 
 
 def pop(scope: BaseScope[Any]) -> None:
     """Undo `push`; in another context than the scope's own this changes nothing."""
     if _innermost.get() is scope:
-        _innermost.set(scope.around)
+        _innermost.set(scope._around)
 
 
 def open_scopes() -> Iterator[BaseScope[Any]]:
@@ -51,14 +51,14 @@ def open_scopes() -> Iterator[BaseScope[Any]]:
         return
     owner = current_owner()
     while scope is not None:
-        if scope.is_active and scope.owner == owner:
+        if scope.is_active and scope._owner == owner:
             yield scope
-        scope = scope.around
+        scope = scope._around
 
 
 def find(source: Any) -> BaseScope[Any] | None:
     """Return the running task's innermost open scope for a sessionmaker."""
-    return next((scope for scope in open_scopes() if scope.source is source), None)
+    return next((scope for scope in open_scopes() if scope._source is source), None)
 
 
 innermost = _innermost.get

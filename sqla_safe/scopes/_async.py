@@ -131,7 +131,7 @@ class AsyncScopedServices(Generic[T]):
             raise ScopeTimeoutError(opened_at=scope.opened_at, timeout=limit) from error
 
     def _open(self, outer: BaseScope[Any] | None) -> AsyncScope[Any]:
-        source: Any = self._source if outer is None else outer.source
+        source: Any = self._source if outer is None else outer._source
         unit = Unit(source, self._options, self._place, asyncio.current_task)
         if self._options.propagation == "requires_new":
             unit.be_independent_of(held_by_this_task())
@@ -192,7 +192,7 @@ class AsyncScopedServices(Generic[T]):
         except Exception as refused:  # noqa: BLE001  (returned, and raised by the caller)
             error = refused
         unit.deadline = self._deadline
-        unit.end_reading(is_over=not self._outer.options.read_only)
+        unit.end_reading(is_over=not self._outer._options.read_only)
         return error
 
 

@@ -37,7 +37,7 @@ def plan(source: Any, options: ScopeOptions, place: Place) -> Plan:
     outer: BaseScope[Any] | None
     if isinstance(source, BaseScope):
         outer = source  # pyright: ignore[reportUnknownVariableType]
-        outer.require_active("scoped_services(scope)")
+        outer._require_active("scoped_services(scope)")
     else:
         outer = None if _innermost() is None else _ambient.find(source)
     if outer is not None:
@@ -59,7 +59,7 @@ def _within(outer: BaseScope[Any], options: ScopeOptions) -> Plan:
         )
     if options.propagation == "requires_new":
         return Plan("open", outer)
-    check_join(options, outer.options, outer.opened_at)
+    check_join(options, outer._options, outer.opened_at)
     return Plan("savepoint" if options.propagation == "nested" else "join", outer)
 
 
@@ -71,7 +71,7 @@ def held_by_this_task() -> list[Connection]:
 
 def inner_options(outer: BaseScope[Any], asked: ScopeOptions) -> ScopeOptions:
     """Return what holds inside a block that joins another one."""
-    had = outer.options
+    had = outer._options
     timeout = had.timeout if asked.timeout is None else asked.timeout
     return had._replace(read_only=had.read_only or asked.read_only, timeout=timeout)
 

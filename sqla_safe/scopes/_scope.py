@@ -29,14 +29,14 @@ class BaseScope(Generic[SessionT]):
 
     __slots__ = (
         "__weakref__",
+        "_around",
         "_boundary",
+        "_options",
+        "_owner",
         "_place",
+        "_source",
         "_unit",
-        "around",
         "is_active",
-        "options",
-        "owner",
-        "source",
     )
 
     def __init__(
@@ -45,10 +45,10 @@ class BaseScope(Generic[SessionT]):
         self._unit = unit
         self._boundary = boundary
         self._place = place
-        self.options = options
-        self.owner = owner
-        self.source = unit.source
-        self.around: BaseScope[Any] | None = None
+        self._options = options
+        self._owner = owner
+        self._source = unit.source
+        self._around: BaseScope[Any] | None = None
         self.is_active = True
         """Whether the block has not ended yet."""
 
@@ -95,7 +95,7 @@ class BaseScope(Generic[SessionT]):
             ...     scope.get(Users) is scope.get(Users)
             True
         """
-        self.require_active("scope.get()")
+        self._require_active("scope.get()")
         instance: T = get_service(self._unit.public, self._unit.instances, service)
         return instance
 
@@ -113,7 +113,7 @@ class BaseScope(Generic[SessionT]):
             ScopeClosedError: the scope has ended.
             TypeError: ``callback`` cannot be called.
         """
-        self.require_active("scope.on_commit()")
+        self._require_active("scope.on_commit()")
         _check_callable(callback)
         self._boundary.on_commit = [*self._boundary.on_commit, callback]
 
@@ -129,7 +129,7 @@ class BaseScope(Generic[SessionT]):
             ScopeClosedError: the scope has ended.
             TypeError: ``callback`` cannot be called.
         """
-        self.require_active("scope.on_rollback()")
+        self._require_active("scope.on_rollback()")
         _check_callable(callback)
         self._boundary.on_rollback = [*self._boundary.on_rollback, callback]
 
@@ -145,16 +145,16 @@ class BaseScope(Generic[SessionT]):
         Raises:
             ScopeClosedError: the scope has ended.
         """
-        self.require_active("scope.set_rollback_only()")
+        self._require_active("scope.set_rollback_only()")
         self._boundary.set_doom(reason, None, None)
 
-    def require_active(self, operation: str) -> None:
+    def _require_active(self, operation: str) -> None:
         """Raise `ScopeClosedError` if the scope has ended."""
         if not self.is_active:
             raise ScopeClosedError(opened_at=self.opened_at, operation=operation)
 
     def _require_outermost(self) -> None:
-        self.require_active("scope.commit()")
+        self._require_active("scope.commit()")
         if self._place is not self._unit.place or self._unit.savepoints:
             raise ScopeOptionError(
                 problem="scope.commit() stores the whole transaction, and the scope opened at "

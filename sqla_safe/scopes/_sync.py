@@ -111,7 +111,7 @@ class ScopedServices(Generic[T]):
             """Never reached; `async with` looks for it before it enters."""
 
     def _open(self, outer: BaseScope[Any] | None) -> Scope[Any]:
-        source: Any = self._source if outer is None else outer.source
+        source: Any = self._source if outer is None else outer._source
         unit = Unit(source, self._options, self._place, get_ident)
         if self._options.propagation == "requires_new":
             unit.be_independent_of(held_by_this_task())
@@ -165,7 +165,7 @@ class ScopedServices(Generic[T]):
         except Exception as refused:  # noqa: BLE001  (returned, and raised by the caller)
             error = refused
         unit.deadline = self._deadline
-        unit.end_reading(is_over=not self._outer.options.read_only)
+        unit.end_reading(is_over=not self._outer._options.read_only)
         return error
 
 

@@ -580,7 +580,7 @@ async def test_no_scope_is_left_between_attempts(maker):
     @transactional(maker, attempts=3)
     async def work(scope) -> None:
         calls.append(scope)
-        assert scope.around is None
+        assert scope._around is None
         if len(calls) == 1:
             raise conflict()
 

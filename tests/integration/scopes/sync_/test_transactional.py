@@ -118,7 +118,7 @@ def test_options_hold_for_the_call(sync_maker):
 
     @transactional(sync_maker, read_only=True, propagation="never")
     def look(scope: Scope[Session]) -> bool:
-        return scope.options.read_only
+        return scope._options.read_only
 
     assert look()
     with scoped_services(sync_maker), pytest.raises(ValueError, match="never"):
