@@ -7,7 +7,6 @@ whether the database still has an open transaction, and whether the next scope w
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 
@@ -40,13 +39,6 @@ def no_transaction_is_open(database: Database) -> bool:
     return database.probe.idle_in_transaction() == 0
 
 
-async def unlocked(database: Database) -> None:
-    """Wait for a statement that was cut off: SQLite ends it only in a thread of its own."""
-    deadline = time.monotonic() + 3
-    while database.probe.idle_in_transaction() and time.monotonic() < deadline:  # noqa: ASYNC110
-        await asyncio.sleep(0.02)
-
-
 @pytest.fixture
 async def maker(
     async_database: Database, async_engine: AsyncEngine
@@ -59,8 +51,6 @@ async def maker(
     yield made
     assert async_engine.pool.checkedout() == 0
     await others_to_end()
-    if async_database.dialect == "sqlite":
-        await unlocked(async_database)
     assert no_transaction_is_open(async_database)
     async with scoped_services(made) as scope:
         assert await scope.session.scalar(text("SELECT count(*) FROM note")) is not None
