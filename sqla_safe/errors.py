@@ -84,7 +84,7 @@ class SqlaSafeError(Exception):
         return _revive, (type(self), self._facts, getattr(self, "__notes__", []))
 
 
-class RollbackOnlyError(SqlaSafeError, InvalidRequestError):  # pyright: ignore[reportIncompatibleVariableOverride]
+class RollbackOnlyError(SqlaSafeError, InvalidRequestError):
     """The block ended without an exception, yet its work could not be stored and was rolled back.
 
     Raised at the end of the scope when a failed statement was swallowed and took the transaction
@@ -97,7 +97,7 @@ class RollbackOnlyError(SqlaSafeError, InvalidRequestError):  # pyright: ignore[
         where: ``file:line`` of the statement or inner block that failed, when it is known.
     """
 
-    code = "SQS151"
+    code: str | None = "SQS151"
     opened_at: str
     reason: str
     where: str | None
@@ -111,7 +111,7 @@ class RollbackOnlyError(SqlaSafeError, InvalidRequestError):  # pyright: ignore[
         )
 
 
-class ManagedTransactionError(SqlaSafeError, InvalidRequestError):  # pyright: ignore[reportIncompatibleVariableOverride]
+class ManagedTransactionError(SqlaSafeError, InvalidRequestError):
     """A service called ``commit``, ``rollback``, ``close`` or ``begin`` on the scope's session.
 
     The call did nothing: what was stored before it is what is stored after it.
@@ -121,7 +121,7 @@ class ManagedTransactionError(SqlaSafeError, InvalidRequestError):  # pyright: i
         opened_at: ``file:line`` where the scope was opened.
     """
 
-    code = "SQS152"
+    code: str | None = "SQS152"
     method: str
     opened_at: str
 
@@ -144,7 +144,7 @@ class ManagedTransactionError(SqlaSafeError, InvalidRequestError):  # pyright: i
         )
 
 
-class ConcurrentUseError(SqlaSafeError, InvalidRequestError):  # pyright: ignore[reportIncompatibleVariableOverride]
+class ConcurrentUseError(SqlaSafeError, InvalidRequestError):
     """Two tasks (or threads) used one session at the same time.
 
     Attributes:
@@ -154,7 +154,7 @@ class ConcurrentUseError(SqlaSafeError, InvalidRequestError):  # pyright: ignore
         situation: what happened, in words.
     """
 
-    code = "SQS153"
+    code: str | None = "SQS153"
     opened_at: str
     first_task: str
     first_at: str
@@ -171,7 +171,7 @@ class ConcurrentUseError(SqlaSafeError, InvalidRequestError):  # pyright: ignore
         )
 
 
-class ScopeClosedError(SqlaSafeError, InvalidRequestError):  # pyright: ignore[reportIncompatibleVariableOverride]
+class ScopeClosedError(SqlaSafeError, InvalidRequestError):
     """A session, service or scope was used after its block had ended.
 
     Attributes:
@@ -179,7 +179,7 @@ class ScopeClosedError(SqlaSafeError, InvalidRequestError):  # pyright: ignore[r
         operation: what was attempted.
     """
 
-    code = "SQS154"
+    code: str | None = "SQS154"
     opened_at: str
     operation: str
 
@@ -198,7 +198,7 @@ class NoScopeError(SqlaSafeError, LookupError):
         wanted: what asked for the scope.
     """
 
-    code = "SQS155"
+    code: str | None = "SQS155"
     wanted: str
 
     def _text(self) -> str:
@@ -217,7 +217,7 @@ class ScopeOptionError(SqlaSafeError, ValueError):
         instead: the repair.
     """
 
-    code = "SQS156"
+    code: str | None = "SQS156"
     problem: str
     instead: str
 
@@ -233,7 +233,7 @@ class ScopeSourceError(SqlaSafeError, TypeError):
         instead: the line to write.
     """
 
-    code = "SQS157"
+    code: str | None = "SQS157"
     got: str
     instead: str
 
@@ -253,7 +253,7 @@ class ServiceBuildError(SqlaSafeError, TypeError):
         instead: the repair.
     """
 
-    code = "SQS158"
+    code: str | None = "SQS158"
     service: str
     problem: str
     instead: str
@@ -272,7 +272,7 @@ class CommitOutcomeUnknownError(SqlaSafeError):
         transaction_id: the server's id of the transaction, when it is known.
     """
 
-    code = "SQS159"
+    code: str | None = "SQS159"
     opened_at: str
     transaction_id: str | None
 
@@ -285,7 +285,7 @@ class CommitOutcomeUnknownError(SqlaSafeError):
         )
 
 
-class ReadOnlyScopeError(SqlaSafeError, InvalidRequestError):  # pyright: ignore[reportIncompatibleVariableOverride]
+class ReadOnlyScopeError(SqlaSafeError, InvalidRequestError):
     """A write was attempted in a read-only scope; nothing was written.
 
     Attributes:
@@ -293,7 +293,7 @@ class ReadOnlyScopeError(SqlaSafeError, InvalidRequestError):  # pyright: ignore
         what: the kind of write.
     """
 
-    code = "SQS160"
+    code: str | None = "SQS160"
     opened_at: str
     what: str
 
@@ -312,7 +312,7 @@ class ScopeTimeoutError(SqlaSafeError, TimeoutError):
         timeout: the limit in seconds.
     """
 
-    code = "SQS161"
+    code: str | None = "SQS161"
     opened_at: str
     timeout: float
 
@@ -332,7 +332,7 @@ class CommitCallbackError(SqlaSafeError, ExceptionGroup[Exception]):
         exceptions: what the callbacks raised, in the order of their registration.
     """
 
-    code = "SQS162"
+    code: str | None = "SQS162"
     opened_at: str
 
     def __new__(cls, *, opened_at: str, errors: Sequence[Exception]) -> Self:
@@ -357,7 +357,7 @@ class CommitCallbackError(SqlaSafeError, ExceptionGroup[Exception]):
         return CommitCallbackError(opened_at=self.opened_at, errors=excs)
 
 
-class PoolExhaustedError(SqlaSafeError, PoolTimeoutError):  # pyright: ignore[reportIncompatibleVariableOverride]
+class PoolExhaustedError(SqlaSafeError, PoolTimeoutError):
     """An independent scope needs a second connection, and the pool can never give it one.
 
     Attributes:
@@ -365,7 +365,7 @@ class PoolExhaustedError(SqlaSafeError, PoolTimeoutError):  # pyright: ignore[re
         problem: who holds the connections.
     """
 
-    code = "SQS163"
+    code: str | None = "SQS163"
     opened_at: str
     problem: str
 
@@ -377,13 +377,13 @@ class PoolExhaustedError(SqlaSafeError, PoolTimeoutError):  # pyright: ignore[re
         )
 
 
-class SqliteNotPreparedError(SqlaSafeError, InvalidRequestError):  # pyright: ignore[reportIncompatibleVariableOverride]
+class SqliteNotPreparedError(SqlaSafeError, InvalidRequestError):
     """A savepoint was asked for on a SQLite engine in the driver's legacy transaction mode.
 
     In that mode a savepoint outlives the rollback around it, so the scope refuses to begin.
     """
 
-    code = "SQS164"
+    code: str | None = "SQS164"
 
     def _text(self) -> str:
         return (

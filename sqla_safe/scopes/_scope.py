@@ -40,16 +40,16 @@ class BaseScope(Generic[SessionT]):
     )
 
     def __init__(
-        self, unit: Unit, boundary: Boundary, place: Place, options: ScopeOptions, owner: Any
+        self, unit: Any, boundary: Any, place: Place, options: ScopeOptions, owner: Any
     ) -> None:
-        self._unit = unit
-        self._boundary = boundary
+        self._unit: Unit = unit
+        self._boundary: Boundary = boundary
         self._place = place
         self._options = options
         self._owner = owner
         self._source = unit.source
         self._around: BaseScope[Any] | None = None
-        self.is_active = True
+        self.is_active: bool = True
         """Whether the block has not ended yet."""
 
     @property

@@ -28,8 +28,8 @@ class Injected(Generic[T]):
     __slots__ = ("cls", "constants")
 
     def __init__(self, cls: Callable[..., T], constants: dict[str, Any]) -> None:
-        self.cls = cls
-        self.constants = constants
+        self.cls: Callable[..., T] = cls
+        self.constants: dict[str, Any] = constants
 
     def __call__(self, session: AsyncSession | Session) -> T:
         """Build the service and everything it needs from a session, outside any scope."""
