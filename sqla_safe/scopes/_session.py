@@ -28,18 +28,16 @@ class ManagedSession(Session):
 
     # The three that run statements know the statement: it tells reads from writes.
 
-    def execute(self, statement: Any, params: Any = None, **options: Any) -> Any:
+    def execute(self, statement: Any, *args: Any, **kwargs: Any) -> Any:
         """Run the statement while nobody else uses the session."""
         unit = self._sqs_unit
         if unit is None:
-            return self._sqs_base.execute(self, statement, params, **options)
+            return super().execute(statement, *args, **kwargs)
         outermost = unit.enter()
         try:
             if not (unit.wrote or getattr(statement, "is_select", False)):
                 unit.expect_write(statement)
-            if options:
-                return self._sqs_base.execute(self, statement, params, **options)
-            return self._sqs_base.execute(self, statement, params)
+            return super().execute(statement, *args, **kwargs)
         except BaseException as error:
             unit.saw(error)
             raise
