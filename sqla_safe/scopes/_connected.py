@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Engine
@@ -82,7 +81,7 @@ class Connected(Use):
         marked.sqla_safe_unit = self  # how an error finds its unit
         if _connections.MARK not in connection.dialect.__dict__:
             _connections.listen(connection)
-        if self.who is not get_ident or connection.dialect.name != "sqlite":
+        if connection.dialect.name != "sqlite":
             self.is_patient = False
         if self._waiting is not None:
             self._stop_waiting()

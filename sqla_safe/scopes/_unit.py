@@ -158,7 +158,7 @@ class Unit(Connected):
         if self.doom is not None or self.idle is not None or self.deadline is not None:
             self._refuse_at_the_end()
         session: Any = self.session
-        if not (self.is_patient and self.connections):  # else COMMIT may as well do it
+        if self.is_async or not (self.is_patient and self.connections):  # else COMMIT does it
             session._sqs_base.flush(session)
         if self.failures or self.deadline is not None or self.read_only or not self.is_patient:
             self._prepare_commit()
@@ -180,7 +180,7 @@ class Unit(Connected):
 
     def _prepare_commit(self) -> None:
         """Ask what must be known before COMMIT is sent, and set the clock for its answer."""
-        if not self.is_patient:
+        if self.failures or self.wrote:
             self._hurry(self.policy.cleanup_timeout)
         if self.failures:
             self._refuse_aborted()
