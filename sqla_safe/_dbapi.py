@@ -110,6 +110,19 @@ def mark_from_session(error: BaseException) -> None:
     setattr(error, _SEEN, True)
 
 
+_STORED = "_sqla_safe_stored"
+
+
+def mark_stored(error: BaseException) -> None:
+    """Remember that a part of the work was stored before this error."""
+    setattr(error, _STORED, True)
+
+
+def is_marked_stored(error: BaseException) -> bool:
+    """Say whether a part of the work was stored before this error."""
+    return getattr(error, _STORED, False)
+
+
 def server_answered(error: BaseException) -> bool:
     """Say whether this is the database's own answer, so that what it did is known."""
     if not isinstance(error, Exception) or is_lost_connection(error):

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import asyncio
 from asyncio import _get_running_loop
+from contextlib import contextmanager
 from contextvars import ContextVar
 from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
     from sqla_safe.scopes._scope import BaseScope
 
@@ -42,6 +43,17 @@ def pop(scope: BaseScope[Any]) -> None:
     """Undo `push`; in another context than the scope's own this changes nothing."""
     if _innermost.get() is scope:
         _innermost.set(scope._around)
+
+
+@contextmanager
+def hidden() -> Generator[None, None, None]:
+    """Let nothing be open for a while."""
+    scope = _innermost.get()
+    _innermost.set(None)
+    try:
+        yield
+    finally:
+        _innermost.set(scope)
 
 
 def open_scopes() -> Iterator[BaseScope[Any]]:

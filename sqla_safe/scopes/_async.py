@@ -12,10 +12,10 @@ from sqla_safe.scopes._entry import (
     build_services,
     doom_by_inner,
     entered_twice,
-    held_by_this_task,
     inner_boundary,
     inner_options,
     plan,
+    units_of_this_task,
 )
 from sqla_safe.scopes._errand import Errand
 from sqla_safe.scopes._scope import AsyncScope, BaseScope
@@ -134,12 +134,14 @@ class AsyncScopedServices(Generic[T]):
         source: Any = self._source if outer is None else outer._source
         unit = Unit(source, self._options, self._place, asyncio.current_task)
         if self._options.propagation == "requires_new":
-            unit.be_independent_of(held_by_this_task())
+            unit.be_independent_of(units_of_this_task())
         unit.public = make_async_session(source, unit, unit.session_options)
         session = unit.session = unit.public.sync_session
         if not session.autobegin:
             unit.begin()
-        return AsyncScope(unit, unit, self._place, self._options, unit.owner)
+        scope: AsyncScope[Any] = AsyncScope(unit, unit, self._place, self._options, unit.owner)
+        scope._is_outermost = True
+        return scope
 
     async def _join(self, outer: BaseScope[Any]) -> AsyncScope[Any]:
         unit = outer._unit
@@ -147,9 +149,10 @@ class AsyncScopedServices(Generic[T]):
         options = inner_options(outer, self._options)
         if self._options.read_only and not unit.read_only:
             await _run(unit, unit.session.flush)
-            unit.begin_reading()
         if self._kind == "savepoint":
             await _run(unit, lambda: unit.begin_savepoint(boundary))
+        if self._options.read_only and not unit.read_only:
+            unit.begin_reading()
         self._outer, self._deadline = outer, unit.limit(self._options.timeout, self._place)
         owner = asyncio.current_task()
         return AsyncScope(unit, boundary, self._place, options, owner)
@@ -158,7 +161,10 @@ class AsyncScopedServices(Generic[T]):
         unit, boundary = scope._unit, scope._boundary
         before = self._before_leaving(scope, body)
         error, cancelled = await _see_through(
-            unit, _in_greenlet(unit, lambda: unit.end_savepoint(boundary, before)), body
+            unit,
+            _in_greenlet(unit, lambda: unit.end_savepoint(boundary, before)),
+            body,
+            lambda errand: _stop_preparing(unit, errand),
         )
         error = cancelled or error
         if error is None:
@@ -205,10 +211,12 @@ async def _run(unit: Unit, function: Callable[[], T]) -> T:
 async def _in_greenlet(
     unit: Unit, function: Callable[[], BaseException | None]
 ) -> BaseException | None:
+    ended: list[BaseException | None] = []
     try:
-        return await _run(unit, function)
+        await _run(unit, lambda: ended.append(function()))
     except BaseException as error:  # noqa: BLE001  (an errand returns what went wrong)
-        return error
+        return ended[0] if ended else error
+    return ended[0]
 
 
 class Timer:
@@ -272,7 +280,7 @@ async def _see_through(
         cancelled = await errand.wait(lambda: react(errand))
     timer.disarm()
     unit.timer = None
-    return (body if errand.given_up else errand.task.result()), cancelled
+    return (unit.give_up(body) if errand.given_up else errand.task.result()), cancelled
 
 
 async def _end(unit: Unit, body: BaseException | None, clock: asyncio.Timeout | None) -> None:
@@ -344,9 +352,16 @@ async def _after_rollback(unit: Unit, error: BaseException) -> BaseException | N
 
 async def _finish(unit: Unit, body: BaseException | None) -> BaseException | None:
     """Everything that must happen at the end, in a task of its own; returns what to raise."""
-    busy = None if unit.busy is None else await _drain(unit)
+    busy: BaseException | None = None
+    if unit.busy is not None:
+        try:
+            busy = await _drain(unit)
+        except asyncio.CancelledError as cancelled:
+            busy = cancelled
+            unit.sever()
+            unit.busy = None
     error = await _in_greenlet(unit, lambda: unit.complete(body or busy))
-    if unit.outcome == "unknown" and unit.xid is not None:
+    if unit.can_ask:
         await _ask(unit)
         error = unit.settle(error)
     return error
@@ -368,7 +383,7 @@ async def commit_early(unit: Unit) -> None:
 async def _checkpoint(unit: Unit) -> BaseException | None:
     """What `_finish` is to the end of a scope, for `scope.commit()`."""
     error = await _in_greenlet(unit, unit.checkpoint)
-    if unit.outcome == "unknown" and unit.xid is not None:
+    if unit.can_ask:
         await _ask(unit)
     return await _in_greenlet(unit, lambda: unit.go_on(error))
 

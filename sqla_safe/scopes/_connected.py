@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, event
 
 from sqla_safe import _dbapi
 from sqla_safe._locations import current_line
@@ -16,7 +16,7 @@ from sqla_safe.scopes._sqlite import is_prepared
 from sqla_safe.scopes._use import Use
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Sequence
 
     from sqla_safe.scopes._connections import Failure
 
@@ -27,12 +27,12 @@ class Connected(Use):
     """A session and the connections that it has taken."""
 
     engine: Engine
-    _independent_of: Iterable[Connection] | None = None
+    _independent_of: Sequence[Connected] | None = None
     _waiting: Waiting | None = None
 
-    def be_independent_of(self, held: Iterable[Connection]) -> None:
-        """Remember the connections that the task holds already, outside this unit."""
-        self._independent_of = held
+    def be_independent_of(self, units: Sequence[Connected]) -> None:
+        """Remember what else the task has open: it may hold connections of the same pool."""
+        self._independent_of = units
 
     def steer(self, bind: Any) -> Any:
         """Return the engine with the options of this scope; called before a connection is taken."""
@@ -40,9 +40,9 @@ class Connected(Use):
         if steered is None:
             steered = self._steered[bind] = self._with_options(bind)
         if self._independent_of is not None and not self.connections and self._waiting is None:
-            self._waiting = wait_for_second(
-                steered.engine.pool, self._independent_of, self.opened_at
-            )
+            units = {id(unit): unit for unit in self._independent_of}.values()
+            held = [c for unit in units for c in unit.connections if not c.closed]
+            self._waiting = wait_for_second(steered.engine.pool, held, self.opened_at)
         return steered
 
     def _with_options(self, bind: Engine | Connection) -> Engine | Connection:
@@ -171,6 +171,8 @@ def _set_read_only(connection: Connection) -> None:
     name = connection.dialect.name
     if name == "sqlite":
         connection.exec_driver_sql("PRAGMA query_only = ON")
+        connection.info[READ_ONLY_OPTION] = True
+        _watch_checkin(connection.engine.pool)
     elif name in ("mysql", "mariadb"):
         connection.exec_driver_sql("SET TRANSACTION READ ONLY")
 
@@ -178,3 +180,18 @@ def _set_read_only(connection: Connection) -> None:
 def _unset_read_only(connection: Connection) -> None:
     if connection.dialect.name == "sqlite" and not (connection.closed or connection.invalidated):
         connection.exec_driver_sql("PRAGMA query_only = OFF")
+        connection.info.pop(READ_ONLY_OPTION, None)
+
+
+def _watch_checkin(pool: Any) -> None:
+    """See to it that no connection goes back to its pool as a reader, however it got there."""
+    if READ_ONLY_OPTION not in pool.__dict__:
+        pool.sqla_safe_read_only = True
+        event.listen(pool, "checkin", _write_again)
+
+
+def _write_again(driver: Any, record: Any) -> None:
+    if driver is not None and record.info.pop(READ_ONLY_OPTION, False):
+        cursor = driver.cursor()
+        cursor.execute("PRAGMA query_only = OFF")
+        cursor.close()

@@ -14,9 +14,8 @@ from sqla_safe.services._inject import get_service
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sqlalchemy import Connection
-
     from sqla_safe._locations import Place
+    from sqla_safe.scopes._unit import Unit
 
 
 class Plan(NamedTuple):
@@ -63,10 +62,9 @@ def _within(outer: BaseScope[Any], options: ScopeOptions) -> Plan:
     return Plan("savepoint" if options.propagation == "nested" else "join", outer)
 
 
-def held_by_this_task() -> list[Connection]:
-    """Return the connections that all scopes of the running task hold."""
-    units = [scope._unit for scope in _ambient.open_scopes()]
-    return [connection for unit in units for connection in unit.connections]
+def units_of_this_task() -> list[Unit]:
+    """Return the units of all scopes that the running task has open."""
+    return [scope._unit for scope in _ambient.open_scopes()]
 
 
 def inner_options(outer: BaseScope[Any], asked: ScopeOptions) -> ScopeOptions:

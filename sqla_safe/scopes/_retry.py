@@ -11,7 +11,12 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from sqla_safe import _dbapi
 from sqla_safe._locations import Place, caller
-from sqla_safe.errors import CommitOutcomeUnknownError, RollbackOnlyError, ScopeOptionError
+from sqla_safe.errors import (
+    CommitCallbackError,
+    CommitOutcomeUnknownError,
+    RollbackOnlyError,
+    ScopeOptionError,
+)
 from sqla_safe.scopes import _ambient
 from sqla_safe.scopes._async import AsyncScopedServices
 from sqla_safe.scopes._options import Propagation, ScopeOptions, make_options
@@ -65,7 +70,7 @@ def is_retryable(error: BaseException) -> bool:
 
     That is so when the database gave this transaction up for the sake of another one (SQLSTATE
     40001 and 40P01, MySQL 1213 and 1205, SQLite busy), and when the connection was lost before
-    COMMIT was sent. It is never so when the answer to COMMIT was lost.
+    COMMIT was sent. It is never so when the answer to COMMIT was lost or anything was stored.
 
     Args:
         error: what left the scope; SQLAlchemy's wrapper or the driver's own exception.
@@ -74,7 +79,9 @@ def is_retryable(error: BaseException) -> bool:
         >>> is_retryable(ValueError())
         False
     """
-    if isinstance(error, CommitOutcomeUnknownError):
+    if isinstance(error, (CommitOutcomeUnknownError, CommitCallbackError)):
+        return False
+    if _dbapi.is_marked_stored(error):  # scope.commit() had stored a part of the work
         return False
     if isinstance(error, RollbackOnlyError):
         return error.__cause__ is not None and is_retryable(error.__cause__)

@@ -31,6 +31,7 @@ class BaseScope(Generic[SessionT]):
         "__weakref__",
         "_around",
         "_boundary",
+        "_is_outermost",
         "_options",
         "_owner",
         "_place",
@@ -49,6 +50,7 @@ class BaseScope(Generic[SessionT]):
         self._owner = owner
         self._source = unit.source
         self._around: BaseScope[Any] | None = None
+        self._is_outermost = False
         self.is_active: bool = True
         """Whether the block has not ended yet."""
 
@@ -155,7 +157,7 @@ class BaseScope(Generic[SessionT]):
 
     def _require_outermost(self) -> None:
         self._require_active("scope.commit()")
-        if self._place is not self._unit.place or self._unit.savepoints:
+        if not self._is_outermost or self._unit.savepoints:
             raise ScopeOptionError(
                 problem="scope.commit() stores the whole transaction, and the scope opened at "
                 f"{self.opened_at} is only a part of the one opened at {self._unit.opened_at}",

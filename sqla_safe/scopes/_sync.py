@@ -13,10 +13,10 @@ from sqla_safe.scopes._entry import (
     build_services,
     doom_by_inner,
     entered_twice,
-    held_by_this_task,
     inner_boundary,
     inner_options,
     plan,
+    units_of_this_task,
 )
 from sqla_safe.scopes._scope import BaseScope, Scope
 from sqla_safe.scopes._source import make_session
@@ -114,12 +114,14 @@ class ScopedServices(Generic[T]):
         source: Any = self._source if outer is None else outer._source
         unit = Unit(source, self._options, self._place, get_ident)
         if self._options.propagation == "requires_new":
-            unit.be_independent_of(held_by_this_task())
+            unit.be_independent_of(units_of_this_task())
         session = unit.session = unit.public = make_session(source, unit, unit.session_options)
         if not session.autobegin:
             unit.begin()
         owner = unit.owner if _get_running_loop() is None else current_task()
-        return Scope(unit, unit, self._place, self._options, owner)
+        scope: Scope[Any] = Scope(unit, unit, self._place, self._options, owner)
+        scope._is_outermost = True
+        return scope
 
     def _join(self, outer: BaseScope[Any]) -> Scope[Any]:
         unit = outer._unit
@@ -127,16 +129,19 @@ class ScopedServices(Generic[T]):
         options = inner_options(outer, self._options)
         if self._options.read_only and not unit.read_only:
             unit.session.flush()
-            unit.begin_reading()
         if self._kind == "savepoint":
             unit.begin_savepoint(boundary)
+        if self._options.read_only and not unit.read_only:
+            unit.begin_reading()
         self._outer, self._deadline = outer, unit.limit(self._options.timeout, self._place)
         owner = _ambient.current_owner()
         return Scope(unit, boundary, self._place, options, owner)
 
     def _end_savepoint(self, scope: Scope[Any], body: BaseException | None) -> None:
         unit, boundary = scope._unit, scope._boundary
+        unit.timer = Timer(unit)
         error = unit.end_savepoint(boundary, self._before_leaving(scope, body))
+        unit.timer = None
         if error is None:
             _callbacks.move_up(boundary)
             return
@@ -165,6 +170,8 @@ class ScopedServices(Generic[T]):
         except Exception as refused:  # noqa: BLE001  (returned, and raised by the caller)
             error = refused
         unit.deadline = self._deadline
+        if unit.deadline is None and error is None:
+            unit.lift_statement_limit()
         unit.end_reading(is_over=not self._outer._options.read_only)
         return error
 
@@ -197,7 +204,7 @@ def _end(unit: Unit, body: BaseException | None) -> None:
     if not unit.is_patient:
         unit.timer = Timer(unit)
     error = unit.complete(body or busy)
-    if unit.outcome == "unknown" and unit.xid is not None:
+    if unit.can_ask:
         _ask(unit)
         error = unit.settle(error)
     unit.timer = None
@@ -214,7 +221,7 @@ def commit_early(unit: Unit) -> None:
     """Store what is done and go on."""
     unit.timer = Timer(unit)
     error = unit.checkpoint()
-    if unit.outcome == "unknown" and unit.xid is not None:
+    if unit.can_ask:
         _ask(unit)
     is_stored = error is None or unit.outcome == "committed"
     error = unit.go_on(error)
@@ -228,7 +235,8 @@ def commit_early(unit: Unit) -> None:
 def _call_back(unit: Unit, error: BaseException | None) -> None:
     """Run the on_commit callbacks; an interruption of COMMIT wins over what they raise."""
     try:
-        _callbacks.after_commit(unit, unit.place)
+        with _ambient.hidden():  # a scope that a callback opens is its own, as in async scopes
+            _callbacks.after_commit(unit, unit.place)
     except CommitCallbackError as failed:
         if error is None:
             raise

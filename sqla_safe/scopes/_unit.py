@@ -14,7 +14,15 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqla_safe import _dbapi
 from sqla_safe.errors import CommitOutcomeUnknownError
 from sqla_safe.scopes import _connections
-from sqla_safe.scopes._boundary import Ended, note, note_second, refuse_doomed, swallowed
+from sqla_safe.scopes._boundary import (
+    Doom,
+    Ended,
+    note,
+    note_second,
+    refuse_doomed,
+    rollback_only,
+    swallowed,
+)
 from sqla_safe.scopes._connected import Connected
 
 if TYPE_CHECKING:
@@ -28,6 +36,11 @@ _COMMIT_SHARE = 0.75
 
 class Unit(Connected):
     """The session of an outermost scope, shared by all that join it."""
+
+    ended_with: BaseException | None = None
+    asked = False
+    stored = False
+    """Whether anything was committed, be it by an early `Scope.commit`."""
 
     def begin_savepoint(self, boundary: Boundary) -> None:
         """Begin the savepoint of a nested scope."""
@@ -75,6 +88,8 @@ class Unit(Connected):
         assert boundary.savepoint is not None
         try:
             self.acting = self.who()
+            if not self.is_patient:
+                self._hurry(self.policy.cleanup_timeout)
             if self.session.is_active or boundary.savepoint.is_active:
                 boundary.savepoint.rollback()
             else:
@@ -85,6 +100,7 @@ class Unit(Connected):
         else:
             self.failures = self.failures[: boundary.failures_before]
         finally:
+            self._take_your_time()
             self.acting = None
 
     def _roll_back_to(self, savepoint: SessionTransaction) -> None:
@@ -99,6 +115,8 @@ class Unit(Connected):
         Returns:
             What is to be raised, or None when everything is stored. ``outcome`` is set.
         """
+        if self.ended_with is not None:  # a failed scope.commit() whose error was swallowed
+            return body or self.ended_with
         self.acting = self.who()
         self.is_open, self.is_guarded = False, True
         error = body
@@ -112,6 +130,8 @@ class Unit(Connected):
         self._release(error)
         if self.outcome == "unknown" and self.xid is None:
             error = self._unknown(error)
+        if self.stored and error is not None:
+            _dbapi.mark_stored(error)
         return error
 
     def checkpoint(self) -> BaseException | None:
@@ -141,7 +161,10 @@ class Unit(Connected):
             self.outcome = "rolled_back"
         self.is_open, self.is_guarded = False, True
         self._release(error)
-        return self._unknown(error) if self.outcome == "unknown" else error
+        self.ended_with = self._unknown(error) if self.outcome == "unknown" else error
+        if self.stored:
+            _dbapi.mark_stored(self.ended_with)
+        return self.ended_with
 
     def _begin_anew(self) -> None:
         self._take_your_time()
@@ -163,14 +186,16 @@ class Unit(Connected):
         if self.failures or self.deadline is not None or self.read_only or not self.is_patient:
             self._prepare_commit()
         self.phase = "committing"
+        failed_before = len(self.failures)
         try:
             session._sqs_base.commit(session)
         except BaseException as error:
-            self.outcome = self._judge(error)
+            self.outcome = self._judge(error, did_fail=len(self.failures) > failed_before)
+            self.stored = self.stored or self.outcome == "committed"
             for connection in self.connections:
                 _connections.end_failed_commit(connection)
             raise
-        self.outcome = "committed"
+        self.outcome, self.stored = "committed", True
 
     def _refuse_at_the_end(self) -> None:
         if self.idle is not None and self.connections:
@@ -229,9 +254,14 @@ class Unit(Connected):
         self.wrote = xid is not None
         return xid
 
-    def _judge(self, error: BaseException) -> Outcome:
-        """Say what became of the data when ``session.commit()`` raised."""
+    def _judge(self, error: BaseException, *, did_fail: bool) -> Outcome:
+        """Say what became of the data when ``session.commit()`` raised.
+
+        COMMIT itself did not fail if no statement did: then it was an event listener's error.
+        """
         sent = [c for c in self.connections if c.closed or not c.in_transaction()]
+        if sent and len(sent) == len(self.connections) and not did_fail:
+            return "committed"
         if not sent or (isinstance(error, SQLAlchemyError) and not isinstance(error, DBAPIError)):
             return "rolled_back"
         if len(self.connections) > 1:
@@ -243,8 +273,9 @@ class Unit(Connected):
     def _release(self, error: BaseException | None) -> None:
         """Roll back what is not committed and close the session, whatever goes wrong."""
         self.phase = "releasing"
-        if self.outcome != "committed":
+        if self._waiting is not None:
             self._stop_waiting()
+        if self.outcome != "committed":
             if not self.is_patient:
                 self._hurry(self.policy.cleanup_timeout)
             self._attempt(self._restore_connections, error)
@@ -264,6 +295,23 @@ class Unit(Connected):
 
     # -- an answer that was lost ---------------------------------------------------------------
 
+    @property
+    def can_ask(self) -> bool:
+        """Say whether the server can be asked what became of the transaction, and was not yet."""
+        return self.outcome == "unknown" and self.xid is not None and not self.asked
+
+    def give_up(self, body: BaseException | None) -> BaseException | None:
+        """The end itself did not come to its end: return what is to be raised instead."""
+        if self.outcome is None:
+            may_be_stored = self.phase == "committing" and self.wrote
+            self.outcome = "unknown" if may_be_stored else "rolled_back"
+        if body is not None or self.outcome == "committed":
+            return body
+        if self.outcome == "unknown":
+            return self._unknown(None)
+        silent = Doom("the database did not answer in time", None, None)
+        return rollback_only(silent, self.opened_at)
+
     def ask(self) -> bool:
         """Ask the server once what became of the transaction; say whether it knew.
 
@@ -271,6 +319,7 @@ class Unit(Connected):
             Exception: the server could not be asked.
         """
         assert self.xid is not None
+        self.asked = True
         with self.engine.connect() as connection:
             self.connections = [connection]
             try:
@@ -286,7 +335,8 @@ class Unit(Connected):
     def settle(self, error: BaseException | None) -> BaseException | None:
         """Return what is to be raised after the server was asked."""
         if self.outcome == "committed":
-            if error is None or isinstance(error, (Exception, asyncio.CancelledError)):
+            answered = self.asked and isinstance(error, (Exception, asyncio.CancelledError))
+            if error is None or answered:
                 return None
             error.add_note("sqla_safe: interrupted during COMMIT; the data is stored")
             return error

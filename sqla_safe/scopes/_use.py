@@ -335,6 +335,14 @@ class Use(Boundary):
                 connection.exec_driver_sql(f"SET LOCAL statement_timeout = {milliseconds}")
         self._statement_limit = round(left, 3)
 
+    def lift_statement_limit(self) -> None:
+        """An inner block's limit has gone with it: let PostgreSQL forget it too."""
+        if self._statement_limit:
+            self._statement_limit = 0.0
+            for connection in self.connections:
+                if connection.dialect.name == "postgresql" and not connection.invalidated:
+                    connection.exec_driver_sql("SET LOCAL statement_timeout TO DEFAULT")
+
     def _too_late(self) -> ScopeTimeoutError:
         assert self.deadline is not None
         return ScopeTimeoutError(opened_at=str(self.deadline.place), timeout=self.deadline.seconds)
