@@ -227,6 +227,7 @@ def managed_class(base: Any, is_steered: bool) -> type[Session]:  # noqa: FBT001
     event.listen(cls, "after_begin", _after_begin)
     event.listen(cls, "before_flush", _before_flush)
     event.listen(cls, "after_soft_rollback", _after_soft_rollback)
+    event.listen(cls, "after_commit", _after_commit, insert=True)
     return cls
 
 
@@ -240,6 +241,13 @@ def _before_flush(session: Any, _context: Any, _instances: Any) -> None:
     unit = session._sqs_unit
     if unit is not None:
         unit.expect_flush()
+
+
+def _after_commit(session: Any) -> None:
+    """Before anybody else's listener, which may raise."""
+    unit = session._sqs_unit
+    if unit is not None and unit.acting is not None and not session.in_nested_transaction():
+        unit.committed()
 
 
 def _after_soft_rollback(session: Any, previous: SessionTransaction) -> None:

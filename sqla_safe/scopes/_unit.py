@@ -186,11 +186,10 @@ class Unit(Connected):
         if self.failures or self.deadline is not None or self.read_only or not self.is_patient:
             self._prepare_commit()
         self.phase = "committing"
-        failed_before = len(self.failures)
         try:
             session._sqs_base.commit(session)
         except BaseException as error:
-            self.outcome = self._judge(error, did_fail=len(self.failures) > failed_before)
+            self.outcome = self._judge(error)
             self.stored = self.stored or self.outcome == "committed"
             for connection in self.connections:
                 _connections.end_failed_commit(connection)
@@ -217,6 +216,10 @@ class Unit(Connected):
             self.clock.reschedule(None)  # COMMIT is not torn
         if not self.is_patient:
             self._hurry(self.policy.cleanup_timeout * _COMMIT_SHARE)
+
+    def committed(self) -> None:
+        """COMMIT has succeeded, on all connections; listeners for that come next."""
+        self.outcome = "committed"
 
     def _hurry(self, seconds: float) -> None:
         """Let the timer cut the connections off when the database does not answer."""
@@ -254,14 +257,11 @@ class Unit(Connected):
         self.wrote = xid is not None
         return xid
 
-    def _judge(self, error: BaseException, *, did_fail: bool) -> Outcome:
-        """Say what became of the data when ``session.commit()`` raised.
-
-        COMMIT itself did not fail if no statement did: then it was an event listener's error.
-        """
-        sent = [c for c in self.connections if c.closed or not c.in_transaction()]
-        if sent and len(sent) == len(self.connections) and not did_fail:
+    def _judge(self, error: BaseException) -> Outcome:
+        """Say what became of the data when ``session.commit()`` raised."""
+        if self.outcome == "committed":  # it was a listener's error, after COMMIT
             return "committed"
+        sent = [c for c in self.connections if c.closed or not c.in_transaction()]
         if not sent or (isinstance(error, SQLAlchemyError) and not isinstance(error, DBAPIError)):
             return "rolled_back"
         if len(self.connections) > 1:

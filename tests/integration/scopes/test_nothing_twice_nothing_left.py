@@ -14,6 +14,7 @@ from sqlalchemy.pool import QueuePool
 
 from sqla_safe import (
     CommitCallbackError,
+    CommitOutcomeUnknownError,
     PoolExhaustedError,
     RollbackOnlyError,
     ScopeOptionError,
@@ -105,6 +106,20 @@ def test_a_listeners_error_after_commit_does_not_change_the_outcome(maker, engin
     assert scope.outcome == "committed"
     assert ran == []
     assert rows(engine) == [1]
+
+
+def test_a_listeners_error_before_commit_is_no_commit(maker, engine):
+    """When a listener of the engine raises before COMMIT is sent, nothing counts as stored."""
+
+    @event.listens_for(engine, "commit")
+    def fail(_connection) -> None:
+        raise ConnectionResetError
+
+    with pytest.raises(CommitOutcomeUnknownError), scoped_services(maker) as scope:
+        scope.session.execute(INSERT, {"number": 1})
+    event.remove(engine, "commit", fail)
+    assert scope.outcome == "unknown"
+    assert rows(engine) == []
 
 
 def test_a_recursive_call_cannot_commit_for_its_caller(maker, engine):
@@ -221,3 +236,4 @@ async def test_a_cancellation_during_the_drain_ends_the_scope(tmp_path):
     assert scope.outcome == "rolled_back"
     assert engine.pool.checkedout() == 0
     await engine.dispose()
+    await asyncio.sleep(0.2)  # the driver's thread has still to tell this loop that it has ended
