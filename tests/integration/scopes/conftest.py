@@ -39,6 +39,15 @@ def no_transaction_is_open(database: Database) -> bool:
     return database.probe.idle_in_transaction() == 0
 
 
+async def no_transaction_stays_open(database: Database) -> None:
+    """Wait until nobody has a transaction open; aiosqlite's thread may still be at its rollback."""
+    for _ in range(100 if database.dialect == "sqlite" else 0):
+        if no_transaction_is_open(database):
+            break
+        await asyncio.sleep(0.02)
+    assert no_transaction_is_open(database)
+
+
 @pytest.fixture
 async def maker(
     async_database: Database, async_engine: AsyncEngine
@@ -51,7 +60,7 @@ async def maker(
     yield made
     assert async_engine.pool.checkedout() == 0
     await others_to_end()
-    assert no_transaction_is_open(async_database)
+    await no_transaction_stays_open(async_database)
     async with scoped_services(made) as scope:
         assert await scope.session.scalar(text("SELECT count(*) FROM note")) is not None
     assert async_engine.pool.checkedout() == 0
