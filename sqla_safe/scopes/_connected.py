@@ -12,15 +12,13 @@ from sqla_safe.errors import ManagedTransactionError, ScopeOptionError, SqliteNo
 from sqla_safe.scopes import _connections
 from sqla_safe.scopes._boundary import note_second
 from sqla_safe.scopes._pools import Waiting, wait_for_second
-from sqla_safe.scopes._sqlite import is_prepared
+from sqla_safe.scopes._sqlite import READ_ONLY_OPTION, is_prepared
 from sqla_safe.scopes._use import Use
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from sqla_safe.scopes._connections import Failure
-
-READ_ONLY_OPTION = "sqla_safe_read_only"
 
 
 class Connected(Use):

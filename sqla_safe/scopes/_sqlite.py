@@ -16,6 +16,8 @@ from sqla_safe.scopes._policy import check_seconds
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+READ_ONLY_OPTION = "sqla_safe_read_only"
+"""The execution option by which a read-only scope begins without taking the write lock."""
 EngineT = TypeVar("EngineT", Engine, AsyncEngine)
 
 
@@ -92,5 +94,5 @@ def _free_locks(driver: Any, _record: Any) -> None:
 
 
 def _begin(connection: Connection) -> None:
-    reads_only = connection.get_execution_options().get("sqla_safe_read_only", False)
+    reads_only = connection.get_execution_options().get(READ_ONLY_OPTION, False)
     connection.exec_driver_sql("BEGIN" if reads_only else "BEGIN IMMEDIATE")
