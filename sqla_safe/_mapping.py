@@ -1,0 +1,82 @@
+"""Reading a mapper: what snapshots and views both want to know of a mapped class."""
+
+from __future__ import annotations
+
+import operator
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy.orm import MANYTOONE
+from sqlalchemy.orm.exc import UnmappedColumnError
+from sqlalchemy.sql import visitors
+from sqlalchemy.sql.elements import BinaryExpression, BooleanClauseList, ColumnClause
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from sqlalchemy import ColumnElement
+    from sqlalchemy.orm import Mapper, RelationshipProperty
+
+BY_QUERY_ONLY = ("dynamic", "write_only")
+"""Relationships that are never read, but queried: they have no collection to load."""
+
+
+def key_names(mapper: Mapper[Any]) -> tuple[str, ...]:
+    """Return the names of the attributes that hold the primary key, in its order."""
+    return tuple(attribute_of(mapper, column) or "" for column in mapper.primary_key)
+
+
+def attribute_of(mapper: Mapper[Any], column: ColumnElement[Any]) -> str | None:
+    """Return the name of the attribute that a column is mapped to, None for one that is not."""
+    try:
+        return mapper.get_property_by_column(column).key  # type: ignore[arg-type]
+    except UnmappedColumnError:
+        return None
+
+
+def identity_class(mapper: Mapper[Any]) -> type:
+    """Return the class under which the identity map keeps entities of this mapper."""
+    return mapper.identity_key_from_primary_key(tuple(mapper.primary_key))[0]
+
+
+def foreign_key_names(relation: RelationshipProperty[Any]) -> tuple[str, ...] | None:
+    """Return the attributes that hold the key of a many-to-one's target, in the key's order.
+
+    None when the target cannot be told from its key alone: a join with further conditions, a join
+    to something other than the primary key, a target of several tables without a common key.
+    """
+    target = relation.mapper
+    if not _is_plain_many_to_one(relation) or target.concrete or target.with_polymorphic_mappers:
+        return None
+    local = {remote: here for here, remote in relation.local_remote_pairs}
+    if local.keys() != set(target.primary_key):
+        return None
+    names = [attribute_of(relation.parent, local[column]) for column in target.primary_key]
+    return tuple(name for name in names if name is not None) if all(names) else None
+
+
+def _is_plain_many_to_one(relation: RelationshipProperty[Any]) -> bool:
+    return (
+        relation.direction is MANYTOONE
+        and relation.secondary is None
+        and not relation.uselist
+        and relation.entity is relation.mapper
+        and all(map(_is_plain_term, visitors.iterate(relation.primaryjoin)))
+    )
+
+
+def _is_plain_term(term: Any) -> bool:
+    if isinstance(term, BinaryExpression):
+        return term.operator is operator.eq
+    return isinstance(term, (ColumnClause, BooleanClauseList))
+
+
+def related_mappers(roots: Iterable[Mapper[Any]]) -> set[Mapper[Any]]:
+    """Return every mapper that relationships can lead to, the roots and their families included."""
+    found: set[Mapper[Any]] = set()
+    todo = list(roots)
+    while todo:
+        for mapper in todo.pop().base_mapper.self_and_descendants:
+            if mapper not in found:
+                found.add(mapper)
+                todo += [relation.mapper for relation in mapper.relationships]
+    return found

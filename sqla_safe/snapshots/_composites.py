@@ -1,0 +1,93 @@
+"""Composite attributes of a snapshot: built from the captured columns, and frozen like them."""
+
+from __future__ import annotations
+
+from dataclasses import fields, is_dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from sqla_safe.errors import FrozenSnapshotError
+from sqla_safe.snapshots._values import freeze
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Never
+
+    from sqlalchemy.orm import CompositeProperty
+
+
+
+def composite_property(composite: CompositeProperty[Any]) -> property:
+    """Return a property that builds the composite value from the columns behind it."""
+    names = [attribute.key for attribute in composite.props]
+    build: Callable[..., Any] = composite.composite_class  # type: ignore[assignment]
+    is_none = getattr(composite, "return_none_on", None)  # SQLAlchemy 2.1
+
+    def read(snap: Any) -> Any:
+        values = [getattr(snap, name) for name in names]
+        if callable(is_none) and is_none(*values):
+            return None
+        return freeze_composite(build(*values))
+
+    return property(read)
+
+
+def freeze_composite(value: Any) -> Any:
+    """Return a value that cannot be changed: the same one, or one of a frozen subclass."""
+    kind = type(value)
+    if isinstance(value, tuple) or _is_frozen_dataclass(kind):
+        return freeze(value)
+    try:
+        object.__setattr__(value, "__class__", _frozen_kind(kind))
+    except TypeError:  # a C class, or a layout of its own: at least nobody shares it
+        return value
+    return value
+
+
+def _is_frozen_dataclass(kind: Any) -> bool:
+    return is_dataclass(kind) and bool(kind.__dataclass_params__.frozen)  # type: ignore[attr-defined]
+
+
+def values_of(value: Any) -> tuple[Any, ...]:
+    """Return the column values of a composite."""
+    if hasattr(value, "__composite_values__"):
+        return tuple(value.__composite_values__())
+    return tuple([getattr(value, field.name) for field in fields(value)])
+
+
+@lru_cache(maxsize=1024)
+def _frozen_kind(kind: type[Any]) -> type[Any]:
+    """Make the frozen subclass of a composite class; it equals what it was made from."""
+
+    def refuse(self: Any, name: str, _value: object = None, /) -> Never:
+        raise FrozenSnapshotError(
+            what=f"{kind.__name__}.{name} of a composite in a snapshot",
+            instead=f"make a new {kind.__name__}(...) and use replace(snapshot, ...)",
+        )
+
+    def same(self: Any, other: object) -> bool:
+        if not isinstance(other, kind):
+            return NotImplemented
+        return values_of(self) == values_of(other)
+
+    return type(
+        kind.__name__,
+        (kind,),
+        {
+            "__module__": kind.__module__,
+            "__qualname__": kind.__qualname__,
+            "__doc__": kind.__doc__,
+            "__slots__": (),
+            "__setattr__": refuse,
+            "__delattr__": refuse,
+            "__eq__": same,
+            "__hash__": lambda self: hash(values_of(self)),
+            "__reduce_ex__": lambda self, _: (_rebuild, (kind, values_of(self))),
+            "__copy__": lambda self: self,
+            "__deepcopy__": lambda self, _: self,
+        },
+    )
+
+
+def _rebuild(kind: Callable[..., Any], values: tuple[Any, ...]) -> Any:
+    return freeze_composite(kind(*values))

@@ -1,0 +1,169 @@
+"""Values that cannot be changed: what a snapshot keeps of columns and collections."""
+
+from __future__ import annotations
+
+import copy
+import datetime
+import decimal
+import enum
+import fractions
+import ipaddress
+import pathlib
+import types
+import uuid
+import zoneinfo
+from collections.abc import Callable, Iterable, Mapping, Set
+from dataclasses import fields, is_dataclass
+from typing import Any, Never, TypeVar
+
+from sqla_safe.errors import FrozenSnapshotError
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+Freezer = Callable[[Any], Any]
+
+
+class FrozenDict(dict[K, V]):
+    """A dict that cannot be changed: JSON columns and keyed collections of a snapshot.
+
+    It is a real dict, so that `json`, msgspec, orjson, pydantic and ``**`` take it as it is; it
+    can be hashed when its values can. ``dict(value)`` or ``value.copy()`` gives one to change.
+
+    >>> settings = FrozenDict(theme="dark")
+    >>> settings["theme"]
+    'dark'
+    >>> settings | {"size": 2}
+    {'theme': 'dark', 'size': 2}
+
+    Raises:
+        FrozenSnapshotError: from everything that would change it.
+    """
+
+    __slots__ = ()
+
+    def _refuse(self, *_: Any, **__: Any) -> Never:
+        raise FrozenSnapshotError(what="a dict", instead="change a copy of it: value.copy()")
+
+    __setitem__ = __delitem__ = __ior__ = _refuse  # type: ignore[assignment]
+    clear = pop = popitem = setdefault = update = _refuse  # type: ignore[assignment]
+
+    def __hash__(self) -> int:  # type: ignore[override]
+        return hash(frozenset(self.items()))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return FrozenDict, (dict(self),)
+
+    def __copy__(self) -> FrozenDict[K, V]:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> FrozenDict[K, V]:
+        return self
+
+
+# Types whose values nobody can change. Subclasses of them are added as they are met.
+PLAIN: set[type] = {
+    *(bool, int, float, complex, str, bytes, type(None), type(...), range),
+    *(decimal.Decimal, fractions.Fraction, uuid.UUID),
+    *(datetime.datetime, datetime.date, datetime.time, datetime.timedelta, datetime.timezone),
+    *(zoneinfo.ZoneInfo, ipaddress.IPv4Address, ipaddress.IPv6Address),
+    *(ipaddress.IPv4Network, ipaddress.IPv6Network),
+    *(ipaddress.IPv4Interface, ipaddress.IPv6Interface),
+    *(type, types.FunctionType, types.BuiltinFunctionType),
+}
+_PLAIN_BASES = (enum.Enum, pathlib.PurePath, type, *(PLAIN - {type(None), type(...)}))
+
+_freezers: dict[type, Freezer] = {}
+
+
+def freeze_column(column: list[Any]) -> list[Any]:
+    """Return the values of a column, each one frozen; the same list when all of them are plain."""
+    if PLAIN.issuperset(map(type, column)):
+        return column
+    return [freeze(value) for value in column]
+
+
+def freeze(value: Any) -> Any:
+    """Return a value equal to this one that nobody can change, sharing nothing that changes."""
+    kind = type(value)
+    if kind in PLAIN:
+        return value
+    freezer = _freezers.get(kind)
+    if freezer is None:
+        freezer = _freezers[kind] = _freezer(kind)
+    return freezer(value)
+
+
+def is_frozen(value: Any) -> bool:
+    """Say whether `freeze` knows the type, and need not fall back to a private copy."""
+    if type(value) not in PLAIN:
+        freeze(value)
+    return type(value) in PLAIN or _freezers[type(value)] is not copy.deepcopy
+
+
+def freeze_mapping(value: Mapping[Any, Any]) -> FrozenDict[Any, Any]:
+    """Return a mapping whose values are frozen."""
+    return FrozenDict({freeze(key): freeze(item) for key, item in value.items()})
+
+
+def _freeze_sequence(value: Iterable[Any]) -> tuple[Any, ...]:
+    return tuple([freeze(item) for item in value])
+
+
+def _freeze_set(value: Iterable[Any]) -> frozenset[Any]:
+    return frozenset([freeze(item) for item in value])
+
+
+def _freezer(kind: type) -> Freezer:
+    """Choose how values of a type are frozen; only types nobody has met yet come here."""
+    if kind is FrozenDict:
+        return _same
+    if issubclass(kind, tuple) and hasattr(kind, "_make"):
+        return lambda value: kind._make(map(freeze, value))
+    for base, freezer in _CONTAINERS:
+        if issubclass(kind, base):
+            return freezer
+    if _is_plain(kind):
+        PLAIN.add(kind)
+        return _same
+    if is_dataclass(kind) and kind.__dataclass_params__.frozen:  # type: ignore[attr-defined]
+        return _freeze_dataclass
+    return copy.deepcopy
+
+
+_CONTAINERS: tuple[tuple[type, Freezer], ...] = (
+    (Mapping, freeze_mapping),
+    (list, _freeze_sequence),
+    (tuple, _freeze_sequence),
+    (Set, _freeze_set),
+    (bytearray, bytes),
+    (memoryview, bytes),
+)
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+def _is_plain(kind: type) -> bool:
+    """A subclass of a plain type is plain when its instances have no attributes of their own."""
+    if issubclass(kind, (enum.Enum, pathlib.PurePath, type)):
+        return True
+    return issubclass(kind, _PLAIN_BASES) and not kind.__dictoffset__
+
+
+def _freeze_dataclass(value: Any) -> Any:
+    """A frozen dataclass is kept when its fields are frozen too, else copied with frozen ones."""
+    names = [field.name for field in fields(value)]
+    held = [getattr(value, name) for name in names]
+    frozen = [freeze(item) for item in held]
+    if all(map(_is, held, frozen)):
+        return value
+    twin = copy.copy(value)
+    for name, item in zip(names, frozen, strict=True):
+        object.__setattr__(twin, name, item)
+    return twin
+
+
+def _is(one: object, other: object) -> bool:
+    return one is other

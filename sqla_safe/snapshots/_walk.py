@@ -1,0 +1,323 @@
+"""The walk over a graph of entities that fills their snapshots.
+
+It goes level by level, and takes all entities of one class in a level together: a column of values
+is read, checked and stored by loops that run in C. Nothing is read but ``__dict__``; no getter of an
+entity is called, so nothing is loaded. What was wanted or expired and is not there is noted, for
+`_load` to load it before the next walk.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from itertools import chain, islice, repeat
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from sqlalchemy.orm.attributes import instance_dict, instance_state
+from sqlalchemy.orm.collections import collection_adapter
+
+from sqla_safe.errors import (
+    DeletedEntityError,
+    PendingEntityError,
+    SnapshotLimitError,
+    SnapshotSourceError,
+)
+from sqla_safe.snapshots._plan import Plan, Put, Relation, plan_of
+from sqla_safe.snapshots._values import PLAIN, FrozenDict, freeze
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from sqlalchemy.orm import InstanceState, Mapper, Session
+
+    from sqla_safe.snapshots._paths import Path
+
+MAX_OBJECTS = 100_000
+MAX_DEPTH = 100
+
+
+class _Absent:
+    """The type of `ABSENT`, so that a column of values tells by its types what is missing."""
+
+
+ABSENT = _Absent()
+_new = object.__new__
+
+
+class Limits(NamedTuple):
+    """How far a walk may go before it raises."""
+
+    objects: int = MAX_OBJECTS
+    depth: int = MAX_DEPTH
+
+
+class Batch(NamedTuple):
+    """Entities of one class, and the snapshots to fill from them."""
+
+    plan: Plan
+    entities: list[Any]
+    snaps: list[Any]
+    dicts: list[dict[str, Any]]
+    states: list[InstanceState[Any]]
+
+
+class Walk:
+    """One walk, from the roots to everything that is loaded."""
+
+    def __init__(self, session: Session | None, paths: Sequence[Path], limits: Limits) -> None:
+        self.session = session
+        self.session_id = session.hash_key if session is not None else None
+        self.paths = paths
+        self.limits = limits
+        self.absent: defaultdict[Path, list[Any]] = defaultdict(list)
+        self.expired: defaultdict[Mapper[Any], list[tuple[Any, str]]] = defaultdict(list)
+        self.visited: set[Mapper[Any]] = set()
+        self._memo: dict[int, Any] = {}
+        self._index: defaultdict[type, dict[Any, Any]] = defaultdict(dict)
+        self._queue: list[tuple[Plan, list[Any], list[Any]]] = []
+        self._at_the_end: list[Callable[[], None]] = []
+        self._kept_alive: list[list[Any]] = []
+
+    def run(self, roots: list[Any]) -> list[Any]:
+        """Return the snapshots of the roots, in their order."""
+        snaps = self._snapshots(roots)
+        depth = 0
+        while self._queue:
+            level, self._queue = self._queue, []
+            if depth > self.limits.depth:
+                raise SnapshotLimitError(limit="max_depth", value=self.limits.depth)
+            for plan, entities, shells in level:
+                self._fill(plan, entities, shells)
+            depth += 1
+        for finish in self._at_the_end:
+            finish()
+        return snaps
+
+    # --- from entities to shells ---------------------------------------------
+
+    def _snapshots(self, entities: list[Any]) -> list[Any]:
+        """Return the snapshot of each entity, and queue those that are met for the first time."""
+        memo = self._memo
+        ids = list(map(id, entities))
+        fresh = {key: one for key, one in zip(ids, entities, strict=True) if key not in memo}
+        if fresh:
+            for kind in set(map(type, fresh.values())):
+                self._meet(kind, {i: one for i, one in fresh.items() if type(one) is kind})
+        return [memo[key] for key in ids]
+
+    def _meet(self, kind: type, fresh: dict[int, Any]) -> None:
+        plan = plan_of(kind)
+        entities = list(fresh.values())
+        shells = list(map(_new, repeat(plan.snapshot_class, len(entities))))
+        self._memo.update(zip(fresh, shells, strict=True))
+        if len(self._memo) > self.limits.objects:
+            raise SnapshotLimitError(limit="max_objects", value=self.limits.objects)
+        self._queue.append((plan, entities, shells))
+        self._kept_alive.append(entities)
+
+    # --- from shells to snapshots --------------------------------------------
+
+    def _fill(self, plan: Plan, entities: list[Any], snaps: list[Any]) -> None:
+        dicts = list(map(instance_dict, entities))
+        states = list(map(instance_state, entities))
+        batch = Batch(plan, entities, snaps, dicts, states)
+        self.visited.add(plan.mapper)
+        _check(batch)
+        taken = len(dicts)
+        for key, put in plan.columns:
+            taken += self._fill_column(batch, key, put)
+        self._remember(batch)
+        for relation in plan.relations.values():
+            taken += self._fill_relation(batch, relation)
+        for key in plan.composites:
+            taken += sum([key in held for held in dicts])
+        if taken < sum(map(len, dicts)):
+            _keep_declared(batch)
+
+    def _fill_column(self, batch: Batch, key: str, put: Put) -> int:
+        try:
+            column = [held[key] for held in batch.dicts]
+        except KeyError:
+            return self._fill_partly(batch, key, put)
+        _drain(map(put, batch.snaps, _frozen(batch.plan, key, column)))
+        return len(column)
+
+    def _fill_partly(self, batch: Batch, key: str, put: Put) -> int:
+        """Some entities have not loaded this column; note those that should have."""
+        found: list[tuple[Any, Any]] = []
+        path = self._wanted(batch.plan, key)
+        for entity, snap, held, state in zip(
+            batch.entities, batch.snaps, batch.dicts, batch.states, strict=True
+        ):
+            if key in held:
+                found.append((snap, held[key]))
+            elif key in state.expired_attributes:
+                self.expired[batch.plan.mapper].append((entity, key))
+            elif path is not None:
+                self.absent[path].append(entity)
+        if found:
+            snaps, column = zip(*found, strict=True)
+            _drain(map(put, snaps, _frozen(batch.plan, key, list(column))))
+        return len(found)
+
+    def _wanted(self, plan: Plan, key: str) -> Path | None:
+        for path in self.paths:
+            if path.key == key and path.covers(plan.mapper):
+                return path
+        return None
+
+    def _remember(self, batch: Batch) -> None:
+        """Enter the keys, by which many-to-ones find the snapshots of their targets."""
+        plan, dicts, snaps = batch.plan, batch.dicts, batch.snaps
+        if {state.session_id for state in batch.states} != {self.session_id}:
+            return
+        try:
+            columns = [[held[name] for held in dicts] for name in plan.key_names]
+        except KeyError:
+            return
+        keys = columns[0] if len(columns) == 1 else zip(*columns, strict=True)
+        self._index[plan.identity_class].update(zip(keys, snaps, strict=True))
+
+    # --- relationships -------------------------------------------------------
+
+    def _fill_relation(self, batch: Batch, relation: Relation) -> int:
+        key = relation.key
+        column = [held.get(key, ABSENT) for held in batch.dicts]
+        kinds = set(map(type, column))
+        count = len(column)
+        if _Absent in kinds:
+            here = [index for index, value in enumerate(column) if value is ABSENT]
+            count -= len(here)
+            self._resolve(batch, relation, here)
+            present = [index for index, value in enumerate(column) if value is not ABSENT]
+            snaps, column = [batch.snaps[i] for i in present], [column[i] for i in present]
+        else:
+            snaps = batch.snaps
+        if not column:
+            return 0
+        if not relation.uselist:
+            self._put_scalars(relation.put, snaps, column)
+        elif all([issubclass(kind, (list, _Absent)) for kind in kinds]):
+            self._put_lists(relation.put, snaps, column)
+        else:
+            for snap, collection in zip(snaps, column, strict=True):
+                self._put_collection(relation.put, snap, collection)
+        return count
+
+    def _put_scalars(self, put: Put, snaps: list[Any], entities: list[Any]) -> None:
+        if None.__class__ in set(map(type, entities)):
+            for snap, entity in zip(snaps, entities, strict=True):
+                put(snap, None if entity is None else self._snapshots([entity])[0])
+        else:
+            _drain(map(put, snaps, self._snapshots(entities)))
+
+    def _put_lists(self, put: Put, snaps: list[Any], lists: list[list[Any]]) -> None:
+        members = iter(self._snapshots(list(chain.from_iterable(lists))))
+        tuples = [tuple(islice(members, size)) for size in map(len, lists)]
+        _drain(map(put, snaps, tuples))
+
+    def _put_collection(self, put: Put, snap: Any, collection: Any) -> None:
+        """Freeze one collection; a set only at the end, when its members have their keys."""
+        if isinstance(collection, dict):
+            members = self._snapshots(list(collection.values()))
+            keys = [freeze(key) for key in collection]
+            put(snap, FrozenDict(zip(keys, members, strict=True)))
+            return
+        members = self._snapshots(list(collection_adapter(collection)))
+        if isinstance(collection, set) or _is_set_like(collection):
+            self._at_the_end.append(lambda: put(snap, frozenset(members)))
+        else:
+            put(snap, tuple(members))
+
+    def _resolve(self, batch: Batch, relation: Relation, here: list[int]) -> None:
+        """Find the targets of many-to-ones by their keys: in this walk, or in the identity map."""
+        missing = here
+        if relation.foreign_key is not None:
+            missing = self._resolve_by_key(batch, relation, here)
+        path = self._wanted(batch.plan, relation.key) if missing else None
+        if path is not None:
+            self.absent[path] += [batch.entities[index] for index in missing]
+
+    def _resolve_by_key(self, batch: Batch, relation: Relation, here: list[int]) -> list[int]:
+        assert relation.foreign_key is not None
+        dicts, snaps, put = batch.dicts, batch.snaps, relation.put
+        columns = [
+            [dicts[index].get(name, ABSENT) for index in here] for name in relation.foreign_key
+        ]
+        keys: list[Any] = columns[0] if len(columns) == 1 else list(zip(*columns, strict=True))
+        index = self._index[relation.target]
+        missing: list[int] = []
+        for position, key, found in zip(here, keys, map(index.get, keys), strict=True):
+            if found is not None:
+                put(snaps[position], found)
+            elif _is_null(key):
+                put(snaps[position], None)
+            elif (entity := self._in_identity_map(relation.target, key, batch.states[position])):
+                put(snaps[position], self._snapshots([entity[0]])[0])
+            else:
+                missing.append(position)
+        return missing
+
+    def _in_identity_map(
+        self, target: type, key: Any, state: InstanceState[Any]
+    ) -> tuple[Any] | None:
+        if self.session is None or key is ABSENT or (type(key) is tuple and ABSENT in key):
+            return None
+        ident = key if type(key) is tuple else (key,)
+        entity = self.session.identity_map.get((target, ident, state.identity_token))
+        if entity is None or instance_state(entity).expired:
+            return None
+        return (entity,)
+
+
+def _drain(iterator: Iterable[Any]) -> None:
+    """Run an iterator to its end, in C."""
+    deque(iterator, maxlen=0)
+
+
+def _frozen(plan: Plan, key: str, column: list[Any]) -> list[Any]:
+    if PLAIN.issuperset(map(type, column)):
+        return column
+    try:
+        return [freeze(value) for value in column]
+    except Exception as error:
+        raise SnapshotSourceError(
+            problem=f"a value of {plan.owner(key)}.{key} cannot be frozen or copied",
+            instead="store immutable values, or values that copy.deepcopy can copy",
+        ) from error
+
+
+def _is_null(key: Any) -> bool:
+    """SQLAlchemy asks for no row when a part of the foreign key is NULL."""
+    return key is None or (type(key) is tuple and None in key and ABSENT not in key)
+
+
+def _is_set_like(collection: Any) -> bool:
+    return hasattr(collection, "add") and not hasattr(collection, "append")
+
+
+def _check(batch: Batch) -> None:
+    states = batch.states
+    if None in [state.key for state in states]:
+        raise PendingEntityError(entity=batch.plan.entity.__name__)
+    if True in [state.was_deleted for state in states]:
+        raise DeletedEntityError(entity=batch.plan.entity.__name__, what="has been deleted")
+
+
+def _keep_declared(batch: Batch) -> None:
+    """Keep plain attributes that the class declares but does not map, such as dataclass fields."""
+    names = batch.plan.declared
+    for held, snap in zip(batch.dicts, batch.snaps, strict=True):
+        extra = {
+            name: freeze(held[name])
+            for name in names & held.keys()
+            if _is_simple(held[name])
+        }
+        instance_dict(snap).update(extra)
+
+
+def _is_simple(value: Any) -> bool:
+    if isinstance(value, dict):
+        return all(map(_is_simple, value.values()))
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return all(map(_is_simple, value))
+    return type(value) in PLAIN
