@@ -70,6 +70,15 @@ def _is_plain_term(term: Any) -> bool:
     return isinstance(term, (ColumnClause, BooleanClauseList))
 
 
+def is_target(mapper: Mapper[Any]) -> bool:
+    """Say whether a many-to-one leads to this class or its family."""
+    return any(
+        relation.direction is MANYTOONE and relation.mapper.base_mapper is mapper.base_mapper
+        for other in mapper.registry.mappers
+        for relation in other.relationships
+    )
+
+
 def related_mappers(roots: Iterable[Mapper[Any]]) -> set[Mapper[Any]]:
     """Return every mapper that relationships can lead to, the roots and their families included."""
     found: set[Mapper[Any]] = set()

@@ -11,6 +11,7 @@ from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import async_object_session
 from sqlalchemy.inspection import inspect
 from sqlalchemy.orm import InstanceState, Mapper, object_session
+from sqlalchemy.orm.attributes import instance_state
 
 from sqla_safe.errors import AsyncLoadError, DetachedEntityError, SnapshotSourceError
 from sqla_safe.snapshots._base import Snapshot
@@ -262,9 +263,10 @@ def _roots(given: Any) -> tuple[bool, list[Any]]:
     if not isinstance(given, Iterable) or isinstance(given, (str, bytes, Mapping, Row)):
         raise _no_entity(given)
     roots = list(given)
-    for position, root in enumerate(roots):
-        if not _is_one(root):
-            raise _no_entity(root, f"item {position} of the iterable is ")
+    for kind in set(map(type, roots)):
+        if not issubclass(kind, Snapshot) and not isinstance(inspect(kind, raiseerr=False), Mapper):
+            position = next(place for place, root in enumerate(roots) if type(root) is kind)
+            raise _no_entity(roots[position], f"item {position} of the iterable is ")
     return True, roots
 
 
@@ -294,7 +296,7 @@ def _session_of(entities: list[Any]) -> Session | None:
     Raises:
         SnapshotSourceError: for entities of several sessions.
     """
-    ids = {inspect(entity).session_id for entity in entities}
+    ids = {state.session_id for state in map(instance_state, entities)}
     if len(ids) > 1:
         raise SnapshotSourceError(
             problem="the entities belong to several sessions, or some of them to none",

@@ -66,6 +66,7 @@ class Plan:
             for key, relation in mapper.relationships.items()
             if key not in self.only_by_query
         }
+        self.is_target = _mapping.is_target(mapper)
         self.composites = tuple(mapper.composites.keys())
         self.declared = _declared(self.entity) - self.mapped
 

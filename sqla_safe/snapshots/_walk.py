@@ -9,7 +9,7 @@ entity is called, so nothing is loaded. What was wanted or expired and is not th
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from itertools import chain, islice, repeat
+from itertools import chain, compress, islice, repeat
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy.orm.attributes import instance_dict, instance_state
@@ -35,11 +35,8 @@ MAX_OBJECTS = 100_000
 MAX_DEPTH = 100
 
 
-class _Absent:
-    """The type of `ABSENT`, so that a column of values tells by its types what is missing."""
-
-
-ABSENT = _Absent()
+ABSENT = object()
+"""In place of a foreign key that is not loaded."""
 _new = object.__new__
 
 
@@ -98,21 +95,27 @@ class Walk:
         """Return the snapshot of each entity, and queue those that are met for the first time."""
         memo = self._memo
         ids = list(map(id, entities))
+        unique = set(ids)
+        kinds = set(map(type, entities))
+        if len(kinds) == 1 and len(unique) == len(ids) and memo.keys().isdisjoint(unique):
+            return self._meet(kinds.pop(), ids, entities)
         fresh = {key: one for key, one in zip(ids, entities, strict=True) if key not in memo}
-        if fresh:
-            for kind in set(map(type, fresh.values())):
-                self._meet(kind, {i: one for i, one in fresh.items() if type(one) is kind})
+        for kind in kinds:
+            group = {key: one for key, one in fresh.items() if type(one) is kind}
+            if group:
+                self._meet(kind, list(group), list(group.values()))
         return [memo[key] for key in ids]
 
-    def _meet(self, kind: type, fresh: dict[int, Any]) -> None:
+    def _meet(self, kind: type, ids: list[int], entities: list[Any]) -> list[Any]:
+        """Make the shells for entities of one class."""
         plan = plan_of(kind)
-        entities = list(fresh.values())
         shells = list(map(_new, repeat(plan.snapshot_class, len(entities))))
-        self._memo.update(zip(fresh, shells, strict=True))
+        self._memo.update(zip(ids, shells, strict=True))
         if len(self._memo) > self.limits.objects:
             raise SnapshotLimitError(limit="max_objects", value=self.limits.objects)
         self._queue.append((plan, entities, shells))
         self._kept_alive.append(entities)
+        return shells
 
     # --- from shells to snapshots --------------------------------------------
 
@@ -168,6 +171,8 @@ class Walk:
     def _remember(self, batch: Batch) -> None:
         """Enter the keys, by which many-to-ones find the snapshots of their targets."""
         plan, dicts, snaps = batch.plan, batch.dicts, batch.snaps
+        if not plan.is_target:
+            return
         if {state.session_id for state in batch.states} != {self.session_id}:
             return
         try:
@@ -180,35 +185,33 @@ class Walk:
     # --- relationships -------------------------------------------------------
 
     def _fill_relation(self, batch: Batch, relation: Relation) -> int:
-        key = relation.key
-        column = [held.get(key, ABSENT) for held in batch.dicts]
-        kinds = set(map(type, column))
-        count = len(column)
-        if _Absent in kinds:
-            here = [index for index, value in enumerate(column) if value is ABSENT]
-            count -= len(here)
-            self._resolve(batch, relation, here)
-            present = [index for index, value in enumerate(column) if value is not ABSENT]
-            snaps, column = [batch.snaps[i] for i in present], [column[i] for i in present]
-        else:
-            snaps = batch.snaps
-        if not column:
-            return 0
+        """Fill one relationship; return how many of the entities have it loaded."""
+        key, snaps, dicts = relation.key, batch.snaps, batch.dicts
+        loaded = [key in held for held in dicts]
+        if False in loaded:
+            self._resolve(batch, relation, [p for p, is_there in enumerate(loaded) if not is_there])
+            snaps = list(compress(snaps, loaded))
+            dicts = list(compress(dicts, loaded))
+        if snaps:
+            self._put_related(relation, snaps, [held[key] for held in dicts])
+        return len(snaps)
+
+    def _put_related(self, relation: Relation, snaps: list[Any], column: list[Any]) -> None:
         if not relation.uselist:
             self._put_scalars(relation.put, snaps, column)
-        elif all([issubclass(kind, (list, _Absent)) for kind in kinds]):
+        elif all([issubclass(kind, list) for kind in set(map(type, column))]):
             self._put_lists(relation.put, snaps, column)
         else:
             for snap, collection in zip(snaps, column, strict=True):
                 self._put_collection(relation.put, snap, collection)
-        return count
 
     def _put_scalars(self, put: Put, snaps: list[Any], entities: list[Any]) -> None:
-        if None.__class__ in set(map(type, entities)):
-            for snap, entity in zip(snaps, entities, strict=True):
-                put(snap, None if entity is None else self._snapshots([entity])[0])
-        else:
-            _drain(map(put, snaps, self._snapshots(entities)))
+        if type(None) in set(map(type, entities)):
+            pairs = list(zip(snaps, entities, strict=True))
+            _drain(put(snap, None) for snap, entity in pairs if entity is None)
+            snaps = [snap for snap, entity in pairs if entity is not None]
+            entities = [entity for _, entity in pairs if entity is not None]
+        _drain(map(put, snaps, self._snapshots(entities)))
 
     def _put_lists(self, put: Put, snaps: list[Any], lists: list[list[Any]]) -> None:
         members = iter(self._snapshots(list(chain.from_iterable(lists))))
@@ -229,44 +232,61 @@ class Walk:
             put(snap, tuple(members))
 
     def _resolve(self, batch: Batch, relation: Relation, here: list[int]) -> None:
-        """Find the targets of many-to-ones by their keys: in this walk, or in the identity map."""
-        missing = here
+        """Find what was not loaded by its key, or note it when it was wanted."""
         if relation.foreign_key is not None:
-            missing = self._resolve_by_key(batch, relation, here)
-        path = self._wanted(batch.plan, relation.key) if missing else None
+            here = self._resolve_by_key(batch, relation, here)
+        path = self._wanted(batch.plan, relation.key) if here else None
         if path is not None:
-            self.absent[path] += [batch.entities[index] for index in missing]
+            self.absent[path] += [batch.entities[place] for place in here]
 
     def _resolve_by_key(self, batch: Batch, relation: Relation, here: list[int]) -> list[int]:
-        assert relation.foreign_key is not None
-        dicts, snaps, put = batch.dicts, batch.snaps, relation.put
-        columns = [
-            [dicts[index].get(name, ABSENT) for index in here] for name in relation.foreign_key
-        ]
-        keys: list[Any] = columns[0] if len(columns) == 1 else list(zip(*columns, strict=True))
-        index = self._index[relation.target]
+        """Find targets of many-to-ones in this walk; return the places where there is none."""
+        keys = _foreign_keys(batch, relation, here)
+        found = list(map(self._index[relation.target].get, keys))
+        snaps = batch.snaps
+        if len(here) < len(snaps):
+            snaps = [snaps[place] for place in here]
+        if type(None) not in set(map(type, found)):
+            _drain(map(relation.put, snaps, found))
+            return []
         missing: list[int] = []
-        for position, key, found in zip(here, keys, map(index.get, keys), strict=True):
-            if found is not None:
-                put(snaps[position], found)
-            elif _is_null(key):
-                put(snaps[position], None)
-            elif (entity := self._in_identity_map(relation.target, key, batch.states[position])):
-                put(snaps[position], self._snapshots([entity[0]])[0])
+        for place, snap, key, target in zip(here, snaps, keys, found, strict=True):
+            if target is not None or _is_null(key):
+                relation.put(snap, target)
+            elif (entity := self._in_identity_map(relation.target, key, batch.states[place])) is None:
+                missing.append(place)
             else:
-                missing.append(position)
+                relation.put(snap, self._snapshots([entity])[0])
         return missing
 
     def _in_identity_map(
         self, target: type, key: Any, state: InstanceState[Any]
-    ) -> tuple[Any] | None:
+    ) -> Any:
+        """Return an entity that the session knows by its key, unless it has expired."""
         if self.session is None or key is ABSENT or (type(key) is tuple and ABSENT in key):
             return None
         ident = key if type(key) is tuple else (key,)
         entity = self.session.identity_map.get((target, ident, state.identity_token))
         if entity is None or instance_state(entity).expired:
             return None
-        return (entity,)
+        return entity
+
+
+def _foreign_keys(batch: Batch, relation: Relation, here: list[int]) -> list[Any]:
+    """Return the keys of a many-to-one's targets; a part that is not loaded is `ABSENT`."""
+    dicts = batch.dicts
+    if len(here) < len(dicts):
+        dicts = [dicts[place] for place in here]
+    assert relation.foreign_key is not None
+    columns = [_column(dicts, name) for name in relation.foreign_key]
+    return columns[0] if len(columns) == 1 else list(zip(*columns, strict=True))
+
+
+def _column(dicts: list[dict[str, Any]], name: str) -> list[Any]:
+    try:
+        return [held[name] for held in dicts]
+    except KeyError:
+        return [held.get(name, ABSENT) for held in dicts]
 
 
 def _drain(iterator: Iterable[Any]) -> None:
