@@ -200,7 +200,9 @@ def _steps(given: Any, paths: Any, limits: Limits) -> Generator[_Step, None, Any
 def _option_step(session: Session | None, entities: list[Any], options: list[Any]) -> _Step:
     if session is None:
         raise DetachedEntityError(
-            entity=type(entities[0]).__name__, missing=("what the loader option names",), expired=False
+            entity=type(entities[0]).__name__,
+            missing=("what the loader option names",),
+            expired=False,
         )
     mapper = inspect(type(entities[0]))
     for kind in set(map(type, entities)):
@@ -221,7 +223,10 @@ def _missing(walk: Walk) -> tuple[str, ...]:
 
 def _is_keyless(entity: Any) -> bool:
     state: InstanceState[Any] = inspect(entity)
-    return any(state.mapper.get_property_by_column(c).key not in state.dict for c in state.mapper.primary_key)
+    return any(
+        state.mapper.get_property_by_column(c).key not in state.dict
+        for c in state.mapper.primary_key
+    )
 
 
 def _detached(walk: Walk) -> DetachedEntityError:

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import CompositeProperty
 
 
-
 def composite_property(composite: CompositeProperty[Any]) -> property:
     """Return a property that builds the composite value from the columns behind it."""
     names = [attribute.key for attribute in composite.props]

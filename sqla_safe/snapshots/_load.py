@@ -52,9 +52,7 @@ def _only_key(mapper: Mapper[Any]) -> LoaderOption:
 
 
 def _key_attributes(mapper: Mapper[Any]) -> list[Any]:
-    return [
-        mapper.get_property_by_column(column).class_attribute for column in mapper.primary_key
-    ]
+    return [mapper.get_property_by_column(column).class_attribute for column in mapper.primary_key]
 
 
 def _ready(paths: list[Path]) -> list[Path]:

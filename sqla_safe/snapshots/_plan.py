@@ -6,6 +6,8 @@ import threading
 from abc import ABCMeta
 from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass
+from functools import cached_property
+from keyword import iskeyword
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +20,9 @@ from sqla_safe import _mapping
 from sqla_safe.errors import SnapshotSourceError
 from sqla_safe.snapshots._base import Snapshot
 from sqla_safe.snapshots._composites import composite_property
+from sqla_safe.snapshots._fingerprint import fingerprint
 from sqla_safe.snapshots._proxies import proxy_property
+from sqla_safe.snapshots._readers import make_readers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -58,7 +62,10 @@ class Plan:
             for key, relation in mapper.relationships.items()
             if relation.lazy in _mapping.BY_QUERY_ONLY
         }
-        self.snapshot_class, self.slots = _frozen_class(self)
+        slot_names = _slot_names(mapper)
+        self.snapshot_class = _frozen_class(self, slot_names)
+        self.slots = {key: vars(self.snapshot_class)[slot] for key, slot in slot_names.items()}
+        self.read = make_readers(self.entity, slot_names)
         self.put: dict[str, Put] = {key: slot.__set__ for key, slot in self.slots.items()}
         self.columns = tuple((key, self.put[key]) for key in mapper.column_attrs.keys())
         self.relations = {
@@ -82,6 +89,22 @@ class Plan:
     def _is_sensitive(self, key: str) -> bool:
         columns = self.mapper.column_attrs[key].columns
         return any(column.info.get("sensitive") for column in columns)  # type: ignore[attr-defined]
+
+    @property
+    def name(self) -> str:
+        """The name of the class in what `dumps` writes."""
+        return class_name(self.entity)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """What tells this mapping from an older one."""
+        return fingerprint(self.mapper)
+
+    @cached_property
+    def reachable(self) -> dict[str, type[Any]]:
+        """The classes that relationships lead to, by name."""
+        entities = [mapper.class_ for mapper in _mapping.related_mappers([self.mapper])]
+        return {class_name(entity): entity for entity in entities}
 
     def owner(self, name: str) -> str:
         """Return the name of the class that the attribute is mapped on."""
@@ -110,6 +133,11 @@ class Plan:
     def shell(self) -> Any:
         """Return a snapshot that holds nothing yet."""
         return object.__new__(self.snapshot_class)
+
+
+def class_name(entity: type) -> str:
+    """Return the full name of a class."""
+    return f"{entity.__module__}.{entity.__qualname__}"
 
 
 def revive(entity: type, key: tuple[Any, ...]) -> Any:
@@ -156,18 +184,16 @@ def _mapper_of(entity: type) -> Mapper[Any]:
     return mapper
 
 
-def _frozen_class(plan: Plan) -> tuple[type[Any], dict[str, Any]]:
-    """Make the frozen class, and return the slot of each attribute.
+def _frozen_class(plan: Plan, slots: Mapping[str, str]) -> type[Any]:
+    """Make the frozen class.
 
-    The class is made past the metaclass of the user's base: that one would map it, or build a
-    pydantic model of it.
+    It is made past the metaclass of the user's base: that one would map it, or build a pydantic
+    model of it.
     """
-    entity, mapper = plan.entity, plan.mapper
-    names = [key for key in (*mapper.column_attrs.keys(), *mapper.relationships.keys())]
-    slots = {name: _slot_name(name, number) for number, name in enumerate(names)}
+    entity = plan.entity
     meta: Any = type(entity)
     make = ABCMeta.__new__ if issubclass(meta, ABCMeta) else type.__new__
-    frozen = make(
+    frozen: type[Any] = make(
         meta,
         f"{entity.__name__}Snapshot",
         (Snapshot, entity),
@@ -178,25 +204,32 @@ def _frozen_class(plan: Plan) -> tuple[type[Any], dict[str, Any]]:
             "__slots__": tuple(slots.values()),
             "__abstract__": True,
             "_sqs_plan": plan,
-            **_computed(mapper),
+            **_computed(plan.mapper),
         },
     )
-    members = {name: frozen.__dict__[slot] for name, slot in slots.items()}
     for name, slot in slots.items():
         if slot != name:
-            type.__setattr__(frozen, name, members[name])
-    return frozen, members
+            type.__setattr__(frozen, name, vars(frozen)[slot])
+    return frozen
+
+
+def _slot_names(mapper: Mapper[Any]) -> dict[str, str]:
+    """Slots want identifiers, and mangle names with two underscores; attributes are freer."""
+    names = (*mapper.column_attrs.keys(), *mapper.relationships.keys())
+    return {
+        name: f"_sqs_slot_{number}" if name.startswith("__") or not _is_name(name) else name
+        for number, name in enumerate(names)
+    }
+
+
+def _is_name(text: str) -> bool:
+    return text.isidentifier() and not iskeyword(text)
 
 
 def _declared(entity: type) -> frozenset[str]:
     """Return the fields of a dataclass or attrs class."""
     names = [field.name for field in fields(entity)] if is_dataclass(entity) else []
     return frozenset([*names, *[field.name for field in getattr(entity, "__attrs_attrs__", ())]])
-
-
-def _slot_name(name: str, number: int) -> str:
-    """Slots want identifiers, and mangle names with two underscores; attributes are freer."""
-    return f"_sqs_slot_{number}" if name.startswith("__") or not name.isidentifier() else name
 
 
 def _computed(mapper: Mapper[Any]) -> dict[str, property]:

@@ -106,6 +106,15 @@ def freeze_mapping(value: Mapping[Any, Any]) -> FrozenDict[Any, Any]:
     return FrozenDict({freeze(key): freeze(item) for key, item in value.items()})
 
 
+def melt(value: Any) -> Any:
+    """Return a value as the column's type knows it: dicts, lists and sets that may be changed."""
+    if isinstance(value, FrozenDict):
+        return {key: melt(item) for key, item in value.items()}
+    if type(value) is tuple:
+        return [melt(item) for item in value]
+    return set(value) if type(value) is frozenset else value
+
+
 def _freeze_sequence(value: Iterable[Any]) -> tuple[Any, ...]:
     return tuple([freeze(item) for item in value])
 

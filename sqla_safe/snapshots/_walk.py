@@ -253,15 +253,15 @@ class Walk:
         for place, snap, key, target in zip(here, snaps, keys, found, strict=True):
             if target is not None or _is_null(key):
                 relation.put(snap, target)
-            elif (entity := self._in_identity_map(relation.target, key, batch.states[place])) is None:
+            elif (
+                entity := self._in_identity_map(relation.target, key, batch.states[place])
+            ) is None:
                 missing.append(place)
             else:
                 relation.put(snap, self._snapshots([entity])[0])
         return missing
 
-    def _in_identity_map(
-        self, target: type, key: Any, state: InstanceState[Any]
-    ) -> Any:
+    def _in_identity_map(self, target: type, key: Any, state: InstanceState[Any]) -> Any:
         """Return an entity that the session knows by its key, unless it has expired."""
         if self.session is None or key is ABSENT or (type(key) is tuple and ABSENT in key):
             return None
@@ -327,11 +327,7 @@ def _keep_declared(batch: Batch) -> None:
     """Keep plain attributes that the class declares but does not map, such as dataclass fields."""
     names = batch.plan.declared
     for held, snap in zip(batch.dicts, batch.snaps, strict=True):
-        extra = {
-            name: freeze(held[name])
-            for name in names & held.keys()
-            if _is_simple(held[name])
-        }
+        extra = {name: freeze(held[name]) for name in names & held.keys() if _is_simple(held[name])}
         instance_dict(snap).update(extra)
 
 

@@ -1,0 +1,214 @@
+"""Values on the wire: what `dumps` writes for a column of values, and how `loads` reads it.
+
+A column is written as a kind and a list. Most columns hold one type, whose name is the kind; the
+others are tagged value by value. Reading calls nothing but the constructors in this module.
+"""
+
+from __future__ import annotations
+
+import base64
+import datetime
+import decimal
+import enum
+import ipaddress
+import math
+import uuid
+from collections.abc import Callable
+from operator import attrgetter
+from typing import Any, NamedTuple
+
+from sqla_safe.snapshots._values import FrozenDict
+
+NATIVE = "native"
+JSON = "json"
+TAGGED = "tagged"
+ENUM = "enum"
+
+_NATIVE: frozenset[type] = frozenset({int, float, str, bool, type(None)})
+_SMALL = 2**63
+
+
+class NoFormError(Exception):
+    """A value of a type that has no form on the wire."""
+
+    def __init__(self, kind: type) -> None:
+        super().__init__(kind.__qualname__)
+        self.kind = kind
+
+
+class _Form(NamedTuple):
+    """How values of one type are written as text, and read again."""
+
+    write: Callable[[Any], Any]
+    read: Callable[[Any], Any]
+
+
+def _write_bytes(value: bytes) -> str:
+    return base64.b64encode(value).decode()
+
+
+def _read_bytes(text: str) -> bytes:
+    return base64.b64decode(text, validate=True)
+
+
+def _write_timedelta(value: datetime.timedelta) -> list[int]:
+    return [value.days, value.seconds, value.microseconds]
+
+
+def _read_timedelta(parts: list[int]) -> datetime.timedelta:
+    days, seconds, microseconds = parts
+    return datetime.timedelta(days, seconds, microseconds)
+
+
+def _write_complex(value: complex) -> list[float]:
+    return [value.real, value.imag]
+
+
+def _read_complex(parts: list[float]) -> complex:
+    real, imaginary = parts
+    return complex(real, imaginary)
+
+
+_FORMS: dict[str, _Form] = {
+    "int": _Form(str, int),
+    "float": _Form(str, float),
+    "bytes": _Form(_write_bytes, _read_bytes),
+    "complex": _Form(_write_complex, _read_complex),
+    "Decimal": _Form(str, decimal.Decimal),
+    "datetime": _Form(datetime.datetime.isoformat, datetime.datetime.fromisoformat),
+    "date": _Form(datetime.date.isoformat, datetime.date.fromisoformat),
+    "time": _Form(datetime.time.isoformat, datetime.time.fromisoformat),
+    "timedelta": _Form(_write_timedelta, _read_timedelta),
+    "UUID": _Form(str, uuid.UUID),
+    "IPv4Address": _Form(str, ipaddress.IPv4Address),
+    "IPv6Address": _Form(str, ipaddress.IPv6Address),
+    "IPv4Network": _Form(str, ipaddress.IPv4Network),
+    "IPv6Network": _Form(str, ipaddress.IPv6Network),
+    "IPv4Interface": _Form(str, ipaddress.IPv4Interface),
+    "IPv6Interface": _Form(str, ipaddress.IPv6Interface),
+}
+_KINDS: dict[type, str] = {
+    bytes: "bytes",
+    complex: "complex",
+    decimal.Decimal: "Decimal",
+    datetime.datetime: "datetime",
+    datetime.date: "date",
+    datetime.time: "time",
+    datetime.timedelta: "timedelta",
+    uuid.UUID: "UUID",
+    **{getattr(ipaddress, name): name for name in _FORMS if name.startswith("IPv")},
+}
+
+
+# --- writing -----------------------------------------------------------------
+
+
+def write_column(column: list[Any]) -> tuple[str, list[Any]]:
+    """Return the kind of a column and what to write for each of its values.
+
+    Raises:
+        NoFormError: for a value of a type that has no form.
+    """
+    types = set(map(type, column))
+    if types <= _NATIVE and not _has_odd(types, column):
+        return NATIVE, column
+    types.discard(type(None))
+    if len(types) == 1 and (kind := _KINDS.get(types.pop())):
+        return kind, _each(_FORMS[kind].write, column)
+    if all(isinstance(value, enum.Enum) or value is None for value in column):
+        return ENUM, _each(attrgetter("name"), column)
+    if all(map(_is_json, column)):
+        return JSON, column
+    return TAGGED, [write_tagged(value) for value in column]
+
+
+def write_tagged(value: Any) -> Any:
+    """Return one value with the name of its form, unless msgpack and JSON have its type."""
+    kind = type(value)
+    if kind is FrozenDict:
+        return ["dict", [[write_tagged(key), write_tagged(item)] for key, item in value.items()]]
+    if kind is tuple:
+        return ["tuple", [write_tagged(item) for item in value]]
+    if kind is frozenset:
+        return ["set", [write_tagged(item) for item in value]]
+    if kind in _NATIVE:
+        return [kind.__name__, str(value)] if _is_odd(value) else value
+    if kind in _KINDS:
+        return [_KINDS[kind], _FORMS[_KINDS[kind]].write(value)]
+    for base in (str, int, float):
+        if isinstance(value, base) and not isinstance(value, enum.Enum):
+            return base(value)
+    raise NoFormError(kind)
+
+
+def _has_odd(types: set[type], column: list[Any]) -> bool:
+    if float in types:
+        return any(map(_is_odd, column))
+    if int not in types:
+        return False
+    numbers = column if types == {int} else [value for value in column if type(value) is int]
+    return not -_SMALL <= min(numbers) <= max(numbers) < _SMALL
+
+
+def _is_odd(value: Any) -> bool:
+    """Integers of more than 64 bits, and the floats that JSON has no form for."""
+    if type(value) is int:
+        return not -_SMALL <= value < _SMALL
+    return type(value) is float and not math.isfinite(value)
+
+
+def _is_json(value: Any) -> bool:
+    kind = type(value)
+    if kind is tuple:
+        return all(map(_is_json, value))
+    if kind is FrozenDict:
+        return all([type(key) is str for key in value]) and all(map(_is_json, value.values()))
+    return kind in _NATIVE and not _is_odd(value)
+
+
+# --- reading -----------------------------------------------------------------
+
+
+def read_column(kind: str, values: list[Any], enum_class: type[enum.Enum] | None) -> list[Any]:
+    """Return the values of a column; whatever is wrong with them raises a common exception."""
+    if kind == NATIVE:
+        if not _NATIVE.issuperset(map(type, values)):
+            raise ValueError("a container among plain values")
+        return values
+    if kind == JSON:
+        return [_read_json(value) for value in values]
+    if kind == TAGGED:
+        return [read_tagged(value) for value in values]
+    read = enum_class.__getitem__ if kind == ENUM and enum_class else _FORMS[kind].read
+    return _each(read, values)
+
+
+def _each(convert: Callable[[Any], Any], values: list[Any]) -> list[Any]:
+    if None in values:
+        return [None if value is None else convert(value) for value in values]
+    return list(map(convert, values))
+
+
+def _read_json(value: Any) -> Any:
+    kind = type(value)
+    if kind is list:
+        return tuple([_read_json(item) for item in value])
+    if kind is dict:
+        return FrozenDict({key: _read_json(item) for key, item in value.items()})
+    return value
+
+
+def read_tagged(value: Any) -> Any:
+    """Return one value from what `write_tagged` made of it."""
+    if type(value) is not list:
+        if type(value) not in _NATIVE:
+            raise ValueError("an untagged container")
+        return value
+    tag, data = value
+    if tag == "dict":
+        return FrozenDict({read_tagged(key): read_tagged(item) for key, item in data})
+    if tag == "tuple":
+        return tuple([read_tagged(item) for item in data])
+    if tag == "set":
+        return frozenset([read_tagged(item) for item in data])
+    return _FORMS[tag].read(data)
