@@ -28,7 +28,7 @@ def key_names(mapper: Mapper[Any]) -> tuple[str, ...]:
 def attribute_of(mapper: Mapper[Any], column: ColumnElement[Any]) -> str | None:
     """Return the name of the attribute that a column is mapped to, None for one that is not."""
     try:
-        return mapper.get_property_by_column(column).key  # type: ignore[arg-type]
+        return mapper.get_property_by_column(column).key
     except UnmappedColumnError:
         return None
 
@@ -47,10 +47,11 @@ def foreign_key_names(relation: RelationshipProperty[Any]) -> tuple[str, ...] | 
     target = relation.mapper
     if not _is_plain_many_to_one(relation) or target.concrete or target.with_polymorphic_mappers:
         return None
-    local = {remote: here for here, remote in relation.local_remote_pairs}
-    if local.keys() != set(target.primary_key):
+    # By attribute, since the key of a joined subclass is a column of two tables.
+    local = {attribute_of(target, remote): here for here, remote in relation.local_remote_pairs}
+    if local.keys() != set(key_names(target)):
         return None
-    names = [attribute_of(relation.parent, local[column]) for column in target.primary_key]
+    names = [attribute_of(relation.parent, local[name]) for name in key_names(target)]
     return tuple(name for name in names if name is not None) if all(names) else None
 
 

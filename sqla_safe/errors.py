@@ -453,7 +453,7 @@ class NotLoadedError(SqlaSafeError, DetachedInstanceError):
         lazy: ``"dynamic"`` or ``"write_only"`` for a relationship that is only queried, else None.
     """
 
-    code: str | None = "SQS170"
+    code: str | None = "SQS170"  # type: ignore[assignment]  # None stays allowed, as in the base
     entity: str
     attribute: str
     key: str
@@ -565,7 +565,7 @@ class DetachedEntityError(SqlaSafeError, DetachedInstanceError):
         expired: whether a commit, rollback or ``expire`` took them away.
     """
 
-    code: str | None = "SQS176"
+    code: str | None = "SQS176"  # type: ignore[assignment]  # None stays allowed, as in the base
     entity: str
     missing: tuple[str, ...]
     expired: bool
@@ -590,7 +590,7 @@ class AsyncLoadError(SqlaSafeError, MissingGreenlet):
         missing: the attributes to load, as ``Class.attribute``.
     """
 
-    code: str | None = "SQS177"
+    code: str | None = "SQS177"  # type: ignore[assignment]  # None stays allowed, as in the base
     missing: tuple[str, ...]
 
     def _text(self) -> str:

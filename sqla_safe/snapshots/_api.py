@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 
 @overload
-def snapshot(  # type: ignore[overload-overlap]  # an entity class of yours is seldom an iterable
+def snapshot(
     entities: Iterable[T],
     /,
     *paths: QueryableAttribute[Any] | LoaderOption,
@@ -96,7 +96,7 @@ def snapshot(
 
 
 @overload
-async def asnapshot(  # type: ignore[overload-overlap]  # the same
+async def asnapshot(
     entities: Iterable[T],
     /,
     *paths: QueryableAttribute[Any] | LoaderOption,
@@ -173,6 +173,8 @@ def _steps(given: Any, paths: Any, limits: Limits) -> Generator[_Step, None, Any
     """Walk until nothing is missing; each step is left to the caller, who may await it."""
     many, roots = _roots(given)
     wanted, options = read_paths(paths)
+    if not roots:
+        return ()
     entities = [root for root in roots if not isinstance(root, Snapshot)]
     if len(entities) < len(roots):
         if wanted or options:
@@ -204,10 +206,9 @@ def _option_step(session: Session | None, entities: list[Any], options: list[Any
             missing=("what the loader option names",),
             expired=False,
         )
-    mapper = inspect(type(entities[0]))
-    for kind in set(map(type, entities)):
-        while not inspect(kind).isa(mapper):
-            mapper = mapper.inherits
+    mapper: Any = inspect(type(entities[0]))
+    while not all(inspect(kind).isa(mapper) for kind in set(map(type, entities))):
+        mapper = mapper.inherits
     load = partial(load_options, session, mapper, entities, options)
     return _Step(entities[0], session, ("what the loader options name",), load)
 

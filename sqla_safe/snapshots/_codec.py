@@ -25,6 +25,7 @@ from sqla_safe.errors import (
 )
 from sqla_safe.snapshots import _wire
 from sqla_safe.snapshots._base import Snapshot
+from sqla_safe.snapshots._fingerprint import column_type
 from sqla_safe.snapshots._plan import Plan, plan_of
 from sqla_safe.snapshots._values import FrozenDict
 from sqla_safe.snapshots._walk import MAX_OBJECTS
@@ -152,7 +153,8 @@ def loads(entity: type[T], data: bytes, /, *, max_objects: int = MAX_OBJECTS) ->
     wanted: type[Any] = get_args(entity)[0] if many else entity
     reader = _Reader(plan_of(wanted), data, max_objects)
     try:
-        return reader.read(many=many)
+        result: T = reader.read(many=many)
+        return result
     except _HOSTILE as error:
         if isinstance(error, (SnapshotDecodeError, SnapshotLimitError)):
             raise
@@ -193,8 +195,9 @@ def _discover(roots: list[Any]) -> dict[Plan, list[Any]]:
         fresh = {id(snap): snap for snap in chain.from_iterable(todo) if id(snap) not in seen}
         seen.update(fresh)
         todo = []
-        for kind in set(map(type, fresh.values())):
-            plan: Plan = kind._sqs_plan
+        kinds: set[type[Snapshot]] = set(map(type, fresh.values()))
+        for kind in kinds:
+            plan = kind._sqs_plan
             snaps = [snap for snap in fresh.values() if type(snap) is kind]
             found[plan] += snaps
             related = [list(_members(_read(plan, key, snaps)[0])) for key in plan.relations]
@@ -428,7 +431,7 @@ def _put_all(plan: Plan, name: str, snaps: list[Any], values: list[Any]) -> None
 
 def _enum_class(mapper: Mapper[Any], name: str) -> Any:
     """Return the Enum whose members a column holds, None for a column of something else."""
-    kind = mapper.column_attrs[name].expression.type
+    kind = column_type(mapper.column_attrs[name])
     if isinstance(kind, Enum):
         return kind.enum_class
     try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, is_dataclass
+from dataclasses import fields
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def composite_property(composite: CompositeProperty[Any]) -> property:
     """Return a property that builds the composite value from the columns behind it."""
     names = [attribute.key for attribute in composite.props]
-    build: Callable[..., Any] = composite.composite_class  # type: ignore[assignment]
+    build: Callable[..., Any] = composite.composite_class
     is_none = getattr(composite, "return_none_on", None)  # SQLAlchemy 2.1
 
     def read(snap: Any) -> Any:
@@ -33,7 +33,7 @@ def composite_property(composite: CompositeProperty[Any]) -> property:
 
 def freeze_composite(value: Any) -> Any:
     """Return a value that cannot be changed: the same one, or one of a frozen subclass."""
-    kind = type(value)
+    kind: Any = type(value)
     if isinstance(value, tuple) or _is_frozen_dataclass(kind):
         return freeze(value)
     try:
@@ -44,7 +44,8 @@ def freeze_composite(value: Any) -> Any:
 
 
 def _is_frozen_dataclass(kind: Any) -> bool:
-    return is_dataclass(kind) and bool(kind.__dataclass_params__.frozen)  # type: ignore[attr-defined]
+    parameters: Any = getattr(kind, "__dataclass_params__", None)
+    return bool(parameters and parameters.frozen)
 
 
 def values_of(value: Any) -> tuple[Any, ...]:
@@ -55,16 +56,16 @@ def values_of(value: Any) -> tuple[Any, ...]:
 
 
 @lru_cache(maxsize=1024)
-def _frozen_kind(kind: type[Any]) -> type[Any]:
+def _frozen_kind(kind: Any) -> type[Any]:
     """Make the frozen subclass of a composite class; it equals what it was made from."""
 
-    def refuse(self: Any, name: str, _value: object = None, /) -> Never:
+    def refuse(_: Any, name: str, _value: object = None, /) -> Never:
         raise FrozenSnapshotError(
             what=f"{kind.__name__}.{name} of a composite in a snapshot",
             instead=f"make a new {kind.__name__}(...) and use replace(snapshot, ...)",
         )
 
-    def same(self: Any, other: object) -> bool:
+    def same(self: Any, other: object) -> Any:
         if not isinstance(other, kind):
             return NotImplemented
         return values_of(self) == values_of(other)

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Enum, TypeDecorator
 
 if TYPE_CHECKING:
-    from sqlalchemy.orm import Mapper
+    from sqlalchemy.orm import ColumnProperty, Mapper
     from sqlalchemy.types import TypeEngine
 
 
 def fingerprint(mapper: Mapper[Any]) -> str:
     """Return 16 hexadecimal digits made of the mapped columns, their types, and relationships."""
     lines = [
-        f"{key}: {_type_name(column.expression.type)}"
+        f"{key}: {_type_name(column_type(column))}"
         for key, column in mapper.column_attrs.items()
     ]
     lines += [
@@ -24,6 +24,13 @@ def fingerprint(mapper: Mapper[Any]) -> str:
     ]
     text = "\n".join(sorted(lines))
     return hashlib.blake2s(text.encode(), digest_size=8).hexdigest()
+
+
+def column_type(attribute: ColumnProperty[Any]) -> TypeEngine[Any]:
+    """Return the type of a mapped column or expression."""
+    expression: Any = attribute.expression
+    kind: TypeEngine[Any] = expression.type
+    return kind
 
 
 def _type_name(kind: TypeEngine[Any]) -> str:

@@ -12,7 +12,6 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import inspect
-from sqlalchemy.exc import NoInspectionAvailable
 from sqlalchemy.ext.associationproxy import AssociationProxy
 from sqlalchemy.orm import CompositeProperty, Mapper
 
@@ -67,7 +66,7 @@ class Plan:
         self.slots = {key: vars(self.snapshot_class)[slot] for key, slot in slot_names.items()}
         self.read = make_readers(self.entity, slot_names)
         self.put: dict[str, Put] = {key: slot.__set__ for key, slot in self.slots.items()}
-        self.columns = tuple((key, self.put[key]) for key in mapper.column_attrs.keys())
+        self.columns = tuple((key, self.put[key]) for key, _ in mapper.column_attrs.items())
         self.relations = {
             key: self._relation(relation)
             for key, relation in mapper.relationships.items()
@@ -88,7 +87,7 @@ class Plan:
 
     def _is_sensitive(self, key: str) -> bool:
         columns = self.mapper.column_attrs[key].columns
-        return any(column.info.get("sensitive") for column in columns)  # type: ignore[attr-defined]
+        return any(getattr(column, "info", {}).get("sensitive") for column in columns)
 
     @property
     def name(self) -> str:
@@ -171,14 +170,11 @@ def _make_plan(entity: type) -> Plan:
 
 
 def _mapper_of(entity: type) -> Mapper[Any]:
-    try:
-        mapper = inspect(entity)
-    except NoInspectionAvailable:
-        mapper = None
+    mapper: Any = inspect(entity, raiseerr=False)
     if not isinstance(mapper, Mapper):
         raise SnapshotSourceError(
             problem=f"{entity.__name__} is not a mapped class",
-            instead="snapshot(entity, ...) with an instance of a mapped class, or an iterable of them",
+            instead="snapshot(entity, ...) with a mapped instance, or an iterable of them",
         )
     mapper.registry.configure(cascade=True)
     return mapper

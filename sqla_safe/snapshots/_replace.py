@@ -47,7 +47,7 @@ def replace(snap: T, /, **changes: Any) -> T:
     state = plan.captured(snap)
     for name, value in changes.items():
         state |= _change(plan, name, value)
-    copy = plan.shell()
+    copy: T = plan.shell()
     for name, value in state.items():
         plan.put[name](copy, value)
     vars(copy).update(vars(snap))

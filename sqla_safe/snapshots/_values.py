@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-import datetime
+import datetime as dt
 import decimal
 import enum
 import fractions
@@ -12,7 +12,8 @@ import pathlib
 import types
 import uuid
 import zoneinfo
-from collections.abc import Callable, Iterable, Mapping, Set
+from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import fields, is_dataclass
 from typing import Any, Never, TypeVar
 
@@ -45,8 +46,8 @@ class FrozenDict(dict[K, V]):
     def _refuse(self, *_: Any, **__: Any) -> Never:
         raise FrozenSnapshotError(what="a dict", instead="change a copy of it: value.copy()")
 
-    __setitem__ = __delitem__ = __ior__ = _refuse  # type: ignore[assignment]
-    clear = pop = popitem = setdefault = update = _refuse  # type: ignore[assignment]
+    __setitem__ = __delitem__ = __ior__ = _refuse
+    clear = pop = popitem = setdefault = update = _refuse
 
     def __hash__(self) -> int:  # type: ignore[override]
         return hash(frozenset(self.items()))
@@ -65,7 +66,7 @@ class FrozenDict(dict[K, V]):
 PLAIN: set[type] = {
     *(bool, int, float, complex, str, bytes, type(None), type(...), range),
     *(decimal.Decimal, fractions.Fraction, uuid.UUID),
-    *(datetime.datetime, datetime.date, datetime.time, datetime.timedelta, datetime.timezone),
+    *(dt.datetime, dt.date, dt.time, dt.timedelta, dt.timezone),
     *(zoneinfo.ZoneInfo, ipaddress.IPv4Address, ipaddress.IPv6Address),
     *(ipaddress.IPv4Network, ipaddress.IPv6Network),
     *(ipaddress.IPv4Interface, ipaddress.IPv6Interface),
@@ -144,7 +145,7 @@ _CONTAINERS: tuple[tuple[type, Freezer], ...] = (
     (Mapping, freeze_mapping),
     (list, _freeze_sequence),
     (tuple, _freeze_sequence),
-    (Set, _freeze_set),
+    (AbstractSet, _freeze_set),
     (bytearray, bytes),
     (memoryview, bytes),
 )

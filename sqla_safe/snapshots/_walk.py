@@ -1,9 +1,9 @@
 """The walk over a graph of entities that fills their snapshots.
 
-It goes level by level, and takes all entities of one class in a level together: a column of values
-is read, checked and stored by loops that run in C. Nothing is read but ``__dict__``; no getter of an
-entity is called, so nothing is loaded. What was wanted or expired and is not there is noted, for
-`_load` to load it before the next walk.
+It goes level by level, and takes all entities of one class in a level together: a column of
+values is read, checked and stored by loops that run in C. Nothing is read but ``__dict__``; no
+getter of an entity is called, so nothing is loaded. What was wanted or expired and is not there is
+noted, for `_load` to load it before the next walk.
 """
 
 from __future__ import annotations
@@ -199,7 +199,7 @@ class Walk:
     def _put_related(self, relation: Relation, snaps: list[Any], column: list[Any]) -> None:
         if not relation.uselist:
             self._put_scalars(relation.put, snaps, column)
-        elif all([issubclass(kind, list) for kind in set(map(type, column))]):
+        elif all(issubclass(kind, list) for kind in set(map(type, column))):
             self._put_lists(relation.put, snaps, column)
         else:
             for snap, collection in zip(snaps, column, strict=True):
@@ -208,7 +208,8 @@ class Walk:
     def _put_scalars(self, put: Put, snaps: list[Any], entities: list[Any]) -> None:
         if type(None) in set(map(type, entities)):
             pairs = list(zip(snaps, entities, strict=True))
-            _drain(put(snap, None) for snap, entity in pairs if entity is None)
+            for snap in [snap for snap, entity in pairs if entity is None]:
+                put(snap, None)
             snaps = [snap for snap, entity in pairs if entity is not None]
             entities = [entity for _, entity in pairs if entity is not None]
         _drain(map(put, snaps, self._snapshots(entities)))
@@ -266,10 +267,9 @@ class Walk:
         if self.session is None or key is ABSENT or (type(key) is tuple and ABSENT in key):
             return None
         ident = key if type(key) is tuple else (key,)
-        entity = self.session.identity_map.get((target, ident, state.identity_token))
-        if entity is None or instance_state(entity).expired:
-            return None
-        return entity
+        known: Any = self.session.identity_map
+        entity = known.get((target, ident, state.identity_token))
+        return None if entity is None or instance_state(entity).expired else entity
 
 
 def _foreign_keys(batch: Batch, relation: Relation, here: list[int]) -> list[Any]:

@@ -7,17 +7,19 @@ others are tagged value by value. Reading calls nothing but the constructors in 
 from __future__ import annotations
 
 import base64
-import datetime
+import datetime as dt
 import decimal
 import enum
 import ipaddress
 import math
 import uuid
-from collections.abc import Callable
 from operator import attrgetter
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqla_safe.snapshots._values import FrozenDict
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 NATIVE = "native"
 JSON = "json"
@@ -51,13 +53,13 @@ def _read_bytes(text: str) -> bytes:
     return base64.b64decode(text, validate=True)
 
 
-def _write_timedelta(value: datetime.timedelta) -> list[int]:
+def _write_timedelta(value: dt.timedelta) -> list[int]:
     return [value.days, value.seconds, value.microseconds]
 
 
-def _read_timedelta(parts: list[int]) -> datetime.timedelta:
+def _read_timedelta(parts: list[int]) -> dt.timedelta:
     days, seconds, microseconds = parts
-    return datetime.timedelta(days, seconds, microseconds)
+    return dt.timedelta(days, seconds, microseconds)
 
 
 def _write_complex(value: complex) -> list[float]:
@@ -75,9 +77,9 @@ _FORMS: dict[str, _Form] = {
     "bytes": _Form(_write_bytes, _read_bytes),
     "complex": _Form(_write_complex, _read_complex),
     "Decimal": _Form(str, decimal.Decimal),
-    "datetime": _Form(datetime.datetime.isoformat, datetime.datetime.fromisoformat),
-    "date": _Form(datetime.date.isoformat, datetime.date.fromisoformat),
-    "time": _Form(datetime.time.isoformat, datetime.time.fromisoformat),
+    "datetime": _Form(dt.datetime.isoformat, dt.datetime.fromisoformat),
+    "date": _Form(dt.date.isoformat, dt.date.fromisoformat),
+    "time": _Form(dt.time.isoformat, dt.time.fromisoformat),
     "timedelta": _Form(_write_timedelta, _read_timedelta),
     "UUID": _Form(str, uuid.UUID),
     "IPv4Address": _Form(str, ipaddress.IPv4Address),
@@ -91,10 +93,10 @@ _KINDS: dict[type, str] = {
     bytes: "bytes",
     complex: "complex",
     decimal.Decimal: "Decimal",
-    datetime.datetime: "datetime",
-    datetime.date: "date",
-    datetime.time: "time",
-    datetime.timedelta: "timedelta",
+    dt.datetime: "datetime",
+    dt.date: "date",
+    dt.time: "time",
+    dt.timedelta: "timedelta",
     uuid.UUID: "UUID",
     **{getattr(ipaddress, name): name for name in _FORMS if name.startswith("IPv")},
 }
@@ -162,7 +164,7 @@ def _is_json(value: Any) -> bool:
     if kind is tuple:
         return all(map(_is_json, value))
     if kind is FrozenDict:
-        return all([type(key) is str for key in value]) and all(map(_is_json, value.values()))
+        return all(type(key) is str for key in value) and all(map(_is_json, value.values()))
     return kind in _NATIVE and not _is_odd(value)
 
 

@@ -58,7 +58,9 @@ def write_back(session: Any, changed: Any, *, base: Any) -> Any:
     """
     plan = _require_pair(changed, base)
     values = _changes(plan, changed, base)
-    if isinstance(session, (AsyncSession, async_scoped_session)):
+    if isinstance(session, async_scoped_session):
+        session = session()
+    if isinstance(session, AsyncSession):
         return session.run_sync(_write, plan, values, changed, base)
     return _write(session, plan, values, changed, base)
 
@@ -136,7 +138,8 @@ def _write(session: Session, plan: Plan, values: dict[str, Any], changed: Any, b
     for name, value in values.items():
         by_table.setdefault(_table_of(plan, name), {})[name] = value
     for table, assignments in by_table.items():
-        if session.execute(_statement(plan, table, assignments, base)).rowcount == 0:
+        result: Any = session.execute(_statement(plan, table, assignments, base))
+        if result.rowcount == 0:
             raise StaleSnapshotError(
                 entity=plan.entity.__name__, key=describe_key(base), base=base, changed=changed
             )
