@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy.orm import MANYTOONE
 from sqlalchemy.orm.exc import UnmappedColumnError
@@ -38,21 +38,37 @@ def identity_class(mapper: Mapper[Any]) -> type:
     return mapper.identity_key_from_primary_key(tuple(mapper.primary_key))[0]
 
 
-def foreign_key_names(relation: RelationshipProperty[Any]) -> tuple[str, ...] | None:
-    """Return the attributes that hold the key of a many-to-one's target, in the key's order.
+class ForeignKey(NamedTuple):
+    """The attributes by which a many-to-one finds its target."""
 
-    None when the target cannot be told from its key alone: a join with further conditions, a join
-    to something other than the primary key, a target of several tables without a common key.
-    """
+    names: tuple[str, ...]
+    is_key: bool
+    """Whether they hold the target's primary key, in its order."""
+
+
+def foreign_key(relation: RelationshipProperty[Any]) -> ForeignKey | None:
+    """Return the foreign key of a many-to-one, None for one that joins on further conditions."""
+    if not _is_plain_many_to_one(relation):
+        return None
     target = relation.mapper
-    if not _is_plain_many_to_one(relation) or target.concrete or target.with_polymorphic_mappers:
-        return None
+    pairs = relation.local_remote_pairs
     # By attribute, since the key of a joined subclass is a column of two tables.
-    local = {attribute_of(target, remote): here for here, remote in relation.local_remote_pairs}
-    if local.keys() != set(key_names(target)):
+    local = {
+        attribute_of(target, remote): attribute_of(relation.parent, here) for here, remote in pairs
+    }
+    names = tuple([name for name in local.values() if name is not None])
+    if len(names) < len(pairs):
         return None
-    names = [attribute_of(relation.parent, local[name]) for name in key_names(target)]
-    return tuple(name for name in names if name is not None) if all(names) else None
+    if local.keys() == set(key_names(target)) and not _has_several_keys(target):
+        return ForeignKey(tuple([local[name] or "" for name in key_names(target)]), is_key=True)
+    return ForeignKey(names, is_key=False)
+
+
+def _has_several_keys(mapper: Mapper[Any]) -> bool:
+    """Concrete tables number their rows each on its own."""
+    return mapper.concrete or bool(
+        mapper.with_polymorphic_mappers and mapper.polymorphic_on is None
+    )
 
 
 def _is_plain_many_to_one(relation: RelationshipProperty[Any]) -> bool:

@@ -45,19 +45,6 @@ class Snapshot:
         msg = f"{plan.entity.__name__!r} snapshot has no attribute {name!r}"
         raise AttributeError(msg, name=name, obj=self)
 
-    def __setattr__(self, name: str, value: object) -> Never:
-        self._refuse(name)
-
-    def __delattr__(self, name: str) -> Never:
-        self._refuse(name)
-
-    def _refuse(self, name: str) -> Never:
-        entity = type(self)._sqs_plan.entity.__name__
-        raise FrozenSnapshotError(
-            what=f"{entity}.{name} of a snapshot",
-            instead=f"replace(snapshot, {name}=...) gives a changed copy, write_back stores it",
-        )
-
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Snapshot):
             return NotImplemented
@@ -83,6 +70,15 @@ class Snapshot:
         from sqla_safe.snapshots._replace import replace  # noqa: PLC0415  (it needs this class)
 
         return replace(self, **changes)
+
+
+def refuse_change(snap: Snapshot, name: str, _value: object = None, /) -> Never:
+    """Refuse to set or delete an attribute: the `__setattr__` of frozen classes."""
+    entity = type(snap)._sqs_plan.entity.__name__
+    raise FrozenSnapshotError(
+        what=f"{entity}.{name} of a snapshot",
+        instead=f"replace(snapshot, {name}=...) gives a changed copy, write_back stores it",
+    )
 
 
 def describe_key(snap: Snapshot) -> str:

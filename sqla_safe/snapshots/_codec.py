@@ -8,8 +8,8 @@ code, and only classes that relationships lead to from the entity asked for can 
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
-from itertools import chain, count, islice, repeat
+from collections import defaultdict
+from itertools import chain, count, islice
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar, get_args, get_origin
 
 import msgspec
@@ -151,7 +151,12 @@ def loads(entity: type[T], data: bytes, /, *, max_objects: int = MAX_OBJECTS) ->
     """
     many = get_origin(entity) is tuple
     wanted: type[Any] = get_args(entity)[0] if many else entity
-    reader = _Reader(plan_of(wanted), data, max_objects)
+    plan = plan_of(wanted)
+    if not isinstance(data, (bytes, bytearray, memoryview)):
+        raise SnapshotDecodeError(
+            entity=wanted.__name__, problem=f"{type(data).__name__} was given, not bytes"
+        )
+    reader = _Reader(plan, data, max_objects)
     try:
         result: T = reader.read(many=many)
         return result
@@ -367,19 +372,18 @@ class _Reader:
         columns: list[_Columns],
     ) -> list[Any]:
         """Make the snapshots: first what they hold themselves, so that sets find their keys."""
-        shells = [
-            list(map(object.__new__, repeat(plan.snapshot_class, group.count)))
-            for plan, group in zip(plans, groups, strict=True)
-        ]
+        shells = [plan.open_shells(group.count) for plan, group in zip(plans, groups, strict=True)]
         everything = list(chain.from_iterable(shells))
         for plan, snaps, held in zip(plans, shells, columns, strict=True):
             for name in held.keys() - plan.relations.keys():
-                _put_all(plan, name, snaps, held[name][1])
+                plan.store[name](snaps, held[name][1])
         for plan, snaps, held in zip(plans, shells, columns, strict=True):
             for name in held.keys() & plan.relations.keys():
                 kind, numbers = held[name]
                 related = self._related(kind, numbers, everything, plan, name)
-                _put_all(plan, name, snaps, related)
+                plan.store[name](snaps, related)
+        for plan, snaps in zip(plans, shells, strict=True):
+            plan.close(snaps)
         return everything
 
     def _related(
@@ -407,7 +411,8 @@ class _Reader:
 
     def _check(self, numbers: list[int], snaps: list[Any], mapper: Mapper[Any]) -> None:
         """Refuse numbers that lead nowhere, or to snapshots of another class."""
-        classes = {plan_of(m.class_).snapshot_class for m in mapper.self_and_descendants}
+        plans = [plan_of(m.class_) for m in mapper.self_and_descendants]
+        classes = {kind for plan in plans for kind in (plan.open_class, plan.snapshot_class)}
         if numbers and not 0 <= min(numbers) <= max(numbers) < len(snaps):
             raise self.refuse("a reference leads nowhere")
         if not classes.issuperset(map(type, map(snaps.__getitem__, numbers))):
@@ -423,10 +428,6 @@ class _Reader:
             return roots
         (root,) = roots
         return root
-
-
-def _put_all(plan: Plan, name: str, snaps: list[Any], values: list[Any]) -> None:
-    deque(map(plan.put[name], snaps, values), maxlen=0)
 
 
 def _enum_class(mapper: Mapper[Any], name: str) -> Any:

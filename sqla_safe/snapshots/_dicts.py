@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sqla_safe.errors import SnapshotLimitError, SnapshotSourceError
 from sqla_safe.snapshots._base import Snapshot
 from sqla_safe.snapshots._walk import MAX_OBJECTS
-
-if TYPE_CHECKING:
-    from sqla_safe.snapshots._plan import Plan
 
 
 def to_dict(snap: Any, /, *, max_objects: int = MAX_OBJECTS) -> dict[str, Any]:
@@ -30,7 +27,7 @@ def to_dict(snap: Any, /, *, max_objects: int = MAX_OBJECTS) -> dict[str, Any]:
 
     Raises:
         SnapshotSourceError: ``snap`` is no snapshot.
-        SnapshotLimitError: the tree is larger than allowed, or too deep.
+        SnapshotLimitError: the tree is larger than allowed.
 
     Example:
         >>> to_dict(snapshot(avatar, Avatar.photos))
@@ -41,7 +38,10 @@ def to_dict(snap: Any, /, *, max_objects: int = MAX_OBJECTS) -> dict[str, Any]:
             problem=f"to_dict() was given an object of type {type(snap).__name__}",
             instead="to_dict(snapshot(entity, ...))",
         )
-    return _Tree(max_objects).branch(snap)
+    found: list[Any] = [None]
+    _Tree(max_objects).grow(snap, found, 0)
+    tree: dict[str, Any] = found[0]
+    return tree
 
 
 class _Tree:
@@ -51,28 +51,50 @@ class _Tree:
         self._max_objects = max_objects
         self._made = 0
         self._open: set[int] = set()
+        self._todo: list[tuple[Snapshot, Any, Any] | int] = []
 
-    def branch(self, snap: Snapshot) -> dict[str, Any]:
+    def grow(self, root: Snapshot, place: Any, key: Any) -> None:
+        """Put the dict of a snapshot into its place, with those below it; without recursion."""
+        self._todo.append((root, place, key))
+        while self._todo:
+            job = self._todo.pop()
+            if isinstance(job, int):
+                self._open.remove(job)
+            else:
+                self._branch(*job)
+
+    def _branch(self, snap: Snapshot, place: Any, key: Any) -> None:
         plan = type(snap)._sqs_plan
         if id(snap) in self._open:
-            return dict(zip(plan.key_names, plan.key_of(snap), strict=True))
+            place[key] = dict(zip(plan.key_names, plan.key_of(snap), strict=True))
+            return
         self._made += 1
         if self._made > self._max_objects:
             raise SnapshotLimitError(limit="max_objects", value=self._max_objects)
         self._open.add(id(snap))
-        held = plan.captured(snap)
-        tree = {name: self._value(plan, name, held[name]) for name in held}
-        self._open.remove(id(snap))
-        return tree
+        self._todo.append(id(snap))  # closed when everything below it has grown
+        tree = place[key] = plan.captured(snap)
+        for name, value in tree.items():
+            if name in plan.relations:
+                self._related(tree, name, value)
+            else:
+                tree[name] = thaw(value)
 
-    def _value(self, plan: Plan, name: str, value: Any) -> Any:
-        if name not in plan.relations:
-            return thaw(value)
-        if isinstance(value, dict):
-            return {key: self.branch(item) for key, item in value.items()}
-        if isinstance(value, (tuple, frozenset)):
-            return [self.branch(item) for item in value]
-        return None if value is None else self.branch(value)
+    def _related(self, tree: dict[str, Any], name: str, related: Any) -> None:
+        """Leave places for related objects, and note to fill them."""
+        if related is None:
+            return
+        if isinstance(related, dict):
+            place: Any = dict.fromkeys(related)
+            members = [(snap, place, key) for key, snap in related.items()]
+        elif isinstance(related, (tuple, frozenset)):
+            place = [None] * len(related)
+            members = [(snap, place, number) for number, snap in enumerate(related)]
+        else:
+            self._todo.append((related, tree, name))
+            return
+        tree[name] = place
+        self._todo += reversed(members)
 
 
 def thaw(value: Any) -> Any:

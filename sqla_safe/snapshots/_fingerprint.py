@@ -15,8 +15,7 @@ if TYPE_CHECKING:
 def fingerprint(mapper: Mapper[Any]) -> str:
     """Return 16 hexadecimal digits made of the mapped columns, their types, and relationships."""
     lines = [
-        f"{key}: {_type_name(column_type(column))}"
-        for key, column in mapper.column_attrs.items()
+        f"{key}: {_type_name(column_type(column))}" for key, column in mapper.column_attrs.items()
     ]
     lines += [
         f"{key} -> {relation.mapper.class_.__qualname__} {relation.uselist}"

@@ -8,6 +8,7 @@ from sqlalchemy import select, tuple_
 from sqlalchemy.orm import Load, joinedload, load_only
 from sqlalchemy.orm.attributes import instance_dict, instance_state
 
+from sqla_safe import _mapping
 from sqla_safe.errors import DeletedEntityError
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def load_missing(session: Session, walk: Walk) -> None:
     """Load what the walk noted: expired columns, and the paths that wait for no other path."""
     for mapper, noted in walk.expired.items():
         entities = list({id(entity): entity for entity, _ in noted}.values())
-        columns = [mapper.attrs[key].class_attribute for key in {key: None for _, key in noted}]
+        columns = [getattr(mapper.class_, key) for key in {key: None for _, key in noted}]
         _load(session, mapper, entities, [load_only(*columns)])
         _require_loaded(noted)
     for path in _ready(list(walk.absent)):
@@ -52,7 +53,7 @@ def _only_key(mapper: Mapper[Any]) -> LoaderOption:
 
 
 def _key_attributes(mapper: Mapper[Any]) -> list[Any]:
-    return [mapper.get_property_by_column(column).class_attribute for column in mapper.primary_key]
+    return [getattr(mapper.class_, name) for name in _mapping.key_names(mapper)]
 
 
 def _ready(paths: list[Path]) -> list[Path]:

@@ -31,7 +31,7 @@ class Path(NamedTuple):
     @property
     def attribute(self) -> Any:
         """The attribute of the class, for loader options."""
-        return self.mapper.attrs[self.key].class_attribute
+        return getattr(self.mapper.class_, self.key)
 
     def covers(self, mapper: Mapper[Any]) -> bool:
         """Say whether entities of a mapper have this attribute."""
@@ -65,7 +65,7 @@ def _read(given: Any) -> Iterable[Path]:
     if not isinstance(given, InstrumentedAttribute) and key in mapper.relationships:
         raise SnapshotPathError(
             problem=f"{mapper.class_.__name__}.{key} is narrowed by of_type() or and_()",
-            instead=f"a loader option says how to load that: selectinload({given})",
+            instead="the same in a loader option, selectinload(...) around it",
         )
     return _expand(mapper, key)
 

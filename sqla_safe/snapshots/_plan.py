@@ -1,35 +1,36 @@
-"""What is known of a mapped class: its attributes, its key, and the frozen class made for it."""
+"""What is known of a mapped class: its attributes, its key, and the classes made for it."""
 
 from __future__ import annotations
 
+import sys
 import threading
-from abc import ABCMeta
-from collections.abc import Callable
-from dataclasses import dataclass, fields, is_dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from functools import cached_property
-from keyword import iskeyword
-from operator import attrgetter
+from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import inspect
-from sqlalchemy.ext.associationproxy import AssociationProxy
-from sqlalchemy.orm import CompositeProperty, Mapper
+from sqlalchemy.orm import Mapper
 
 from sqla_safe import _mapping
 from sqla_safe.errors import SnapshotSourceError
-from sqla_safe.snapshots._base import Snapshot
-from sqla_safe.snapshots._composites import composite_property
+from sqla_safe.snapshots._classes import declared_fields, make_classes, name_slots
 from sqla_safe.snapshots._fingerprint import fingerprint
-from sqla_safe.snapshots._proxies import proxy_property
-from sqla_safe.snapshots._readers import make_readers
+from sqla_safe.snapshots._generated import make_accessors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from sqlalchemy.orm import RelationshipProperty
 
+    from sqla_safe._mapping import ForeignKey
+
 Put = Callable[[Any, Any], None]
-Get = Callable[[Any], Any]
+Store = Callable[[list[Any], Iterable[Any]], None]
+
+_HAS_SPARE_DICT = sys.version_info < (3, 13)
+"""Before 3.13 a change of class makes the instance's `__dict__`, unless it was deleted before."""
 
 _lock = threading.RLock()
 _ATTRIBUTE = "_sqla_safe_plan"
@@ -40,10 +41,10 @@ class Relation:
     """A relationship, as the walk needs it."""
 
     key: str
-    put: Put
+    store: Store
     uselist: bool
     target: type
-    foreign_key: tuple[str, ...] | None
+    foreign_key: ForeignKey | None
 
 
 class Plan:
@@ -61,12 +62,13 @@ class Plan:
             for key, relation in mapper.relationships.items()
             if relation.lazy in _mapping.BY_QUERY_ONLY
         }
-        slot_names = _slot_names(mapper)
-        self.snapshot_class = _frozen_class(self, slot_names)
-        self.slots = {key: vars(self.snapshot_class)[slot] for key, slot in slot_names.items()}
-        self.read = make_readers(self.entity, slot_names)
+        slot_names = name_slots(mapper)
+        self.open_class, self.snapshot_class = make_classes(self, slot_names)
+        self.slots = {key: vars(self.open_class)[slot] for key, slot in slot_names.items()}
+        self.read, self.store = make_accessors(self.entity, slot_names)
         self.put: dict[str, Put] = {key: slot.__set__ for key, slot in self.slots.items()}
-        self.columns = tuple((key, self.put[key]) for key, _ in mapper.column_attrs.items())
+        self.columns = tuple(key for key, _ in mapper.column_attrs.items())
+        self.deferred = frozenset(k for k, one in mapper.column_attrs.items() if one.deferred)
         self.relations = {
             key: self._relation(relation)
             for key, relation in mapper.relationships.items()
@@ -74,15 +76,15 @@ class Plan:
         }
         self.is_target = _mapping.is_target(mapper)
         self.composites = tuple(mapper.composites.keys())
-        self.declared = _declared(self.entity) - self.mapped
+        self.declared = declared_fields(self.entity) - self.mapped
 
     def _relation(self, relation: RelationshipProperty[Any]) -> Relation:
         return Relation(
             key=relation.key,
-            put=self.put[relation.key],
+            store=self.store[relation.key],
             uselist=bool(relation.uselist),
             target=_mapping.identity_class(relation.mapper),
-            foreign_key=_mapping.foreign_key_names(relation),
+            foreign_key=_mapping.foreign_key(relation),
         )
 
     def _is_sensitive(self, key: str) -> bool:
@@ -123,15 +125,34 @@ class Plan:
                 continue
         return held
 
+    def plain(self, snap: Any) -> dict[str, Any]:
+        """Return the plain fields, declared but not mapped, that a snapshot holds."""
+        held = vars(snap)
+        return {name: held[name] for name in self.declared & held.keys()}
+
     def reduce(self, snap: Any) -> tuple[Any, ...]:
         """Return what `pickle` needs; the key comes first, since sets hash while they load."""
-        state = self.captured(snap)
+        state = self.captured(snap) | self.plain(snap)
         key = tuple([state.pop(name) for name in self.key_names])
         return revive, (self.entity, key), state, None, None, fill
 
     def shell(self) -> Any:
-        """Return a snapshot that holds nothing yet."""
+        """Return a snapshot that holds nothing yet; ``put`` fills it."""
         return object.__new__(self.snapshot_class)
+
+    def open_shells(self, size: int) -> list[Any]:
+        """Return snapshots that ``store`` fills quickly, and that `close` makes immutable."""
+        shells = list(map(object.__new__, repeat(self.open_class, size)))
+        if _HAS_SPARE_DICT:
+            for shell in shells:
+                del shell.__dict__
+        return shells
+
+    def close(self, shells: list[Any]) -> None:
+        """Turn open shells into the snapshots that users see."""
+        frozen = self.snapshot_class
+        for shell in shells:
+            shell.__class__ = frozen
 
 
 def class_name(entity: type) -> str:
@@ -151,7 +172,10 @@ def fill(snap: Any, state: dict[str, Any]) -> None:
     """Give a shell what it holds; for `pickle`."""
     put = type(snap)._sqs_plan.put
     for name, value in state.items():
-        put[name](snap, value)
+        if name in put:
+            put[name](snap, value)
+        else:
+            vars(snap)[name] = value
 
 
 def plan_of(entity: type) -> Plan:
@@ -178,63 +202,3 @@ def _mapper_of(entity: type) -> Mapper[Any]:
         )
     mapper.registry.configure(cascade=True)
     return mapper
-
-
-def _frozen_class(plan: Plan, slots: Mapping[str, str]) -> type[Any]:
-    """Make the frozen class.
-
-    It is made past the metaclass of the user's base: that one would map it, or build a pydantic
-    model of it.
-    """
-    entity = plan.entity
-    meta: Any = type(entity)
-    make = ABCMeta.__new__ if issubclass(meta, ABCMeta) else type.__new__
-    frozen: type[Any] = make(
-        meta,
-        f"{entity.__name__}Snapshot",
-        (Snapshot, entity),
-        {
-            "__module__": entity.__module__,
-            "__qualname__": f"{entity.__qualname__}Snapshot",
-            "__doc__": f"A frozen {entity.__name__}.",
-            "__slots__": tuple(slots.values()),
-            "__abstract__": True,
-            "_sqs_plan": plan,
-            **_computed(plan.mapper),
-        },
-    )
-    for name, slot in slots.items():
-        if slot != name:
-            type.__setattr__(frozen, name, vars(frozen)[slot])
-    return frozen
-
-
-def _slot_names(mapper: Mapper[Any]) -> dict[str, str]:
-    """Slots want identifiers, and mangle names with two underscores; attributes are freer."""
-    names = (*mapper.column_attrs.keys(), *mapper.relationships.keys())
-    return {
-        name: f"_sqs_slot_{number}" if name.startswith("__") or not _is_name(name) else name
-        for number, name in enumerate(names)
-    }
-
-
-def _is_name(text: str) -> bool:
-    return text.isidentifier() and not iskeyword(text)
-
-
-def _declared(entity: type) -> frozenset[str]:
-    """Return the fields of a dataclass or attrs class."""
-    names = [field.name for field in fields(entity)] if is_dataclass(entity) else []
-    return frozenset([*names, *[field.name for field in getattr(entity, "__attrs_attrs__", ())]])
-
-
-def _computed(mapper: Mapper[Any]) -> dict[str, property]:
-    """Return the attributes that are made from captured ones when they are read."""
-    computed = {key: property(attrgetter(synonym.name)) for key, synonym in mapper.synonyms.items()}
-    for key, composite in mapper.composites.items():
-        assert isinstance(composite, CompositeProperty)
-        computed[key] = composite_property(composite)
-    for key, descriptor in mapper.all_orm_descriptors.items():
-        if isinstance(descriptor, AssociationProxy):
-            computed[key] = proxy_property(descriptor)
-    return computed

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from sqla_safe.errors import SnapshotSourceError
 from sqla_safe.snapshots._base import Snapshot
 from sqla_safe.snapshots._composites import values_of
+from sqla_safe.snapshots._plan import fill
 from sqla_safe.snapshots._values import FrozenDict, freeze
 
 if TYPE_CHECKING:
@@ -48,9 +49,7 @@ def replace(snap: T, /, **changes: Any) -> T:
     for name, value in changes.items():
         state |= _change(plan, name, value)
     copy: T = plan.shell()
-    for name, value in state.items():
-        plan.put[name](copy, value)
-    vars(copy).update(vars(snap))
+    fill(copy, state | plan.plain(snap))
     return copy
 
 

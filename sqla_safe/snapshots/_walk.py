@@ -8,7 +8,7 @@ noted, for `_load` to load it before the next walk.
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
+from collections import defaultdict
 from itertools import chain, compress, islice, repeat
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -21,11 +21,11 @@ from sqla_safe.errors import (
     SnapshotLimitError,
     SnapshotSourceError,
 )
-from sqla_safe.snapshots._plan import Plan, Put, Relation, plan_of
+from sqla_safe.snapshots._plan import Plan, Relation, plan_of
 from sqla_safe.snapshots._values import PLAIN, FrozenDict, freeze
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Sequence
 
     from sqlalchemy.orm import InstanceState, Mapper, Session
 
@@ -37,7 +37,6 @@ MAX_DEPTH = 100
 
 ABSENT = object()
 """In place of a foreign key that is not loaded."""
-_new = object.__new__
 
 
 class Limits(NamedTuple):
@@ -71,7 +70,8 @@ class Walk:
         self._memo: dict[int, Any] = {}
         self._index: defaultdict[type, dict[Any, Any]] = defaultdict(dict)
         self._queue: list[tuple[Plan, list[Any], list[Any]]] = []
-        self._at_the_end: list[Callable[[], None]] = []
+        self._sets: list[tuple[Relation, Any, list[Any]]] = []
+        self._opened: list[tuple[Plan, list[Any]]] = []
         self._kept_alive: list[list[Any]] = []
 
     def run(self, roots: list[Any]) -> list[Any]:
@@ -85,8 +85,10 @@ class Walk:
             for plan, entities, shells in level:
                 self._fill(plan, entities, shells)
             depth += 1
-        for finish in self._at_the_end:
-            finish()
+        for relation, snap, members in self._sets:
+            relation.store([snap], [frozenset(members)])
+        for plan, shells in self._opened:
+            plan.close(shells)
         return snaps
 
     # --- from entities to shells ---------------------------------------------
@@ -109,11 +111,12 @@ class Walk:
     def _meet(self, kind: type, ids: list[int], entities: list[Any]) -> list[Any]:
         """Make the shells for entities of one class."""
         plan = plan_of(kind)
-        shells = list(map(_new, repeat(plan.snapshot_class, len(entities))))
+        shells = plan.open_shells(len(entities))
         self._memo.update(zip(ids, shells, strict=True))
         if len(self._memo) > self.limits.objects:
             raise SnapshotLimitError(limit="max_objects", value=self.limits.objects)
         self._queue.append((plan, entities, shells))
+        self._opened.append((plan, shells))
         self._kept_alive.append(entities)
         return shells
 
@@ -126,8 +129,8 @@ class Walk:
         self.visited.add(plan.mapper)
         _check(batch)
         taken = len(dicts)
-        for key, put in plan.columns:
-            taken += self._fill_column(batch, key, put)
+        for key in plan.columns:
+            taken += self._fill_column(batch, key)
         self._remember(batch)
         for relation in plan.relations.values():
             taken += self._fill_relation(batch, relation)
@@ -136,31 +139,31 @@ class Walk:
         if taken < sum(map(len, dicts)):
             _keep_declared(batch)
 
-    def _fill_column(self, batch: Batch, key: str, put: Put) -> int:
+    def _fill_column(self, batch: Batch, key: str) -> int:
         try:
             column = [held[key] for held in batch.dicts]
         except KeyError:
-            return self._fill_partly(batch, key, put)
-        _drain(map(put, batch.snaps, _frozen(batch.plan, key, column)))
+            return self._fill_partly(batch, key)
+        batch.plan.store[key](batch.snaps, _frozen(batch.plan, key, column))
         return len(column)
 
-    def _fill_partly(self, batch: Batch, key: str, put: Put) -> int:
+    def _fill_partly(self, batch: Batch, key: str) -> int:
         """Some entities have not loaded this column; note those that should have."""
-        found: list[tuple[Any, Any]] = []
+        snaps: list[Any] = []
+        column: list[Any] = []
         path = self._wanted(batch.plan, key)
         for entity, snap, held, state in zip(
             batch.entities, batch.snaps, batch.dicts, batch.states, strict=True
         ):
             if key in held:
-                found.append((snap, held[key]))
-            elif key in state.expired_attributes:
-                self.expired[batch.plan.mapper].append((entity, key))
+                snaps.append(snap)
+                column.append(held[key])
             elif path is not None:
                 self.absent[path].append(entity)
-        if found:
-            snaps, column = zip(*found, strict=True)
-            _drain(map(put, snaps, _frozen(batch.plan, key, list(column))))
-        return len(found)
+            elif key in state.expired_attributes and key not in batch.plan.deferred:
+                self.expired[batch.plan.mapper].append((entity, key))
+        batch.plan.store[key](snaps, _frozen(batch.plan, key, column))
+        return len(snaps)
 
     def _wanted(self, plan: Plan, key: str) -> Path | None:
         for path in self.paths:
@@ -193,44 +196,44 @@ class Walk:
             snaps = list(compress(snaps, loaded))
             dicts = list(compress(dicts, loaded))
         if snaps:
-            self._put_related(relation, snaps, [held[key] for held in dicts])
+            self._store_related(relation, snaps, [held[key] for held in dicts])
         return len(snaps)
 
-    def _put_related(self, relation: Relation, snaps: list[Any], column: list[Any]) -> None:
+    def _store_related(self, relation: Relation, snaps: list[Any], column: list[Any]) -> None:
         if not relation.uselist:
-            self._put_scalars(relation.put, snaps, column)
+            self._store_scalars(relation, snaps, column)
         elif all(issubclass(kind, list) for kind in set(map(type, column))):
-            self._put_lists(relation.put, snaps, column)
+            self._store_lists(relation, snaps, column)
         else:
             for snap, collection in zip(snaps, column, strict=True):
-                self._put_collection(relation.put, snap, collection)
+                self._store_collection(relation, snap, collection)
 
-    def _put_scalars(self, put: Put, snaps: list[Any], entities: list[Any]) -> None:
+    def _store_scalars(self, relation: Relation, snaps: list[Any], entities: list[Any]) -> None:
         if type(None) in set(map(type, entities)):
             pairs = list(zip(snaps, entities, strict=True))
-            for snap in [snap for snap, entity in pairs if entity is None]:
-                put(snap, None)
+            empty = [snap for snap, entity in pairs if entity is None]
+            relation.store(empty, repeat(None, len(empty)))
             snaps = [snap for snap, entity in pairs if entity is not None]
             entities = [entity for _, entity in pairs if entity is not None]
-        _drain(map(put, snaps, self._snapshots(entities)))
+        relation.store(snaps, self._snapshots(entities))
 
-    def _put_lists(self, put: Put, snaps: list[Any], lists: list[list[Any]]) -> None:
+    def _store_lists(self, relation: Relation, snaps: list[Any], lists: list[list[Any]]) -> None:
         members = iter(self._snapshots(list(chain.from_iterable(lists))))
-        tuples = [tuple(islice(members, size)) for size in map(len, lists)]
-        _drain(map(put, snaps, tuples))
+        relation.store(snaps, [tuple(islice(members, size)) for size in map(len, lists)])
 
-    def _put_collection(self, put: Put, snap: Any, collection: Any) -> None:
+    def _store_collection(self, relation: Relation, snap: Any, collection: Any) -> None:
         """Freeze one collection; a set only at the end, when its members have their keys."""
+        frozen: Any
         if isinstance(collection, dict):
             members = self._snapshots(list(collection.values()))
-            keys = [freeze(key) for key in collection]
-            put(snap, FrozenDict(zip(keys, members, strict=True)))
-            return
-        members = self._snapshots(list(collection_adapter(collection)))
-        if isinstance(collection, set) or _is_set_like(collection):
-            self._at_the_end.append(lambda: put(snap, frozenset(members)))
+            frozen = FrozenDict(zip(map(freeze, collection), members, strict=True))
         else:
-            put(snap, tuple(members))
+            members = self._snapshots(list(collection_adapter(collection)))
+            if _is_set_like(collection):
+                self._sets.append((relation, snap, members))
+                return
+            frozen = tuple(members)
+        relation.store([snap], [frozen])
 
     def _resolve(self, batch: Batch, relation: Relation, here: list[int]) -> None:
         """Find what was not loaded by its key, or note it when it was wanted."""
@@ -243,32 +246,37 @@ class Walk:
     def _resolve_by_key(self, batch: Batch, relation: Relation, here: list[int]) -> list[int]:
         """Find targets of many-to-ones in this walk; return the places where there is none."""
         keys = _foreign_keys(batch, relation, here)
-        found = list(map(self._index[relation.target].get, keys))
+        assert relation.foreign_key is not None
+        index = self._index[relation.target] if relation.foreign_key.is_key else {}
+        found = list(map(index.get, keys))
         snaps = batch.snaps
         if len(here) < len(snaps):
             snaps = [snaps[place] for place in here]
         if type(None) not in set(map(type, found)):
-            _drain(map(relation.put, snaps, found))
+            relation.store(snaps, found)
             return []
         missing: list[int] = []
         for place, snap, key, target in zip(here, snaps, keys, found, strict=True):
             if target is not None or _is_null(key):
-                relation.put(snap, target)
-            elif (
-                entity := self._in_identity_map(relation.target, key, batch.states[place])
-            ) is None:
+                relation.store([snap], [target])
+                continue
+            entity = self._in_identity_map(relation, key, batch.states[place])
+            if entity is None:
                 missing.append(place)
             else:
-                relation.put(snap, self._snapshots([entity])[0])
+                relation.store([snap], self._snapshots([entity]))
         return missing
 
-    def _in_identity_map(self, target: type, key: Any, state: InstanceState[Any]) -> Any:
+    def _in_identity_map(self, relation: Relation, key: Any, state: InstanceState[Any]) -> Any:
         """Return an entity that the session knows by its key, unless it has expired."""
-        if self.session is None or key is ABSENT or (type(key) is tuple and ABSENT in key):
+        assert relation.foreign_key is not None
+        if self.session is None or not relation.foreign_key.is_key:
+            return None
+        if key is ABSENT or (type(key) is tuple and ABSENT in key):
             return None
         ident = key if type(key) is tuple else (key,)
         known: Any = self.session.identity_map
-        entity = known.get((target, ident, state.identity_token))
+        entity = known.get((relation.target, ident, state.identity_token))
         return None if entity is None or instance_state(entity).expired else entity
 
 
@@ -278,7 +286,7 @@ def _foreign_keys(batch: Batch, relation: Relation, here: list[int]) -> list[Any
     if len(here) < len(dicts):
         dicts = [dicts[place] for place in here]
     assert relation.foreign_key is not None
-    columns = [_column(dicts, name) for name in relation.foreign_key]
+    columns = [_column(dicts, name) for name in relation.foreign_key.names]
     return columns[0] if len(columns) == 1 else list(zip(*columns, strict=True))
 
 
@@ -287,11 +295,6 @@ def _column(dicts: list[dict[str, Any]], name: str) -> list[Any]:
         return [held[name] for held in dicts]
     except KeyError:
         return [held.get(name, ABSENT) for held in dicts]
-
-
-def _drain(iterator: Iterable[Any]) -> None:
-    """Run an iterator to its end, in C."""
-    deque(iterator, maxlen=0)
 
 
 def _frozen(plan: Plan, key: str, column: list[Any]) -> list[Any]:
@@ -312,7 +315,9 @@ def _is_null(key: Any) -> bool:
 
 
 def _is_set_like(collection: Any) -> bool:
-    return hasattr(collection, "add") and not hasattr(collection, "append")
+    return isinstance(collection, set) or (
+        hasattr(collection, "add") and not hasattr(collection, "append")
+    )
 
 
 def _check(batch: Batch) -> None:

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_scoped_session
 
 from sqla_safe.errors import StaleSnapshotError, WriteBackError
 from sqla_safe.snapshots._base import Snapshot, describe_key
+from sqla_safe.snapshots._plan import fill
 from sqla_safe.snapshots._values import melt
 
 if TYPE_CHECKING:
@@ -203,7 +204,6 @@ def _expire(session: Session, plan: Plan, base: Any, names: list[str]) -> None:
 def _stored(plan: Plan, changed: Any, version: dict[str, Any], unknown: set[str]) -> Any:
     """Return the changed snapshot with its new version, without what only the database knows."""
     stored = plan.shell()
-    for name, value in {**plan.captured(changed), **version}.items():
-        if name not in unknown:
-            plan.put[name](stored, value)
+    state = plan.captured(changed) | plan.plain(changed) | version
+    fill(stored, {name: state[name] for name in state.keys() - unknown})
     return stored
