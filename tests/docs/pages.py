@@ -13,6 +13,7 @@ RUNS = {
     "docs/index.md",
     "docs/reference/errors.md",
     "docs/reference/scopes.md",
+    "docs/reference/snapshots.md",
 }
 """Pages whose Python blocks are run."""
 
