@@ -5,19 +5,39 @@ from __future__ import annotations
 import operator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy.orm import MANYTOONE
+from sqlalchemy.inspection import inspect
+from sqlalchemy.orm import MANYTOONE, Mapper
 from sqlalchemy.orm.exc import UnmappedColumnError
 from sqlalchemy.sql import visitors
 from sqlalchemy.sql.elements import BinaryExpression, BooleanClauseList, ColumnClause
+from typing_extensions import TypeIs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from sqlalchemy import ColumnElement
-    from sqlalchemy.orm import Mapper, RelationshipProperty
+    from sqlalchemy.orm import RelationshipProperty
 
 BY_QUERY_ONLY = ("dynamic", "write_only")
 """Relationships that are never read, but queried: they have no collection to load."""
+
+
+def mapper_or_none(entity: Any) -> Mapper[Any] | None:
+    """Return the mapper of a class, None for a class that is not mapped and any other object."""
+    inspected = inspect(entity, raiseerr=False)
+    return inspected if is_mapper(inspected) else None
+
+
+def is_mapper(value: Any) -> TypeIs[Mapper[Any]]:
+    """Say whether a value is a mapper, so that type checkers take its class as Any."""
+    return isinstance(value, Mapper)
+
+
+def mapper_of(entity: type[Any]) -> Mapper[Any]:
+    """Return the mapper of a mapped class."""
+    mapper = mapper_or_none(entity)
+    assert mapper is not None
+    return mapper
 
 
 def key_names(mapper: Mapper[Any]) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
@@ -10,17 +10,19 @@ import greenlet
 from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import async_object_session
 from sqlalchemy.inspection import inspect
-from sqlalchemy.orm import InstanceState, Mapper, object_session
+from sqlalchemy.orm import InstanceState, object_session
 from sqlalchemy.orm.attributes import instance_state
 
+from sqla_safe import _mapping
 from sqla_safe.errors import AsyncLoadError, DetachedEntityError, SnapshotSourceError
 from sqla_safe.snapshots._base import Snapshot
 from sqla_safe.snapshots._load import load_missing, load_options
 from sqla_safe.snapshots._paths import Path, read_paths, require_reachable
+from sqla_safe.snapshots._values import is_iterable, type_of
 from sqla_safe.snapshots._walk import MAX_DEPTH, MAX_OBJECTS, Limits, Walk
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Generator, Iterable
 
     from sqlalchemy.orm import QueryableAttribute, Session
     from sqlalchemy.orm.interfaces import LoaderOption
@@ -206,8 +208,9 @@ def _option_step(session: Session | None, entities: list[Any], options: list[Any
             missing=("what the loader option names",),
             expired=False,
         )
-    mapper: Any = inspect(type(entities[0]))
-    while not all(inspect(kind).isa(mapper) for kind in set(map(type, entities))):
+    mappers = {_mapping.mapper_of(kind) for kind in set(map(type, entities))}
+    mapper: Any = _mapping.mapper_of(type_of(entities[0]))
+    while not all(one.isa(mapper) for one in mappers):
         mapper = mapper.inherits
     load = partial(load_options, session, mapper, entities, options)
     return _Step(entities[0], session, ("what the loader options name",), load)
@@ -244,7 +247,7 @@ def _require_met(walk: Walk, wanted: list[Path], entities: list[Any]) -> None:
     """A path that no entity met is right when its class can be reached, and wrong otherwise."""
     unmet = [path for path in wanted if not any(map(path.covers, walk.visited))]
     if unmet:
-        require_reachable(unmet, {inspect(type(entity)) for entity in entities})
+        require_reachable(unmet, set(map(_mapping.mapper_of, set(map(type, entities)))))
 
 
 def _require_captured(roots: list[Any], wanted: list[Path]) -> None:
@@ -266,11 +269,11 @@ def _roots(given: Any) -> tuple[bool, list[Any]]:
     """
     if _is_one(given):
         return False, [given]
-    if not isinstance(given, Iterable) or isinstance(given, (str, bytes, Mapping, Row)):
+    if not is_iterable(given) or isinstance(given, (str, bytes, Mapping, Row)):
         raise _no_entity(given)
     roots = list(given)
     for kind in set(map(type, roots)):
-        if not issubclass(kind, Snapshot) and not isinstance(inspect(kind, raiseerr=False), Mapper):
+        if not issubclass(kind, Snapshot) and _mapping.mapper_or_none(kind) is None:
             position = next(place for place, root in enumerate(roots) if type(root) is kind)
             raise _no_entity(roots[position], f"item {position} of the iterable is ")
     return True, roots
@@ -288,7 +291,7 @@ def _no_entity(given: Any, where: str = "") -> SnapshotSourceError:
     elif isinstance(given, Row):
         what = "a Row"
         instead = "session.scalars(select(Entity)) gives entities; rows need no snapshot"
-    elif isinstance(inspect(given, raiseerr=False), Mapper):
+    elif _mapping.mapper_or_none(given) is not None:
         what, instead = f"the class {given.__name__}", "an instance of it"
     else:
         what = f"an object of type {type(given).__name__}"

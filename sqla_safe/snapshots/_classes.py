@@ -8,12 +8,11 @@ from keyword import iskeyword
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy.ext.associationproxy import AssociationProxy
 from sqlalchemy.orm import CompositeProperty
 
 from sqla_safe.snapshots._base import Snapshot, refuse_change
 from sqla_safe.snapshots._composites import composite_property
-from sqla_safe.snapshots._proxies import proxy_property
+from sqla_safe.snapshots._proxies import is_proxy, proxy_property
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -85,8 +84,10 @@ def _is_name(text: str) -> bool:
 
 def declared_fields(entity: type) -> frozenset[str]:
     """Return the fields of a dataclass or attrs class."""
-    names = [field.name for field in fields(entity)] if is_dataclass(entity) else []
-    return frozenset([*names, *[field.name for field in getattr(entity, "__attrs_attrs__", ())]])
+    names = [field.name for field in getattr(entity, "__attrs_attrs__", ())]
+    if is_dataclass(entity):
+        names += [field.name for field in fields(entity)]
+    return frozenset(names)
 
 
 def _computed(mapper: Mapper[Any]) -> dict[str, property]:
@@ -96,6 +97,6 @@ def _computed(mapper: Mapper[Any]) -> dict[str, property]:
         assert isinstance(composite, CompositeProperty)
         computed[key] = composite_property(composite)
     for key, descriptor in mapper.all_orm_descriptors.items():
-        if isinstance(descriptor, AssociationProxy):
+        if is_proxy(descriptor):
             computed[key] = proxy_property(descriptor)
     return computed

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqla_safe.snapshots._values import FrozenDict
+from sqla_safe.snapshots._values import is_frozen_dict, is_frozenset
 
 if TYPE_CHECKING:
     from sqla_safe.snapshots._base import Snapshot
@@ -51,11 +51,11 @@ def _same_value(left: Any, right: Any) -> bool:
 def _same_related(left: Any, right: Any, todo: Pairs) -> bool:
     if type(left) is tuple:
         return type(right) is tuple and _pair(left, right, todo)
-    if isinstance(left, frozenset):
-        return isinstance(right, frozenset) and _same_members(left, right, todo)
-    if isinstance(left, FrozenDict):
+    if is_frozenset(left):
+        return is_frozenset(right) and _same_members(left, right, todo)
+    if is_frozen_dict(left):
         return (
-            isinstance(right, FrozenDict)
+            is_frozen_dict(right)
             and left.keys() == right.keys()
             and _pair(left.values(), [right[key] for key in left], todo)
         )
@@ -79,7 +79,7 @@ def _same_members(left: frozenset[Any], right: frozenset[Any], todo: Pairs) -> b
     )
 
 
-def _by_key(members: frozenset[Any]) -> dict[Any, Any]:
+def _by_key(members: frozenset[Snapshot]) -> dict[Any, Any]:
     return {
         (type(snap)._sqs_plan.entity, *type(snap)._sqs_plan.key_of(snap)): snap for snap in members
     }

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from sqla_safe.errors import FrozenSnapshotError
-from sqla_safe.snapshots._values import freeze
+from sqla_safe.snapshots._values import freeze, is_frozen_dataclass, type_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,19 +33,14 @@ def composite_property(composite: CompositeProperty[Any]) -> property:
 
 def freeze_composite(value: Any) -> Any:
     """Return a value that cannot be changed: the same one, or one of a frozen subclass."""
-    kind: Any = type(value)
-    if isinstance(value, tuple) or _is_frozen_dataclass(kind):
+    kind: Any = type_of(value)
+    if isinstance(value, tuple) or is_frozen_dataclass(kind):
         return freeze(value)
     try:
         object.__setattr__(value, "__class__", _frozen_kind(kind))
     except TypeError:  # a C class, or a layout of its own: at least nobody shares it
         return value
     return value
-
-
-def _is_frozen_dataclass(kind: Any) -> bool:
-    parameters: Any = getattr(kind, "__dataclass_params__", None)
-    return bool(parameters and parameters.frozen)
 
 
 def values_of(value: Any) -> tuple[Any, ...]:
@@ -70,6 +65,15 @@ def _frozen_kind(kind: Any) -> type[Any]:
             return NotImplemented
         return values_of(self) == values_of(other)
 
+    def digest(self: Any) -> int:
+        return hash(values_of(self))
+
+    def reduce(self: Any, _: object) -> tuple[Any, ...]:
+        return _rebuild, (kind, values_of(self))
+
+    def itself(self: Any, _: object = None) -> Any:
+        return self
+
     return type(
         kind.__name__,
         (kind,),
@@ -81,10 +85,10 @@ def _frozen_kind(kind: Any) -> type[Any]:
             "__setattr__": refuse,
             "__delattr__": refuse,
             "__eq__": same,
-            "__hash__": lambda self: hash(values_of(self)),
-            "__reduce_ex__": lambda self, _: (_rebuild, (kind, values_of(self))),
-            "__copy__": lambda self: self,
-            "__deepcopy__": lambda self, _: self,
+            "__hash__": digest,
+            "__reduce_ex__": reduce,
+            "__copy__": itself,
+            "__deepcopy__": itself,
         },
     )
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from sqla_safe.errors import SnapshotLimitError, SnapshotSourceError
 from sqla_safe.snapshots._base import Snapshot
+from sqla_safe.snapshots._values import is_dict, is_frozen_collection
 from sqla_safe.snapshots._walk import MAX_OBJECTS
 
 
@@ -84,10 +85,10 @@ class _Tree:
         """Leave places for related objects, and note to fill them."""
         if related is None:
             return
-        if isinstance(related, dict):
+        if is_dict(related):
             place: Any = dict.fromkeys(related)
             members = [(snap, place, key) for key, snap in related.items()]
-        elif isinstance(related, (tuple, frozenset)):
+        elif is_frozen_collection(related):
             place = [None] * len(related)
             members = [(snap, place, number) for number, snap in enumerate(related)]
         else:
@@ -99,7 +100,7 @@ class _Tree:
 
 def thaw(value: Any) -> Any:
     """Return a plain value that may be changed; the opposite of `freeze`."""
-    if isinstance(value, dict):
+    if is_dict(value):
         return {key: thaw(item) for key, item in value.items()}
     if type(value) in (tuple, frozenset):
         return [thaw(item) for item in value]

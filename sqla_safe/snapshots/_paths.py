@@ -59,7 +59,7 @@ def read_paths(given: Sequence[Any]) -> tuple[list[Path], list[LoaderOption]]:
 
 def _read(given: Any) -> Iterable[Path]:
     mapper = getattr(given, "parent", None)
-    if not isinstance(given, QueryableAttribute) or not isinstance(mapper, Mapper):
+    if not isinstance(given, QueryableAttribute) or not _mapping.is_mapper(mapper):
         raise _not_a_path(given)
     key = given.key
     if not isinstance(given, InstrumentedAttribute) and key in mapper.relationships:

@@ -10,21 +10,20 @@ from functools import cached_property
 from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import inspect
-from sqlalchemy.orm import Mapper
-
 from sqla_safe import _mapping
 from sqla_safe.errors import SnapshotSourceError
 from sqla_safe.snapshots._classes import declared_fields, make_classes, name_slots
 from sqla_safe.snapshots._fingerprint import fingerprint
 from sqla_safe.snapshots._generated import make_accessors
+from sqla_safe.snapshots._values import type_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sqlalchemy.orm import RelationshipProperty
+    from sqlalchemy.orm import Mapper, RelationshipProperty
 
     from sqla_safe._mapping import ForeignKey
+    from sqla_safe.snapshots._base import Snapshot
 
 Put = Callable[[Any, Any], None]
 Store = Callable[[list[Any], Iterable[Any]], None]
@@ -125,7 +124,7 @@ class Plan:
                 continue
         return held
 
-    def plain(self, snap: Any) -> dict[str, Any]:
+    def plain(self, snap: Snapshot) -> dict[str, Any]:
         """Return the plain fields, declared but not mapped, that a snapshot holds."""
         held = vars(snap)
         return {name: held[name] for name in self.declared & held.keys()}
@@ -170,7 +169,8 @@ def revive(entity: type, key: tuple[Any, ...]) -> Any:
 
 def fill(snap: Any, state: dict[str, Any]) -> None:
     """Give a shell what it holds; for `pickle`."""
-    put = type(snap)._sqs_plan.put
+    kind: type[Snapshot] = type_of(snap)
+    put = kind._sqs_plan.put
     for name, value in state.items():
         if name in put:
             put[name](snap, value)
@@ -194,8 +194,8 @@ def _make_plan(entity: type) -> Plan:
 
 
 def _mapper_of(entity: type) -> Mapper[Any]:
-    mapper: Any = inspect(entity, raiseerr=False)
-    if not isinstance(mapper, Mapper):
+    mapper = _mapping.mapper_or_none(entity)
+    if mapper is None:
         raise SnapshotSourceError(
             problem=f"{entity.__name__} is not a mapped class",
             instead="snapshot(entity, ...) with a mapped instance, or an iterable of them",

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from sqla_safe.snapshots._values import FrozenDict
+from sqlalchemy.ext.associationproxy import AssociationProxy
+from typing_extensions import TypeIs
 
-if TYPE_CHECKING:
-    from sqlalchemy.ext.associationproxy import AssociationProxy
+from sqla_safe.snapshots._values import FrozenDict, is_frozen_collection, is_frozen_dict
+
+
+def is_proxy(descriptor: object) -> TypeIs[AssociationProxy[Any]]:
+    """Say whether a descriptor of a mapped class is an association proxy."""
+    return isinstance(descriptor, AssociationProxy)
 
 
 def proxy_property(proxy: AssociationProxy[Any]) -> property:
@@ -16,9 +21,9 @@ def proxy_property(proxy: AssociationProxy[Any]) -> property:
 
     def read(snap: Any) -> Any:
         related = getattr(snap, through)
-        if isinstance(related, FrozenDict):
+        if is_frozen_dict(related):
             return FrozenDict({key: getattr(item, attribute) for key, item in related.items()})
-        if isinstance(related, (tuple, frozenset)):
+        if is_frozen_collection(related):
             return type(related)([getattr(item, attribute) for item in related])
         return None if related is None else getattr(related, attribute)
 

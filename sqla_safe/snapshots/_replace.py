@@ -9,7 +9,7 @@ from sqla_safe.errors import SnapshotSourceError
 from sqla_safe.snapshots._base import Snapshot
 from sqla_safe.snapshots._composites import values_of
 from sqla_safe.snapshots._plan import fill
-from sqla_safe.snapshots._values import FrozenDict, freeze
+from sqla_safe.snapshots._values import FrozenDict, freeze, is_dict, is_set
 
 if TYPE_CHECKING:
     from sqla_safe.snapshots._plan import Plan
@@ -83,19 +83,20 @@ def _related(plan: Plan, name: str, value: Any) -> Any:
     relation = plan.relations[name]
     frozen: Any = value
     members: list[Any] = [value]
-    if relation.uselist and isinstance(value, dict):
+    if relation.uselist and is_dict(value):
         frozen, members = FrozenDict(value), list(value.values())
-    elif relation.uselist and isinstance(value, (set, frozenset)):
+    elif relation.uselist and is_set(value):
         frozen, members = frozenset(value), list(value)
     elif relation.uselist:
         frozen = tuple(value)
         members = list(frozen)
     elif value is None:
         return None
-    if not all(isinstance(member, Snapshot) for member in members):
-        entity = plan.entity.__name__
+    target = plan.mapper.relationships[name].mapper
+    if not all(isinstance(one, Snapshot) and isinstance(one, target.class_) for one in members):
         raise SnapshotSourceError(
-            problem=f"{entity}.{name} was given something that is no snapshot",
+            problem=f"{plan.entity.__name__}.{name} was given something that is no snapshot of "
+            f"{target.class_.__name__}",
             instead=f"replace(..., {name}=snapshot(...))",
         )
     return frozen

@@ -14,8 +14,10 @@ import uuid
 import zoneinfo
 from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import fields, is_dataclass
+from dataclasses import fields
 from typing import Any, Never, TypeVar
+
+from typing_extensions import TypeIs
 
 from sqla_safe.errors import FrozenSnapshotError
 
@@ -43,13 +45,13 @@ class FrozenDict(dict[K, V]):
 
     __slots__ = ()
 
-    def _refuse(self, *_: Any, **__: Any) -> Never:
+    def _refuse(self: Any, *_: Any, **__: Any) -> Never:
         raise FrozenSnapshotError(what="a dict", instead="change a copy of it: value.copy()")
 
     __setitem__ = __delitem__ = __ior__ = _refuse
     clear = pop = popitem = setdefault = update = _refuse
 
-    def __hash__(self) -> int:  # type: ignore[override]
+    def __hash__(self) -> int:  # type: ignore[override]  # pyright: ignore[reportIncompatibleVariableOverride]  # dict's is None
         return hash(frozenset(self.items()))
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -86,7 +88,7 @@ def freeze_column(column: list[Any]) -> list[Any]:
 
 def freeze(value: Any) -> Any:
     """Return a value equal to this one that nobody can change, sharing nothing that changes."""
-    kind = type(value)
+    kind = type_of(value)
     if kind in PLAIN:
         return value
     freezer = _freezers.get(kind)
@@ -95,11 +97,10 @@ def freeze(value: Any) -> Any:
     return freezer(value)
 
 
-def is_frozen(value: Any) -> bool:
-    """Say whether `freeze` knows the type, and need not fall back to a private copy."""
-    if type(value) not in PLAIN:
-        freeze(value)
-    return type(value) in PLAIN or _freezers[type(value)] is not copy.deepcopy
+def is_plain(value: Any) -> bool:
+    """Say whether nobody can change a value, by its type."""
+    kind: Any = type(value)
+    return kind in PLAIN or _is_plain(kind)
 
 
 def freeze_mapping(value: Mapping[Any, Any]) -> FrozenDict[Any, Any]:
@@ -109,11 +110,12 @@ def freeze_mapping(value: Mapping[Any, Any]) -> FrozenDict[Any, Any]:
 
 def melt(value: Any) -> Any:
     """Return a value as the column's type knows it: dicts, lists and sets that may be changed."""
-    if isinstance(value, FrozenDict):
+    if is_frozen_dict(value):
         return {key: melt(item) for key, item in value.items()}
-    if type(value) is tuple:
+    kind = type_of(value)
+    if kind is tuple:
         return [melt(item) for item in value]
-    return set(value) if type(value) is frozenset else value
+    return set(value) if kind is frozenset else value
 
 
 def _freeze_sequence(value: Iterable[Any]) -> tuple[Any, ...]:
@@ -124,19 +126,20 @@ def _freeze_set(value: Iterable[Any]) -> frozenset[Any]:
     return frozenset([freeze(item) for item in value])
 
 
-def _freezer(kind: type) -> Freezer:
+def _freezer(kind: type[Any]) -> Freezer:
     """Choose how values of a type are frozen; only types nobody has met yet come here."""
     if kind is FrozenDict:
         return _same
-    if issubclass(kind, tuple) and hasattr(kind, "_make"):
-        return lambda value: kind._make(map(freeze, value))
+    make = _maker_of(kind)
+    if make is not None:
+        return lambda value: make(map(freeze, value))
     for base, freezer in _CONTAINERS:
         if issubclass(kind, base):
             return freezer
     if _is_plain(kind):
         PLAIN.add(kind)
         return _same
-    if is_dataclass(kind) and kind.__dataclass_params__.frozen:  # type: ignore[attr-defined]
+    if is_frozen_dataclass(kind):
         return _freeze_dataclass
     return copy.deepcopy
 
@@ -153,6 +156,18 @@ _CONTAINERS: tuple[tuple[type, Freezer], ...] = (
 
 def _same(value: Any) -> Any:
     return value
+
+
+def _maker_of(kind: type[Any]) -> Callable[[Iterable[Any]], Any] | None:
+    """Return what makes a named tuple of its items, None for classes of anything else."""
+    named: type[Any] = kind
+    return getattr(named, "_make", None) if issubclass(kind, tuple) else None
+
+
+def is_frozen_dataclass(kind: type[Any]) -> bool:
+    """Say whether a class is a dataclass with ``frozen=True``."""
+    parameters: Any = getattr(kind, "__dataclass_params__", None)
+    return bool(parameters and parameters.frozen)
 
 
 def _is_plain(kind: type) -> bool:
@@ -177,3 +192,42 @@ def _freeze_dataclass(value: Any) -> Any:
 
 def _is(one: object, other: object) -> bool:
     return one is other
+
+
+# --- questions whose answers type checkers understand -------------------------
+#
+# Where a value is Any, isinstance() and type() leave pyright with containers of unknown items.
+
+
+type_of: Callable[[Any], type[Any]] = type
+"""The same function: an alias, so that it costs nothing in loops."""
+
+
+def is_dict(value: Any) -> TypeIs[dict[Any, Any]]:
+    """Say whether a value is a dict."""
+    return isinstance(value, dict)
+
+
+def is_frozen_dict(value: Any) -> TypeIs[FrozenDict[Any, Any]]:
+    """Say whether a value is a `FrozenDict`."""
+    return isinstance(value, FrozenDict)
+
+
+def is_frozenset(value: Any) -> TypeIs[frozenset[Any]]:
+    """Say whether a value is a frozenset."""
+    return isinstance(value, frozenset)
+
+
+def is_set(value: Any) -> TypeIs[set[Any] | frozenset[Any]]:
+    """Say whether a value is a set, frozen or not."""
+    return isinstance(value, (set, frozenset))
+
+
+def is_frozen_collection(value: Any) -> TypeIs[tuple[Any, ...] | frozenset[Any]]:
+    """Say whether a value is what a collection becomes in a snapshot, unless it is keyed."""
+    return isinstance(value, (tuple, frozenset))
+
+
+def is_iterable(value: Any) -> TypeIs[Iterable[Any]]:
+    """Say whether a value can be iterated over."""
+    return isinstance(value, Iterable)

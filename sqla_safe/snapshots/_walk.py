@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy.orm.attributes import instance_dict, instance_state
 from sqlalchemy.orm.collections import collection_adapter
+from typing_extensions import TypeIs
 
 from sqla_safe.errors import (
     DeletedEntityError,
@@ -22,7 +23,7 @@ from sqla_safe.errors import (
     SnapshotSourceError,
 )
 from sqla_safe.snapshots._plan import Plan, Relation, plan_of
-from sqla_safe.snapshots._values import PLAIN, FrozenDict, freeze
+from sqla_safe.snapshots._values import PLAIN, FrozenDict, freeze, is_dict, is_plain, type_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -224,7 +225,7 @@ class Walk:
     def _store_collection(self, relation: Relation, snap: Any, collection: Any) -> None:
         """Freeze one collection; a set only at the end, when its members have their keys."""
         frozen: Any
-        if isinstance(collection, dict):
+        if is_dict(collection):
             members = self._snapshots(list(collection.values()))
             frozen = FrozenDict(zip(map(freeze, collection), members, strict=True))
         else:
@@ -272,9 +273,9 @@ class Walk:
         assert relation.foreign_key is not None
         if self.session is None or not relation.foreign_key.is_key:
             return None
-        if key is ABSENT or (type(key) is tuple and ABSENT in key):
+        if key is ABSENT or (type_of(key) is tuple and ABSENT in key):
             return None
-        ident = key if type(key) is tuple else (key,)
+        ident = key if type_of(key) is tuple else (key,)
         known: Any = self.session.identity_map
         entity = known.get((relation.target, ident, state.identity_token))
         return None if entity is None or instance_state(entity).expired else entity
@@ -337,8 +338,12 @@ def _keep_declared(batch: Batch) -> None:
 
 
 def _is_simple(value: Any) -> bool:
-    if isinstance(value, dict):
+    if is_plain(value):
+        return True
+    if is_dict(value):
         return all(map(_is_simple, value.values()))
-    if isinstance(value, (list, tuple, set, frozenset)):
-        return all(map(_is_simple, value))
-    return type(value) in PLAIN
+    return _is_container(value) and all(map(_is_simple, value))
+
+
+def _is_container(value: Any) -> TypeIs[list[Any] | tuple[Any, ...] | set[Any] | frozenset[Any]]:
+    return isinstance(value, (list, tuple, set, frozenset))

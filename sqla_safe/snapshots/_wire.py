@@ -16,7 +16,7 @@ import uuid
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqla_safe.snapshots._values import FrozenDict
+from sqla_safe.snapshots._values import FrozenDict, type_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -126,7 +126,7 @@ def write_column(column: list[Any]) -> tuple[str, list[Any]]:
 
 def write_tagged(value: Any) -> Any:
     """Return one value with the name of its form, unless msgpack and JSON have its type."""
-    kind = type(value)
+    kind = type_of(value)
     if kind is FrozenDict:
         return ["dict", [[write_tagged(key), write_tagged(item)] for key, item in value.items()]]
     if kind is tuple:
@@ -160,7 +160,7 @@ def _is_odd(value: Any) -> bool:
 
 
 def _is_json(value: Any) -> bool:
-    kind = type(value)
+    kind = type_of(value)
     if kind is tuple:
         return all(map(_is_json, value))
     if kind is FrozenDict:
@@ -192,7 +192,7 @@ def _each(convert: Callable[[Any], Any], values: list[Any]) -> list[Any]:
 
 
 def _read_json(value: Any) -> Any:
-    kind = type(value)
+    kind = type_of(value)
     if kind is list:
         return tuple([_read_json(item) for item in value])
     if kind is dict:
@@ -202,8 +202,9 @@ def _read_json(value: Any) -> Any:
 
 def read_tagged(value: Any) -> Any:
     """Return one value from what `write_tagged` made of it."""
-    if type(value) is not list:
-        if type(value) not in _NATIVE:
+    kind = type_of(value)
+    if kind is not list:
+        if kind not in _NATIVE:
             raise ValueError("an untagged container")
         return value
     tag, data = value

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from sqlalchemy import Column, update
 from sqlalchemy.ext.asyncio import AsyncSession, async_scoped_session
+from typing_extensions import TypeIs
 
 from sqla_safe.errors import StaleSnapshotError, WriteBackError
 from sqla_safe.snapshots._base import Snapshot, describe_key
 from sqla_safe.snapshots._plan import fill
-from sqla_safe.snapshots._values import melt
+from sqla_safe.snapshots._values import melt, type_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -59,11 +60,15 @@ def write_back(session: Any, changed: Any, *, base: Any) -> Any:
     """
     plan = _require_pair(changed, base)
     values = _changes(plan, changed, base)
-    if isinstance(session, async_scoped_session):
+    if _is_scoped(session):
         session = session()
     if isinstance(session, AsyncSession):
         return session.run_sync(_write, plan, values, changed, base)
     return _write(session, plan, values, changed, base)
+
+
+def _is_scoped(session: Any) -> TypeIs[async_scoped_session[Any]]:
+    return isinstance(session, async_scoped_session)
 
 
 def _require_pair(changed: Any, base: Any) -> Plan:
@@ -73,8 +78,9 @@ def _require_pair(changed: Any, base: Any) -> Plan:
                 problem=f"{name} is no snapshot but an object of type {type(snap).__name__}",
                 instead="write_back(session, replace(base, ...), base=base)",
             )
-    plan: Plan = type(base)._sqs_plan
-    if type(changed) is not type(base) or plan.key_of(changed) != plan.key_of(base):
+    kind: type[Snapshot] = type_of(base)
+    plan = kind._sqs_plan
+    if type(changed) is not kind or plan.key_of(changed) != plan.key_of(base):
         raise WriteBackError(
             problem="changed and base are snapshots of different rows",
             instead="make the change with replace(base, ...), and leave the key as it is",
