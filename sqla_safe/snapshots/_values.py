@@ -99,7 +99,7 @@ def freeze(value: Any) -> Any:
 
 def is_plain(value: Any) -> bool:
     """Say whether nobody can change a value, by its type."""
-    kind: Any = type(value)
+    kind = type_of(value)
     return kind in PLAIN or _is_plain(kind)
 
 
