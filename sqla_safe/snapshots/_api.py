@@ -14,17 +14,22 @@ from sqlalchemy.orm import InstanceState, object_session
 from sqlalchemy.orm.attributes import instance_state
 
 from sqla_safe import _mapping
-from sqla_safe.errors import AsyncLoadError, DetachedEntityError, SnapshotSourceError
+from sqla_safe.errors import (
+    AsyncLoadError,
+    DetachedEntityError,
+    SnapshotPathError,
+    SnapshotSourceError,
+)
 from sqla_safe.snapshots._base import Snapshot
 from sqla_safe.snapshots._load import load_missing, load_options
 from sqla_safe.snapshots._paths import Path, read_paths, require_reachable
-from sqla_safe.snapshots._values import is_iterable, type_of
+from sqla_safe.snapshots._values import is_iterable
 from sqla_safe.snapshots._walk import MAX_DEPTH, MAX_OBJECTS, Limits, Walk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable
 
-    from sqlalchemy.orm import QueryableAttribute, Session
+    from sqlalchemy.orm import Mapper, QueryableAttribute, Session
     from sqlalchemy.orm.interfaces import LoaderOption
 
 T = TypeVar("T")
@@ -208,12 +213,27 @@ def _option_step(session: Session | None, entities: list[Any], options: list[Any
             missing=("what the loader option names",),
             expired=False,
         )
-    mappers = {_mapping.mapper_of(kind) for kind in set(map(type, entities))}
-    mapper: Any = _mapping.mapper_of(type_of(entities[0]))
-    while not all(one.isa(mapper) for one in mappers):
-        mapper = mapper.inherits
-    load = partial(load_options, session, mapper, entities, options)
+    load = partial(load_options, session, _common_mapper(entities), entities, options)
     return _Step(entities[0], session, ("what the loader options name",), load)
+
+
+def _common_mapper(entities: list[Any]) -> Mapper[Any]:
+    """Return the mapper of the nearest class that all entities are of.
+
+    Raises:
+        SnapshotPathError: there is none, so that no loader option fits them all.
+    """
+    mappers = {_mapping.mapper_of(kind) for kind in set(map(type, entities))}
+    mapper: Any = next(iter(mappers))
+    while mapper is not None and not all(one.isa(mapper) for one in mappers):
+        mapper = mapper.inherits
+    if mapper is None:
+        raise SnapshotPathError(
+            problem="a loader option was given for entities of classes that are not related",
+            instead="snapshot(...) once for the entities of each class, or paths",
+        )
+    found: Mapper[Any] = mapper
+    return found
 
 
 def _missing(walk: Walk) -> tuple[str, ...]:
