@@ -43,6 +43,10 @@ _DRIVERS = (
 )
 
 
+own_files: set[str] = set()
+"""The files for which `is_own` said yes; a look-up without a call."""
+
+
 @lru_cache(maxsize=4096)
 def is_own(file: str) -> bool:
     """Say whether a file is the user's, and not a library's or generated."""
@@ -50,21 +54,28 @@ def is_own(file: str) -> bool:
         return False
     for folder in _INSTALLED:
         if folder in file:
-            return not file.rpartition(folder)[2].startswith(_DRIVERS)
-    return not file.startswith(_STDLIB)
+            own = not file.rpartition(folder)[2].startswith(_DRIVERS)
+            break
+    else:
+        own = not file.startswith(_STDLIB)
+    if own:
+        own_files.add(file)
+    return own
 
 
 class Place(tuple["CodeType", int]):
-    """A line of code, made of the code and the line number.
+    """A line of code, made of the code and of a frame's last instruction in it.
 
-    Its path is made readable only when somebody reads it; a bare tuple subclass is the quickest
-    object to make, and every scope makes one.
+    Its line and path are looked up only when somebody reads them; a bare tuple subclass is the
+    quickest object to make, and every scope makes one.
     """
 
     __slots__ = ()
 
     def __str__(self) -> str:
-        code, line = self
+        code, last = self
+        lines = (line for start, end, line in code.co_lines() if start <= last < end)
+        line = next(lines, None) or code.co_firstlineno
         path = Path(code.co_filename)
         with contextlib.suppress(ValueError):
             path = path.relative_to(Path.cwd())
@@ -78,8 +89,8 @@ def caller(depth: int) -> Place:
     """Return the line of user code that called, skipping frames of libraries."""
     frame = sys._getframe(depth + 1)
     if is_own(frame.f_code.co_filename):
-        return Place((frame.f_code, frame.f_lineno))
-    return _first_own(frame) or Place((frame.f_code, frame.f_lineno))
+        return Place((frame.f_code, frame.f_lasti))
+    return _first_own(frame) or Place((frame.f_code, frame.f_lasti))
 
 
 def current_line() -> str:
@@ -103,7 +114,7 @@ def task_line(task: asyncio.Task[Any]) -> str:
     while awaited is not None:
         frame = getattr(awaited, "cr_frame", None)
         if frame is not None and is_own(frame.f_code.co_filename):
-            found = str(Place((frame.f_code, frame.f_lineno)))
+            found = str(Place((frame.f_code, frame.f_lasti)))
         awaited = getattr(awaited, "cr_await", None)
     return found
 
@@ -117,6 +128,6 @@ def thread_line(ident: int) -> str:
 def _first_own(frame: FrameType | None) -> Place | None:
     while frame is not None:
         if is_own(frame.f_code.co_filename):
-            return Place((frame.f_code, frame.f_lineno))
+            return Place((frame.f_code, frame.f_lasti))
         frame = frame.f_back
     return None
