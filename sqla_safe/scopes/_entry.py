@@ -9,7 +9,7 @@ from sqla_safe.scopes import _ambient
 from sqla_safe.scopes._boundary import Boundary
 from sqla_safe.scopes._options import ScopeOptions, check_join
 from sqla_safe.scopes._scope import BaseScope
-from sqla_safe.services._inject import get_service
+from sqla_safe.services._inject import KNOWN, KNOWN_ASYNC, get_services
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -86,10 +86,8 @@ def build_services(scope: BaseScope[Any], services: Sequence[Any]) -> Any:
     if not services:
         return scope
     unit = scope._unit
-    session, instances = unit.public, unit.instances
-    if len(services) == 1:
-        return get_service(session, instances, services[0])
-    return tuple([get_service(session, instances, service) for service in services])
+    known = KNOWN_ASYNC if unit.is_async else KNOWN
+    return get_services(unit.public, unit.instances, services, known)
 
 
 def entered_twice(scope: BaseScope[Any]) -> ScopeOptionError:
