@@ -107,7 +107,8 @@ class AsyncScopedServices(Generic[T]):
         except BaseException as raised:
             await self._stop_clock(scope, raised)
             raise
-        await self._stop_clock(scope, error)
+        if self._timeout is not None:
+            await self._stop_clock(scope, error)
 
     if not TYPE_CHECKING:  # a static error already
 
@@ -288,9 +289,11 @@ async def _end(unit: Unit, body: BaseException | None, clock: asyncio.Timeout | 
     error, cancelled = await _see_through(
         unit, _finish(unit, body), body, lambda errand: _stop_preparing(unit, errand)
     )
-    error = _with_cancellation(unit, unit.outcome, error, cancelled)
+    if cancelled is not None:
+        error = _with_cancellation(unit, unit.outcome, error, cancelled)
     if unit.outcome == "committed":
-        error = await _call_back(unit, error)
+        if unit.on_commit:
+            error = await _call_back(unit, error)
     elif error is not None and unit.outcome == "rolled_back" and unit.on_rollback:
         await _see_through(unit, _after_rollback(unit, error), error)
     if error is not None and error is not body:
@@ -307,10 +310,8 @@ def _with_cancellation(
     unit: Unit,
     outcome: Outcome | None,
     error: BaseException | None,
-    cancelled: asyncio.CancelledError | None,
-) -> BaseException | None:
-    if cancelled is None:
-        return error
+    cancelled: asyncio.CancelledError,
+) -> asyncio.CancelledError:
     if outcome == "committed":
         cancelled.add_note(
             f"sqla_safe: cancelled during COMMIT; the data of the scope opened at {unit.opened_at} "
@@ -323,8 +324,6 @@ def _with_cancellation(
 
 async def _call_back(unit: Unit, error: BaseException | None) -> BaseException | None:
     """Run the on_commit callbacks to their end; return what is to be raised."""
-    if not unit.on_commit:
-        return error
     failed, cancelled = await _see_through(unit, _after_commit(unit), error)
     if cancelled is not None and error is None:
         cancelled.add_note("sqla_safe: cancelled during on_commit callbacks; the data is stored")
@@ -373,8 +372,9 @@ async def commit_early(unit: Unit) -> None:
         unit, _checkpoint(unit), None, lambda errand: _stop_preparing(unit, errand)
     )
     outcome: Outcome | None = "committed" if error is None else unit.outcome
-    error = _with_cancellation(unit, outcome, error, cancelled)
-    if outcome == "committed":
+    if cancelled is not None:
+        error = _with_cancellation(unit, outcome, error, cancelled)
+    if outcome == "committed" and unit.on_commit:
         error = await _call_back(unit, error)
     if error is not None:
         raise error
