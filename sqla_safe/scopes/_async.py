@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, cast
 from sqla_safe.errors import ScopeTimeoutError
 from sqla_safe.scopes import _ambient, _callbacks
 from sqla_safe.scopes._entry import (
-    build_services,
     doom_by_inner,
     entered_twice,
     inner_boundary,
@@ -18,9 +17,10 @@ from sqla_safe.scopes._entry import (
     units_of_this_task,
 )
 from sqla_safe.scopes._errand import Errand
-from sqla_safe.scopes._scope import AsyncScope, BaseScope
+from sqla_safe.scopes._scope import AsyncScope, BaseScope, Inner
 from sqla_safe.scopes._source import make_async_session
-from sqla_safe.scopes._unit import Unit
+from sqla_safe.scopes._unit import AsyncUnit, Unit
+from sqla_safe.services._inject import KNOWN_ASYNC, get_services
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -63,7 +63,7 @@ class AsyncScopedServices(Generic[T]):
         self._services = services
         self._options = options
         self._place = place
-        self._scope: AsyncScope[Any] | None = None
+        self._scope: Any = None
         self._timeout: asyncio.Timeout | None = None
 
     async def __aenter__(self) -> T:
@@ -80,11 +80,13 @@ class AsyncScopedServices(Generic[T]):
             if self._options.timeout is not None:
                 self._timeout = asyncio.timeout(self._options.timeout)
                 await self._timeout.__aenter__()
-            services: T = build_services(scope, self._services)
+            if not self._services:
+                return scope  # type: ignore[return-value]  # pyright: ignore[reportReturnType]  # T is its type
+            unit = scope._unit
+            return get_services(unit.public, unit.instances, self._services, KNOWN_ASYNC)  # type: ignore[no-any-return]
         except BaseException as error:
             await self.__aexit__(type(error), error, error.__traceback__)
             raise
-        return services
 
     async def __aexit__(
         self,
@@ -92,8 +94,7 @@ class AsyncScopedServices(Generic[T]):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        scope = self._scope
-        assert scope is not None
+        scope: AsyncScope[Any] = self._scope
         self._scope = None
         scope.is_active = False
         _ambient.pop(scope)
@@ -132,17 +133,18 @@ class AsyncScopedServices(Generic[T]):
             raise ScopeTimeoutError(opened_at=scope.opened_at, timeout=limit) from error
 
     def _open(self, outer: BaseScope[Any] | None) -> AsyncScope[Any]:
-        source: Any = self._source if outer is None else outer._source
-        unit = Unit(source, self._options, self._place, asyncio.current_task)
+        scope = self._make(self._source if outer is None else outer._unit.source)
         if self._options.propagation == "requires_new":
-            unit.be_independent_of(units_of_this_task())
-        unit.public = make_async_session(source, unit, unit.session_options)
-        session = unit.session = unit.public.sync_session
+            scope._unit.be_independent_of(units_of_this_task())
+        return scope
+
+    def _make(self, source: Any) -> AsyncScope[Any]:
+        unit = AsyncUnit(source, self._options, self._place)
+        unit.calm = make_async_session(source, unit, unit.session_options)
+        session = unit.session = unit.calm.sync_session
         if not session.autobegin:
             unit.begin()
-        scope: AsyncScope[Any] = AsyncScope(unit, unit, self._place, self._options, unit.owner)
-        scope._is_outermost = True
-        return scope
+        return AsyncScope(unit, asyncio.current_task())
 
     async def _join(self, outer: BaseScope[Any]) -> AsyncScope[Any]:
         unit = outer._unit
@@ -156,7 +158,7 @@ class AsyncScopedServices(Generic[T]):
             unit.begin_reading()
         self._outer, self._deadline = outer, unit.limit(self._options.timeout, self._place)
         owner = asyncio.current_task()
-        return AsyncScope(unit, boundary, self._place, options, owner)
+        return AsyncScope(unit, owner, Inner(boundary, self._place, options))
 
     async def _end_savepoint(self, scope: AsyncScope[Any], body: BaseException | None) -> None:
         unit, boundary = scope._unit, scope._boundary

@@ -9,11 +9,8 @@ from sqla_safe.scopes import _ambient
 from sqla_safe.scopes._boundary import Boundary
 from sqla_safe.scopes._options import ScopeOptions, check_join
 from sqla_safe.scopes._scope import BaseScope
-from sqla_safe.services._inject import KNOWN, KNOWN_ASYNC, get_services
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from sqla_safe._locations import Place
     from sqla_safe.scopes._unit import Unit
 
@@ -79,15 +76,6 @@ def inner_boundary(outer: BaseScope[Any], kind: str) -> Boundary:
     unit = outer._unit
     around = unit.innermost
     return Boundary(around) if kind == "savepoint" else around
-
-
-def build_services(scope: BaseScope[Any], services: Sequence[Any]) -> Any:
-    """Build the services of a block: none gives the scope, one the service, more a tuple."""
-    if not services:
-        return scope
-    unit = scope._unit
-    known = KNOWN_ASYNC if unit.is_async else KNOWN
-    return get_services(unit.public, unit.instances, services, known)
 
 
 def entered_twice(scope: BaseScope[Any]) -> ScopeOptionError:
