@@ -390,7 +390,6 @@ class AsyncUnit(Unit):
     """The unit of an async scope."""
 
     is_async = True
-    is_plain = False  # what comes before COMMIT can be cancelled there, and COMMIT cannot
     who = staticmethod(asyncio.current_task)
     calm: AsyncSession
 

@@ -91,6 +91,9 @@ class Use(Boundary):
         self.source = source
         self.place = place
         self.instances: dict[Any, Any] = {}
+        # Read at every turn, and an instance's own attributes are quicker to read than its class's.
+        # Async scopes are never plain, because what comes before COMMIT can be cancelled there.
+        self.is_plain, self.is_guarded, self.busy = not self.is_async, False, None
         if options is not DEFAULT:
             self._heed(options)
         if id(source) in policies:
