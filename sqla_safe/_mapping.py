@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import operator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from sqlalchemy import event
 from sqlalchemy.inspection import inspect
 from sqlalchemy.orm import MANYTOONE, Mapper
 from sqlalchemy.orm.exc import UnmappedColumnError
-from sqlalchemy.sql import visitors
+from sqlalchemy.sql import operators, visitors
 from sqlalchemy.sql.elements import BinaryExpression, BooleanClauseList, ColumnClause
 from typing_extensions import TypeIs
 
@@ -17,6 +19,20 @@ if TYPE_CHECKING:
 
     from sqlalchemy import ColumnElement
     from sqlalchemy.orm import RelationshipProperty
+
+_generation = itertools.count(1)
+_current = [next(_generation)]
+
+
+@event.listens_for(Mapper, "after_mapper_constructed")
+def _count(_mapper: Mapper[Any], _entity: type) -> None:
+    _current[0] = next(_generation)
+
+
+def generation() -> int:
+    """Return a number that grows whenever a class is mapped: what was read before may be old."""
+    return _current[0]
+
 
 BY_QUERY_ONLY = ("dynamic", "write_only")
 """Relationships that are never read, but queried: they have no collection to load."""
@@ -97,14 +113,23 @@ def _is_plain_many_to_one(relation: RelationshipProperty[Any]) -> bool:
         and relation.secondary is None
         and not relation.uselist
         and relation.entity is relation.mapper
-        and all(map(_is_plain_term, visitors.iterate(relation.primaryjoin)))
+        and _is_plain_join(relation)
     )
+
+
+def _is_plain_join(relation: RelationshipProperty[Any]) -> bool:
+    """Say whether a join compares each foreign key column with its target, and nothing else."""
+    terms: list[Any] = list(visitors.iterate(relation.primaryjoin))
+    equations = sum(isinstance(term, BinaryExpression) for term in terms)
+    return equations == len(relation.local_remote_pairs) and all(map(_is_plain_term, terms))
 
 
 def _is_plain_term(term: Any) -> bool:
     if isinstance(term, BinaryExpression):
         return term.operator is operator.eq
-    return isinstance(term, (ColumnClause, BooleanClauseList))
+    if isinstance(term, BooleanClauseList):
+        return term.operator is operators.and_
+    return isinstance(term, ColumnClause)
 
 
 def is_target(mapper: Mapper[Any]) -> bool:

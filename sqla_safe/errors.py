@@ -713,6 +713,7 @@ class StaleSnapshotError(SqlaSafeError, StaleDataError):
         key: the primary key, as text.
         base: the snapshot that the change started from.
         changed: the snapshot that was to be stored.
+        partly: whether a row of another table, in joined inheritance, was written before.
     """
 
     code: str | None = "SQS184"
@@ -720,10 +721,16 @@ class StaleSnapshotError(SqlaSafeError, StaleDataError):
     key: str
     base: Any
     changed: Any
+    partly: bool
 
     def _text(self) -> str:
+        written = (
+            "A part was written to another table: roll the transaction back"
+            if self.partly
+            else "Nothing was written"
+        )
         return (
             f"{self.entity} ({self.key}) was changed or deleted after its snapshot was made. "
-            "Nothing was written. Instead: load it again, make the change on the new snapshot "
+            f"{written}. Instead: load it again, make the change on the new snapshot "
             "(replace) and write that back; `base` and `changed` hold both states"
         )

@@ -24,7 +24,7 @@ from sqla_safe.snapshots._base import Snapshot
 from sqla_safe.snapshots._load import load_missing, load_options
 from sqla_safe.snapshots._paths import Path, read_paths, require_reachable
 from sqla_safe.snapshots._values import is_iterable
-from sqla_safe.snapshots._walk import MAX_DEPTH, MAX_OBJECTS, Limits, Walk
+from sqla_safe.snapshots._walk import MAX_DEPTH, MAX_OBJECTS, Limits, Targets, Walk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable
@@ -191,8 +191,9 @@ def _steps(given: Any, paths: Any, limits: Limits) -> Generator[_Step, None, Any
     session = _session_of(entities)
     if options:
         yield _option_step(session, entities, options)
+    targets = Targets()
     while True:
-        walk = Walk(session, wanted, limits)
+        walk = Walk(session, wanted, limits, targets)
         snaps = walk.run(entities)
         missing = _missing(walk)
         if not missing:
@@ -238,7 +239,7 @@ def _common_mapper(entities: list[Any]) -> Mapper[Any]:
 
 def _missing(walk: Walk) -> tuple[str, ...]:
     """Name what must be loaded; without a session an expired column is only left out."""
-    names = {str(path): None for path in walk.absent}
+    names = {str(path): None for path in (*walk.absent, *walk.absent_keys)}
     for mapper, noted in walk.expired.items():
         keyless = [key for entity, key in noted if walk.session is not None or _is_keyless(entity)]
         names |= {f"{mapper.class_.__name__}.{key}": None for key in keyless}
@@ -254,12 +255,10 @@ def _is_keyless(entity: Any) -> bool:
 
 
 def _detached(walk: Walk) -> DetachedEntityError:
-    noted = [entity for entities in walk.absent.values() for entity in entities]
-    expired = not noted
-    if expired:
-        noted = [entity for pairs in walk.expired.values() for entity, _ in pairs]
+    paths = [*walk.absent, *walk.absent_keys]
+    mapper = paths[0].mapper if paths else next(iter(walk.expired))
     return DetachedEntityError(
-        entity=type(noted[0]).__name__, missing=_missing(walk), expired=expired
+        entity=mapper.class_.__name__, missing=_missing(walk), expired=not paths
     )
 
 

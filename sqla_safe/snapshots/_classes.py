@@ -5,11 +5,11 @@ from __future__ import annotations
 from abc import ABCMeta
 from dataclasses import fields, is_dataclass
 from keyword import iskeyword
-from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.orm import CompositeProperty
 
+from sqla_safe.snapshots._attributes import Attributes
 from sqla_safe.snapshots._base import Snapshot, refuse_change
 from sqla_safe.snapshots._composites import composite_property
 from sqla_safe.snapshots._proxies import is_proxy, proxy_property
@@ -38,13 +38,35 @@ def make_classes(plan: Plan, slots: Mapping[str, str]) -> tuple[type[Any], type[
             "__delattr__": object.__delattr__,
             "_sqs_plan": plan,
             **_computed(plan.mapper),
+            **_pydantic(entity),
         },
     )
     for name, slot in slots.items():
         if slot != name:
             type.__setattr__(opened, name, vars(opened)[slot])
-    frozen = {"__slots__": (), "__setattr__": refuse_change, "__delattr__": refuse_change}
+    frozen = {
+        "__slots__": (),
+        "__setattr__": refuse_change,
+        "__delattr__": refuse_change,
+        "__dict__": property(Attributes),
+    }
     return opened, _make_class(entity, (opened,), frozen)
+
+
+def _pydantic(entity: type[Any]) -> dict[str, Any]:
+    """What pydantic's serialisers ask an instance of a model for, SQLModel's among them."""
+    if not hasattr(entity, "__pydantic_fields_set__"):
+        return {}
+    return {
+        "__pydantic_fields_set__": property(_fields_set),
+        "__pydantic_extra__": None,
+        "__pydantic_private__": None,
+    }
+
+
+def _fields_set(snap: Any) -> set[str]:
+    held: dict[str, Any] = snap.__dict__
+    return set(held)
 
 
 def _make_class(entity: type, bases: tuple[type, ...], names: dict[str, Any]) -> type[Any]:
@@ -92,7 +114,7 @@ def declared_fields(entity: type) -> frozenset[str]:
 
 def _computed(mapper: Mapper[Any]) -> dict[str, property]:
     """Return the attributes that are made from captured ones when they are read."""
-    computed = {key: property(attrgetter(synonym.name)) for key, synonym in mapper.synonyms.items()}
+    computed: dict[str, property] = {}
     for key, composite in mapper.composites.items():
         assert isinstance(composite, CompositeProperty)
         computed[key] = composite_property(composite)

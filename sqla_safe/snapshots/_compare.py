@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqla_safe.snapshots._values import is_frozen_dict, is_frozenset
+from sqla_safe.snapshots._values import is_frozen_dict, is_frozenset, type_of
 
 if TYPE_CHECKING:
     from sqla_safe.snapshots._base import Snapshot
@@ -29,10 +29,10 @@ def equal(one: Snapshot, other: Snapshot) -> bool:
 
 def _same_state(left: Snapshot, right: Snapshot, todo: Pairs) -> bool:
     """Compare what two snapshots hold themselves, and put their relatives on the list."""
-    plan = type(left)._sqs_plan
-    if plan.entity is not type(right)._sqs_plan.entity:
+    plan, other = type(left)._sqs_plan, type(right)._sqs_plan
+    if plan.entity is not other.entity:
         return False
-    mine, its = plan.captured(left), plan.captured(right)
+    mine, its = plan.captured(left), other.captured(right)
     if mine.keys() != its.keys():
         return False
     return all(
@@ -44,8 +44,14 @@ def _same_state(left: Snapshot, right: Snapshot, todo: Pairs) -> bool:
 
 
 def _same_value(left: Any, right: Any) -> bool:
-    """NaN is what was captured, so here it equals itself."""
-    return left is right or bool(left == right) or (left != left and right != right)  # noqa: PLR0124
+    """NaN is what was captured, so here it equals itself, also deep inside a JSON value."""
+    if left is right or bool(left == right):
+        return True
+    if type_of(left) is tuple and type_of(right) is tuple:
+        return len(left) == len(right) and all(map(_same_value, left, right))
+    if is_frozen_dict(left) and is_frozen_dict(right):
+        return left.keys() == right.keys() and all(_same_value(left[k], right[k]) for k in left)
+    return bool(left != left and right != right)  # noqa: PLR0124
 
 
 def _same_related(left: Any, right: Any, todo: Pairs) -> bool:
@@ -74,8 +80,10 @@ def _pair(left: Any, right: Any, todo: Pairs) -> bool:
 def _same_members(left: frozenset[Any], right: frozenset[Any], todo: Pairs) -> bool:
     """Members of a set are those with the same class and key."""
     mine, its = _by_key(left), _by_key(right)
-    return mine.keys() == its.keys() and _pair(
-        list(mine.values()), [its[key] for key in mine], todo
+    return (
+        len(left) == len(right)
+        and mine.keys() == its.keys()
+        and _pair(list(mine.values()), [its[key] for key in mine], todo)
     )
 
 

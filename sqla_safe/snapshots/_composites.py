@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from dataclasses import fields
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -60,37 +61,66 @@ def _frozen_kind(kind: Any) -> type[Any]:
             instead=f"make a new {kind.__name__}(...) and use replace(snapshot, ...)",
         )
 
-    def same(self: Any, other: object) -> Any:
+    names: dict[str, Any] = {
+        "__module__": kind.__module__,
+        "__qualname__": kind.__qualname__,
+        "__doc__": kind.__doc__,
+        "__slots__": (),
+        "__new__": _make_unfrozen(kind),
+        "__setattr__": refuse,
+        "__delattr__": refuse,
+        "__reduce_ex__": _reduce(kind),
+        "__copy__": _itself,
+        "__deepcopy__": _itself,
+    }
+    # What dataclasses generate compares with their very own class only.
+    names |= {name: _comparison(kind, name) for name in _comparisons(kind)}
+    if getattr(kind, "__hash__", None) is None or "__eq__" in names:
+        names["__hash__"] = _hash
+    return type(kind.__name__, (kind,), names)
+
+
+def _comparisons(kind: Any) -> list[str]:
+    parameters: Any = getattr(kind, "__dataclass_params__", None)
+    if parameters is None:
+        return []
+    ordering = ["__lt__", "__le__", "__gt__", "__ge__"] if parameters.order else []
+    return ["__eq__", *ordering] if parameters.eq else ordering
+
+
+def _comparison(kind: type[Any], name: str) -> Callable[[Any, Any], Any]:
+    compare: Callable[[Any, Any], Any] = getattr(operator, name)
+
+    def compared(self: Any, other: Any) -> Any:
         if not isinstance(other, kind):
             return NotImplemented
-        return values_of(self) == values_of(other)
+        return compare(values_of(self), values_of(other))
 
-    def digest(self: Any) -> int:
-        return hash(values_of(self))
+    return compared
 
-    def reduce(self: Any, _: object) -> tuple[Any, ...]:
-        return _rebuild, (kind, values_of(self))
 
-    def itself(self: Any, _: object = None) -> Any:
-        return self
+def _make_unfrozen(kind: Callable[..., Any]) -> Callable[..., Any]:
+    """``type(self)(...)`` in a method of the user's means the composite class."""
 
-    return type(
-        kind.__name__,
-        (kind,),
-        {
-            "__module__": kind.__module__,
-            "__qualname__": kind.__qualname__,
-            "__doc__": kind.__doc__,
-            "__slots__": (),
-            "__setattr__": refuse,
-            "__delattr__": refuse,
-            "__eq__": same,
-            "__hash__": digest,
-            "__reduce_ex__": reduce,
-            "__copy__": itself,
-            "__deepcopy__": itself,
-        },
-    )
+    def make(_: Any, *args: Any, **kwargs: Any) -> Any:
+        return kind(*args, **kwargs)
+
+    return make
+
+
+def _reduce(kind: Callable[..., Any]) -> Callable[[Any, Any], Any]:
+    def reduce(value: Any, _: Any) -> Any:
+        return _rebuild, (kind, values_of(value))
+
+    return reduce
+
+
+def _itself(value: Any, _memo: Any = None) -> Any:
+    return value
+
+
+def _hash(value: Any) -> int:
+    return hash(values_of(value))
 
 
 def _rebuild(kind: Callable[..., Any], values: tuple[Any, ...]) -> Any:

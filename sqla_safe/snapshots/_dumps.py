@@ -46,7 +46,7 @@ def dumps(snap: Any, /, *, format: Literal["msgpack", "json"] = "msgpack") -> by
         Bytes for `loads`. They are not meant to be read by other programs: see `to_dict`.
 
     Raises:
-        SnapshotSourceError: ``snap`` is no snapshot.
+        SnapshotSourceError: ``snap`` is no snapshot, or the format does not exist.
         SnapshotEncodeError: a column holds a value of a type that has no form in the data.
 
     Example:
@@ -54,6 +54,10 @@ def dumps(snap: Any, /, *, format: Literal["msgpack", "json"] = "msgpack") -> by
         >>> loads(User, data).avatars[0].name
         'Mona'
     """
+    if format not in _encoders:
+        raise SnapshotSourceError(
+            problem=f"there is no format {format!r}", instead='format="msgpack" or format="json"'
+        )
     many = not isinstance(snap, Snapshot)
     roots = _snapshots_of(snap) if many else [snap]
     parts = [part for plan, members in _discover(roots).items() for part in _split(plan, members)]
@@ -168,23 +172,31 @@ def _write_group(part: _Part, numbers: dict[int, int], form: str) -> Group:
         count=len(part.snaps),
         names=list(written),
         kinds=[kind for kind, _ in written.values()],
-        columns=[msgspec.Raw(_encoders[form].encode(values)) for _, values in written.values()],
+        columns=[_encode(part.plan, name, values, form) for name, (_, values) in written.items()],
     )
 
 
+def _encode(plan: Plan, name: str, values: Any, form: str) -> msgspec.Raw:
+    try:
+        return msgspec.Raw(_encoders[form].encode(values))
+    except UnicodeEncodeError:
+        kind = "str that is no Unicode text (a lone surrogate)"
+        attribute = f"{plan.owner(name)}.{name}"
+        raise SnapshotEncodeError(attribute=attribute, kind=kind) from None
+
+
 def _write_values(plan: Plan, name: str, column: list[Any]) -> tuple[str, list[Any]]:
+    attribute = f"{plan.owner(name)}.{name}"
     try:
         kind, values = _wire.write_column(column)
     except _wire.NoFormError as error:
-        raise SnapshotEncodeError(
-            attribute=f"{plan.owner(name)}.{name}", kind=error.kind.__qualname__
-        ) from None
-    if kind == _wire.ENUM:
+        raise SnapshotEncodeError(attribute=attribute, kind=error.kind.__qualname__) from None
+    except ValueError:  # more digits than Python turns into text
+        raise SnapshotEncodeError(attribute=attribute, kind="number of that size") from None
+    if kind in (_wire.ENUM, _wire.FLAG):
         used: set[type[Any]] = {type(value) for value in column if value is not None}
         if used != {enum_class(plan.mapper, name)}:
-            raise SnapshotEncodeError(
-                attribute=f"{plan.owner(name)}.{name}", kind=used.pop().__qualname__
-            )
+            raise SnapshotEncodeError(attribute=attribute, kind=used.pop().__qualname__)
     return kind, values
 
 

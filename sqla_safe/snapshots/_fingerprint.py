@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Enum, TypeDecorator
 
 if TYPE_CHECKING:
-    from sqlalchemy.orm import ColumnProperty, Mapper
+    from sqlalchemy.orm import ColumnProperty, Mapper, RelationshipProperty
     from sqlalchemy.types import TypeEngine
 
 
@@ -18,11 +18,19 @@ def fingerprint(mapper: Mapper[Any]) -> str:
         f"{key}: {_type_name(column_type(column))}" for key, column in mapper.column_attrs.items()
     ]
     lines += [
-        f"{key} -> {relation.mapper.class_.__qualname__} {relation.uselist}"
+        f"{key} -> {relation.mapper.class_.__qualname__} {_collection(relation)}"
         for key, relation in mapper.relationships.items()
     ]
     text = "\n".join(sorted(lines))
     return hashlib.blake2s(text.encode(), digest_size=8).hexdigest()
+
+
+def _collection(relation: RelationshipProperty[Any]) -> str:
+    """Name what a relationship holds, which decides what it becomes in a snapshot."""
+    if not relation.uselist:
+        return "one"
+    kind: Any = getattr(relation, "collection_class", None)
+    return str(getattr(kind, "__name__", "list" if kind is None else "collection"))
 
 
 def column_type(attribute: ColumnProperty[Any]) -> TypeEngine[Any]:

@@ -6,14 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select, tuple_
 from sqlalchemy.orm import Load, joinedload, load_only
-from sqlalchemy.orm.attributes import instance_dict, instance_state
+from sqlalchemy.orm.attributes import instance_state
 
 from sqla_safe import _mapping
-from sqla_safe.errors import DeletedEntityError
+from sqla_safe.errors import DeletedEntityError, DetachedEntityError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from sqlalchemy import Select
     from sqlalchemy.orm import Mapper, Session
     from sqlalchemy.orm.interfaces import LoaderOption
 
@@ -31,10 +32,22 @@ def load_missing(session: Session, walk: Walk) -> None:
         columns = [getattr(mapper.class_, key) for key in {key: None for _, key in noted}]
         _load(session, mapper, entities, [load_only(*columns)])
         _require_loaded(noted)
-    for path in _ready(list(walk.absent)):
-        entities = walk.absent[path]
-        _load(session, path.mapper, entities, _options(path))
-        _require_loaded([(entity, path.key) for entity in entities])
+    for path in _ready(list({**walk.absent, **walk.absent_keys})):
+        if path in walk.absent_keys:
+            _load_targets(session, path, walk)
+        if path in walk.absent:
+            entities = walk.absent[path]
+            _load(session, path.mapper, entities, _options(path))
+            _require_loaded([(entity, path.key) for entity in entities])
+
+
+def _load_targets(session: Session, path: Path, walk: Walk) -> None:
+    """Load the targets of a many-to-one by the keys that the entities hold, flushed or not."""
+    assert path.target is not None
+    keys = list(walk.absent_keys[path])
+    for statement in _by_keys(path.target, keys):
+        walk.targets.kept_alive += session.scalars(statement).unique().all()
+    walk.targets.asked[path].update(keys)
 
 
 def load_options(session: Session, mapper: Mapper[Any], roots: list[Any], options: Any) -> None:
@@ -45,7 +58,7 @@ def load_options(session: Session, mapper: Mapper[Any], roots: list[Any], option
 def _options(path: Path) -> list[LoaderOption]:
     if path.target is None:
         return [load_only(path.attribute)]
-    return [_only_key(path.mapper), joinedload(path.attribute)]
+    return [_only_key(path.mapper), joinedload(path.attribute, innerjoin=False)]
 
 
 def _only_key(mapper: Mapper[Any]) -> LoaderOption:
@@ -93,12 +106,17 @@ def _load(
     session: Session, mapper: Mapper[Any], entities: list[Any], options: list[LoaderOption]
 ) -> None:
     """Run one SELECT over the keys of some entities; it fills what they have not loaded."""
-    attributes = _key_attributes(mapper)
-    column = attributes[0] if len(attributes) == 1 else tuple_(*attributes)
     quiet = Load(mapper.class_).lazyload("*")
-    for keys in _chunks(_identities(entities), _PARAMETERS // len(attributes)):
-        statement = select(mapper.class_).where(column.in_(keys)).options(quiet, *options)
-        session.execute(statement).unique().all()
+    for statement in _by_keys(mapper, _identities(entities)):
+        session.execute(statement.options(quiet, *options)).unique().all()
+
+
+def _by_keys(mapper: Mapper[Any], keys: list[Any]) -> Iterator[Select[Any]]:
+    """Return a SELECT for some keys; several only where a statement cannot hold them all."""
+    attributes = _key_attributes(mapper)
+    column: Any = attributes[0] if len(attributes) == 1 else tuple_(*attributes)
+    for chunk in _chunks(keys, _PARAMETERS // len(attributes)):
+        yield select(mapper.class_).where(column.in_(chunk))
 
 
 def _identities(entities: list[Any]) -> list[Any]:
@@ -112,9 +130,19 @@ def _chunks(keys: list[Any], size: int) -> Iterator[list[Any]]:
 
 
 def _require_loaded(noted: list[tuple[Any, str]]) -> None:
+    """Make sure of what was loaded.
+
+    A collection that was changed before it was loaded is one that a SELECT leaves alone; the
+    entity's own loading knows how to put the two together.
+    """
     for entity, key in noted:
-        if key not in instance_dict(entity):
-            raise DeletedEntityError(
-                entity=type(entity).__name__,
-                what=f"has no row that this session can see, so {key} cannot be loaded",
-            )
+        state = instance_state(entity)
+        if key in state.dict:
+            continue
+        name = type(entity).__name__
+        if state.session is None:
+            raise DetachedEntityError(entity=name, missing=(f"{name}.{key}",), expired=False)
+        if key in state.unloaded:
+            what = f"has no row that this session can see, so {key} cannot be loaded"
+            raise DeletedEntityError(entity=name, what=what)
+        getattr(entity, key)

@@ -11,7 +11,12 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin
 
 import msgspec
 
-from sqla_safe.errors import SnapshotDecodeError, SnapshotLimitError, SnapshotVersionError
+from sqla_safe.errors import (
+    SnapshotDecodeError,
+    SnapshotLimitError,
+    SnapshotSourceError,
+    SnapshotVersionError,
+)
 from sqla_safe.snapshots import _wire
 from sqla_safe.snapshots._document import (
     COLUMN,
@@ -61,6 +66,7 @@ def loads(entity: type[T], data: bytes, /, *, max_objects: int = MAX_OBJECTS) ->
         A snapshot; for ``tuple[User, ...]``, a tuple of them.
 
     Raises:
+        SnapshotSourceError: ``entity`` is no mapped class.
         SnapshotVersionError: a class was mapped differently when the data was made.
         SnapshotDecodeError: the data is damaged, or of another entity.
         SnapshotLimitError: the data holds too many objects.
@@ -69,20 +75,25 @@ def loads(entity: type[T], data: bytes, /, *, max_objects: int = MAX_OBJECTS) ->
         >>> users = loads(tuple[User, ...], dumps(snapshot(users)))
     """
     many = get_origin(entity) is tuple
-    wanted: type[Any] = get_args(entity)[0] if many else entity
+    wanted: Any = get_args(entity)[0] if many else entity
+    if not isinstance(wanted, type):
+        raise SnapshotSourceError(
+            problem=f"loads() was given {type(wanted).__name__} in place of a mapped class",
+            instead="loads(User, data), or loads(tuple[User, ...], data)",
+        )
     plan = plan_of(wanted)
     if not _is_bytes_like(data):
         raise SnapshotDecodeError(
             entity=wanted.__name__, problem=f"{type(data).__name__} was given, not bytes"
         )
-    reader = _Reader(plan, data, max_objects)
+    reader = _Reader(plan, bytes(data), max_objects)
     try:
         result: T = reader.read(many=many)
         return result
-    except _HOSTILE as error:
-        if isinstance(error, (SnapshotDecodeError, SnapshotLimitError)):
-            raise
-        raise reader.refuse("it is damaged, or was never one") from error
+    except (SnapshotDecodeError, SnapshotLimitError):
+        raise
+    except _HOSTILE:  # not the cause: its text may show what is in the data
+        raise reader.refuse("it is damaged, or was never one") from None
 
 
 class _Reader:
@@ -92,7 +103,7 @@ class _Reader:
         self._plan = plan
         self._data = data
         self._max_objects = max_objects
-        is_json = bytes(memoryview(data)[:1]) == b"["
+        is_json = data.startswith(b"[")
         self._decode: Any = msgspec.json.decode if is_json else msgspec.msgpack.decode
 
     def refuse(self, problem: str) -> SnapshotDecodeError:
@@ -182,9 +193,10 @@ class _Reader:
         members = map(everything.__getitem__, column.members)
         if kind == MAP:
             keyed = zip(map(_wire.read_tagged, column.keys), members, strict=True)
-            return [FrozenDict(islice(keyed, size)) for size in column.sizes]
-        collect = tuple if kind == MANY else frozenset
-        return [collect(islice(members, size)) for size in column.sizes]
+            return [_as_dict(list(islice(keyed, size))) for size in column.sizes]
+        if kind == MANY:
+            return [tuple(islice(members, size)) for size in column.sizes]
+        return [_as_set(list(islice(members, size))) for size in column.sizes]
 
     def _check(self, numbers: list[int], snaps: list[Any], mapper: Mapper[Any]) -> None:
         """Refuse numbers that lead nowhere, or to snapshots of another class."""
@@ -205,6 +217,16 @@ class _Reader:
             return roots
         (root,) = roots
         return root
+
+
+def _as_dict(pairs: list[tuple[Any, Any]]) -> FrozenDict[Any, Any]:
+    _wire.require_distinct([key for key, _ in pairs])
+    return FrozenDict(pairs)
+
+
+def _as_set(members: list[Any]) -> frozenset[Any]:
+    _wire.require_distinct(members)
+    return frozenset(members)
 
 
 def _is_bytes_like(data: object) -> bool:

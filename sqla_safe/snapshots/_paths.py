@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import inspect
-from sqlalchemy.exc import NoInspectionAvailable
 from sqlalchemy.orm import InstrumentedAttribute, Mapper, QueryableAttribute
 from sqlalchemy.orm.interfaces import LoaderOption
 
@@ -58,7 +56,7 @@ def read_paths(given: Sequence[Any]) -> tuple[list[Path], list[LoaderOption]]:
 
 
 def _read(given: Any) -> Iterable[Path]:
-    mapper = getattr(given, "parent", None)
+    mapper: Any = given.parent if isinstance(given, QueryableAttribute) else None
     if not isinstance(given, QueryableAttribute) or not _mapping.is_mapper(mapper):
         raise _not_a_path(given)
     key = given.key
@@ -87,13 +85,9 @@ def _expand(mapper: Mapper[Any], key: str) -> list[Path]:
 
 
 def _not_a_path(given: Any) -> SnapshotPathError:
-    try:
-        inspected = inspect(given, raiseerr=False)
-    except NoInspectionAvailable:
-        inspected = None
     if isinstance(given, str):
         instead = "the attribute itself, such as User.avatars; Avatar.photos for the next level"
-    elif isinstance(inspected, Mapper):
+    elif isinstance(given, type) and _mapping.mapper_or_none(given) is not None:
         instead = f"the relationship that leads to it, such as Owner.{given.__name__.lower()}s"
     else:
         instead = "a mapped attribute, such as User.avatars, or a loader option"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqla_safe import _mapping
 from sqla_safe.errors import SnapshotSourceError
+from sqla_safe.snapshots._attributes import real_dict
 from sqla_safe.snapshots._classes import declared_fields, make_classes, name_slots
 from sqla_safe.snapshots._fingerprint import fingerprint
 from sqla_safe.snapshots._generated import make_accessors
@@ -44,6 +45,12 @@ class Relation:
     uselist: bool
     target: type
     foreign_key: ForeignKey | None
+    subclass: type | None
+    """The class that targets must be of, where the key alone may lead to a relative."""
+
+    def fitting(self, target: Any) -> Any:
+        """Return a target, or None in place of one that the relationship does not lead to."""
+        return target if self.subclass is None or isinstance(target, self.subclass) else None
 
 
 class Plan:
@@ -52,6 +59,8 @@ class Plan:
     def __init__(self, mapper: Mapper[Any]) -> None:
         self.entity: type[Any] = mapper.class_
         self.mapper = mapper
+        self._attributes = mapper.attrs
+        self._generation = _mapping.generation()
         self.key_names = _mapping.key_names(mapper)
         self.identity_class = _mapping.identity_class(mapper)
         self.mapped = frozenset(mapper.attrs.keys())
@@ -77,6 +86,14 @@ class Plan:
         self.composites = tuple(mapper.composites.keys())
         self.declared = declared_fields(self.entity) - self.mapped
 
+    def is_current(self) -> bool:
+        """Say whether the class is mapped as it was, and no other class has been mapped since."""
+        return (
+            self._generation == _mapping.generation()
+            and self.mapper.attrs is self._attributes
+            and vars(self.entity).get("__mapper__", self.mapper) is self.mapper
+        )
+
     def _relation(self, relation: RelationshipProperty[Any]) -> Relation:
         return Relation(
             key=relation.key,
@@ -84,6 +101,7 @@ class Plan:
             uselist=bool(relation.uselist),
             target=_mapping.identity_class(relation.mapper),
             foreign_key=_mapping.foreign_key(relation),
+            subclass=relation.mapper.class_ if relation.mapper.inherits is not None else None,
         )
 
     def _is_sensitive(self, key: str) -> bool:
@@ -126,7 +144,7 @@ class Plan:
 
     def plain(self, snap: Snapshot) -> dict[str, Any]:
         """Return the plain fields, declared but not mapped, that a snapshot holds."""
-        held = vars(snap)
+        held = real_dict(snap)
         return {name: held[name] for name in self.declared & held.keys()}
 
     def reduce(self, snap: Any) -> tuple[Any, ...]:
@@ -175,19 +193,19 @@ def fill(snap: Any, state: dict[str, Any]) -> None:
         if name in put:
             put[name](snap, value)
         else:
-            vars(snap)[name] = value
+            real_dict(snap)[name] = value
 
 
 def plan_of(entity: type) -> Plan:
     """Return the plan of a mapped class, made when it is first asked for."""
     plan: Plan | None = entity.__dict__.get(_ATTRIBUTE)
-    return _make_plan(entity) if plan is None else plan
+    return plan if plan is not None and plan.is_current() else _make_plan(entity)
 
 
 def _make_plan(entity: type) -> Plan:
     with _lock:
         plan: Plan | None = entity.__dict__.get(_ATTRIBUTE)
-        if plan is None:
+        if plan is None or not plan.is_current():
             plan = Plan(_mapper_of(entity))
             type.__setattr__(entity, _ATTRIBUTE, plan)
         return plan

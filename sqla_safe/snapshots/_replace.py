@@ -47,10 +47,22 @@ def replace(snap: T, /, **changes: Any) -> T:
     plan = type(snap)._sqs_plan
     state = plan.captured(snap)
     for name, value in changes.items():
-        state |= _change(plan, name, value)
+        state |= _checked_change(plan, name, value)
     copy: T = plan.shell()
     fill(copy, state | plan.plain(snap))
     return copy
+
+
+def _checked_change(plan: Plan, name: str, value: Any) -> dict[str, Any]:
+    try:
+        return _change(plan, name, value)
+    except SnapshotSourceError:
+        raise
+    except Exception:  # noqa: BLE001  (what a value's own copying raises may show the value)
+        raise SnapshotSourceError(
+            problem=f"an object of type {type(value).__name__} is no {plan.entity.__name__}.{name}",
+            instead="a value of the attribute's type, which can be frozen or copied",
+        ) from None
 
 
 def _change(plan: Plan, name: str, value: Any) -> dict[str, Any]:

@@ -15,7 +15,7 @@ import zoneinfo
 from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import fields
-from typing import Any, Never, TypeVar
+from typing import TYPE_CHECKING, Any, Never, TypeVar
 
 from typing_extensions import TypeIs
 
@@ -44,6 +44,13 @@ class FrozenDict(dict[K, V]):
     """
 
     __slots__ = ()
+
+    if not TYPE_CHECKING:  # the signature is that of dict
+
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            if self:
+                self._refuse()
+            super().__init__(*args, **kwargs)
 
     def _refuse(self: Any, *_: Any, **__: Any) -> Never:
         raise FrozenSnapshotError(what="a dict", instead="change a copy of it: value.copy()")
@@ -115,7 +122,12 @@ def melt(value: Any) -> Any:
     kind = type_of(value)
     if kind is tuple:
         return [melt(item) for item in value]
-    return set(value) if kind is frozenset else value
+    if kind is frozenset:
+        return set(value)
+    make = _maker_of(kind)
+    if make is not None:
+        return make(map(melt, value))
+    return _rebuilt(value, melt) if is_frozen_dataclass(kind) else value
 
 
 def _freeze_sequence(value: Iterable[Any]) -> tuple[Any, ...]:
@@ -178,14 +190,18 @@ def _is_plain(kind: type) -> bool:
 
 
 def _freeze_dataclass(value: Any) -> Any:
-    """A frozen dataclass is kept when its fields are frozen too, else copied with frozen ones."""
+    return _rebuilt(value, freeze)
+
+
+def _rebuilt(value: Any, convert: Callable[[Any], Any]) -> Any:
+    """A frozen dataclass is kept when its fields need no change, else copied with changed ones."""
     names = [field.name for field in fields(value)]
     held = [getattr(value, name) for name in names]
-    frozen = [freeze(item) for item in held]
-    if all(map(_is, held, frozen)):
+    converted = [convert(item) for item in held]
+    if all(map(_is, held, converted)):
         return value
     twin = copy.copy(value)
-    for name, item in zip(names, frozen, strict=True):
+    for name, item in zip(names, converted, strict=True):
         object.__setattr__(twin, name, item)
     return twin
 

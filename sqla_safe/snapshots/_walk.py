@@ -22,6 +22,7 @@ from sqla_safe.errors import (
     SnapshotLimitError,
     SnapshotSourceError,
 )
+from sqla_safe.snapshots._attributes import real_dict
 from sqla_safe.snapshots._plan import Plan, Relation, plan_of
 from sqla_safe.snapshots._values import PLAIN, FrozenDict, freeze, is_dict, is_plain, type_of
 
@@ -47,6 +48,23 @@ class Limits(NamedTuple):
     depth: int = MAX_DEPTH
 
 
+class Targets:
+    """The targets of many-to-ones that were loaded by their keys, between two walks."""
+
+    def __init__(self) -> None:
+        self.asked: defaultdict[Path, set[Any]] = defaultdict(set)
+        self.kept_alive: list[Any] = []
+
+
+class _Late(NamedTuple):
+    """A many-to-one whose target was not known when it was met."""
+
+    relation: Relation
+    snap: Any
+    key: Any
+    path: Path | None
+
+
 class Batch(NamedTuple):
     """Entities of one class, and the snapshots to fill from them."""
 
@@ -60,18 +78,23 @@ class Batch(NamedTuple):
 class Walk:
     """One walk, from the roots to everything that is loaded."""
 
-    def __init__(self, session: Session | None, paths: Sequence[Path], limits: Limits) -> None:
+    def __init__(
+        self, session: Session | None, paths: Sequence[Path], limits: Limits, targets: Targets
+    ) -> None:
         self.session = session
         self.session_id = session.hash_key if session is not None else None
         self.paths = paths
         self.limits = limits
+        self.targets = targets
         self.absent: defaultdict[Path, list[Any]] = defaultdict(list)
+        self.absent_keys: defaultdict[Path, dict[Any, None]] = defaultdict(dict)
         self.expired: defaultdict[Mapper[Any], list[tuple[Any, str]]] = defaultdict(list)
         self.visited: set[Mapper[Any]] = set()
         self._memo: dict[int, Any] = {}
         self._index: defaultdict[type, dict[Any, Any]] = defaultdict(dict)
         self._queue: list[tuple[Plan, list[Any], list[Any]]] = []
         self._sets: list[tuple[Relation, Any, list[Any]]] = []
+        self._late: list[_Late] = []
         self._opened: list[tuple[Plan, list[Any]]] = []
         self._kept_alive: list[list[Any]] = []
 
@@ -86,6 +109,8 @@ class Walk:
             for plan, entities, shells in level:
                 self._fill(plan, entities, shells)
             depth += 1
+        for late in self._late:
+            self._resolve_late(late)
         for relation, snap, members in self._sets:
             relation.store([snap], [frozenset(members)])
         for plan, shells in self._opened:
@@ -152,6 +177,7 @@ class Walk:
         """Some entities have not loaded this column; note those that should have."""
         snaps: list[Any] = []
         column: list[Any] = []
+        unset = 0
         path = self._wanted(batch.plan, key)
         for entity, snap, held, state in zip(
             batch.entities, batch.snaps, batch.dicts, batch.states, strict=True
@@ -159,12 +185,16 @@ class Walk:
             if key in held:
                 snaps.append(snap)
                 column.append(held[key])
+            elif _is_unset(batch.plan, state, key):
+                snaps.append(snap)
+                column.append(None)
+                unset += 1
             elif path is not None:
                 self.absent[path].append(entity)
             elif key in state.expired_attributes and key not in batch.plan.deferred:
                 self.expired[batch.plan.mapper].append((entity, key))
         batch.plan.store[key](snaps, _frozen(batch.plan, key, column))
-        return len(snaps)
+        return len(snaps) - unset
 
     def _wanted(self, plan: Plan, key: str) -> Path | None:
         for path in self.paths:
@@ -179,6 +209,8 @@ class Walk:
             return
         if {state.session_id for state in batch.states} != {self.session_id}:
             return
+        if {state.identity_token for state in batch.states} != {None}:
+            return  # the same key may stand for another row, in another shard
         try:
             columns = [[held[name] for held in dicts] for name in plan.key_names]
         except KeyError:
@@ -238,14 +270,16 @@ class Walk:
 
     def _resolve(self, batch: Batch, relation: Relation, here: list[int]) -> None:
         """Find what was not loaded by its key, or note it when it was wanted."""
+        path = self._wanted(batch.plan, relation.key)
         if relation.foreign_key is not None:
-            here = self._resolve_by_key(batch, relation, here)
-        path = self._wanted(batch.plan, relation.key) if here else None
-        if path is not None:
+            here = self._resolve_by_key(batch, relation, here, path)
+        if here and path is not None:
             self.absent[path] += [batch.entities[place] for place in here]
 
-    def _resolve_by_key(self, batch: Batch, relation: Relation, here: list[int]) -> list[int]:
-        """Find targets of many-to-ones in this walk; return the places where there is none."""
+    def _resolve_by_key(
+        self, batch: Batch, relation: Relation, here: list[int], path: Path | None
+    ) -> list[int]:
+        """Find targets of many-to-ones in this walk; return the places without a key to ask for."""
         keys = _foreign_keys(batch, relation, here)
         assert relation.foreign_key is not None
         index = self._index[relation.target] if relation.foreign_key.is_key else {}
@@ -254,26 +288,41 @@ class Walk:
         if len(here) < len(snaps):
             snaps = [snaps[place] for place in here]
         if type(None) not in set(map(type, found)):
-            relation.store(snaps, found)
+            relation.store(snaps, list(map(relation.fitting, found)))
             return []
-        missing: list[int] = []
+        keyless: list[int] = []
         for place, snap, key, target in zip(here, snaps, keys, found, strict=True):
             if target is not None or _is_null(key):
-                relation.store([snap], [target])
+                relation.store([snap], [relation.fitting(target)])
                 continue
             entity = self._in_identity_map(relation, key, batch.states[place])
-            if entity is None:
-                missing.append(place)
+            if entity is not None:
+                relation.store([snap], self._fitting_snapshots(relation, entity))
+            elif relation.foreign_key.is_key and not _is_partly_absent(key):
+                self._late.append(_Late(relation, snap, key, path))
             else:
-                relation.store([snap], self._snapshots([entity]))
-        return missing
+                keyless.append(place)
+        return keyless
+
+    def _fitting_snapshots(self, relation: Relation, entity: Any) -> list[Any]:
+        return [None] if relation.fitting(entity) is None else self._snapshots([entity])
+
+    def _resolve_late(self, late: _Late) -> None:
+        """Find a target that this walk met later, or note its key when it was wanted."""
+        target = self._index[late.relation.target].get(late.key)
+        if target is not None:
+            late.relation.store([late.snap], [late.relation.fitting(target)])
+        elif late.path is not None and late.key in self.targets.asked[late.path]:
+            late.relation.store([late.snap], [None])  # there is no such row
+        elif late.path is not None:
+            self.absent_keys[late.path][late.key] = None
 
     def _in_identity_map(self, relation: Relation, key: Any, state: InstanceState[Any]) -> Any:
         """Return an entity that the session knows by its key, unless it has expired."""
         assert relation.foreign_key is not None
         if self.session is None or not relation.foreign_key.is_key:
             return None
-        if key is ABSENT or (type_of(key) is tuple and ABSENT in key):
+        if _is_partly_absent(key):
             return None
         ident = key if type_of(key) is tuple else (key,)
         known: Any = self.session.identity_map
@@ -303,11 +352,15 @@ def _frozen(plan: Plan, key: str, column: list[Any]) -> list[Any]:
         return column
     try:
         return [freeze(value) for value in column]
-    except Exception as error:
+    except Exception:  # noqa: BLE001  (what a value's own copying raises may show the value)
         raise SnapshotSourceError(
             problem=f"a value of {plan.owner(key)}.{key} cannot be frozen or copied",
             instead="store immutable values, or values that copy.deepcopy can copy",
-        ) from error
+        ) from None
+
+
+def _is_partly_absent(key: Any) -> bool:
+    return key is ABSENT or (type_of(key) is tuple and ABSENT in key)
 
 
 def _is_null(key: Any) -> bool:
@@ -319,6 +372,11 @@ def _is_set_like(collection: Any) -> bool:
     return isinstance(collection, set) or (
         hasattr(collection, "add") and not hasattr(collection, "append")
     )
+
+
+def _is_unset(plan: Plan, state: InstanceState[Any], key: str) -> bool:
+    """Say whether a column was left out of the INSERT: the entity reads None, and loads nothing."""
+    return not (key in state.expired_attributes or key in plan.deferred or key in state.callables)
 
 
 def _check(batch: Batch) -> None:
@@ -334,7 +392,7 @@ def _keep_declared(batch: Batch) -> None:
     names = batch.plan.declared
     for held, snap in zip(batch.dicts, batch.snaps, strict=True):
         extra = {name: freeze(held[name]) for name in names & held.keys() if _is_simple(held[name])}
-        instance_dict(snap).update(extra)
+        real_dict(snap).update(extra)
 
 
 def _is_simple(value: Any) -> bool:

@@ -13,6 +13,7 @@ import enum
 import ipaddress
 import math
 import uuid
+from collections import Counter
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -25,9 +26,12 @@ NATIVE = "native"
 JSON = "json"
 TAGGED = "tagged"
 ENUM = "enum"
+FLAG = "flag"
 
 _NATIVE: frozenset[type] = frozenset({int, float, str, bool, type(None)})
 _SMALL = 2**63
+_FEW = 16
+_EMPTY: FrozenDict[Any, Any] = FrozenDict()
 
 
 class NoFormError(Exception):
@@ -51,6 +55,12 @@ def _write_bytes(value: bytes) -> str:
 
 def _read_bytes(text: str) -> bytes:
     return base64.b64decode(text, validate=True)
+
+
+def _write_time(value: dt.time) -> str:
+    if value.tzinfo is not None and value.utcoffset() is None:
+        raise NoFormError(type(value))  # a zone without a date has no offset to write
+    return value.isoformat()
 
 
 def _write_timedelta(value: dt.timedelta) -> list[int]:
@@ -79,7 +89,7 @@ _FORMS: dict[str, _Form] = {
     "Decimal": _Form(str, decimal.Decimal),
     "datetime": _Form(dt.datetime.isoformat, dt.datetime.fromisoformat),
     "date": _Form(dt.date.isoformat, dt.date.fromisoformat),
-    "time": _Form(dt.time.isoformat, dt.time.fromisoformat),
+    "time": _Form(_write_time, dt.time.fromisoformat),
     "timedelta": _Form(_write_timedelta, _read_timedelta),
     "UUID": _Form(str, uuid.UUID),
     "IPv4Address": _Form(str, ipaddress.IPv4Address),
@@ -117,6 +127,8 @@ def write_column(column: list[Any]) -> tuple[str, list[Any]]:
     types.discard(type(None))
     if len(types) == 1 and (kind := _KINDS.get(types.pop())):
         return kind, _each(_FORMS[kind].write, column)
+    if all(isinstance(value, enum.Flag) or value is None for value in column):
+        return FLAG, _each(attrgetter("value"), column)
     if all(isinstance(value, enum.Enum) or value is None for value in column):
         return ENUM, _each(attrgetter("name"), column)
     if all(map(_is_json, column)):
@@ -139,7 +151,7 @@ def write_tagged(value: Any) -> Any:
         return [_KINDS[kind], _FORMS[_KINDS[kind]].write(value)]
     for base in (str, int, float):
         if isinstance(value, base) and not isinstance(value, enum.Enum):
-            return base(value)
+            return write_tagged(base(value))
     raise NoFormError(kind)
 
 
@@ -150,6 +162,16 @@ def _has_odd(types: set[type], column: list[Any]) -> bool:
         return False
     numbers = column if types == {int} else [value for value in column if type(value) is int]
     return not -_SMALL <= min(numbers) <= max(numbers) < _SMALL
+
+
+def require_distinct(members: list[Any]) -> None:
+    """Refuse members of which many share a hash: a set of those takes quadratic time.
+
+    Raises:
+        ValueError: nobody has such sets by accident.
+    """
+    if len(members) > _FEW and max(Counter(map(hash, members)).values()) > _FEW:
+        raise ValueError("members whose hashes collide")
 
 
 def _is_odd(value: Any) -> bool:
@@ -181,6 +203,8 @@ def read_column(kind: str, values: list[Any], enum_class: type[enum.Enum] | None
         return [_read_json(value) for value in values]
     if kind == TAGGED:
         return [read_tagged(value) for value in values]
+    if kind == FLAG and enum_class is not None and issubclass(enum_class, enum.Flag):
+        return _each(enum_class, values)
     read = enum_class.__getitem__ if kind == ENUM and enum_class else _FORMS[kind].read
     return _each(read, values)
 
@@ -196,6 +220,8 @@ def _read_json(value: Any) -> Any:
     if kind is list:
         return tuple([_read_json(item) for item in value])
     if kind is dict:
+        if not value:
+            return _EMPTY
         return FrozenDict({key: _read_json(item) for key, item in value.items()})
     return value
 
@@ -209,9 +235,13 @@ def read_tagged(value: Any) -> Any:
         return value
     tag, data = value
     if tag == "dict":
-        return FrozenDict({read_tagged(key): read_tagged(item) for key, item in data})
+        keys = [read_tagged(key) for key, _ in data]
+        require_distinct(keys)
+        return FrozenDict(zip(keys, [read_tagged(item) for _, item in data], strict=True))
     if tag == "tuple":
         return tuple([read_tagged(item) for item in data])
     if tag == "set":
-        return frozenset([read_tagged(item) for item in data])
+        items = [read_tagged(item) for item in data]
+        require_distinct(items)
+        return frozenset(items)
     return _FORMS[tag].read(data)

@@ -16,7 +16,6 @@ from sqla_safe.snapshots._values import melt, type_of
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
-    from sqlalchemy import Table
     from sqlalchemy.orm import Session, scoped_session
 
     from sqla_safe.snapshots._plan import Plan
@@ -80,7 +79,9 @@ def _require_pair(changed: Any, base: Any) -> Plan:
             )
     kind: type[Snapshot] = type_of(base)
     plan = kind._sqs_plan
-    if type(changed) is not kind or plan.key_of(changed) != plan.key_of(base):
+    other: type[Snapshot] = type_of(changed)
+    its_plan = other._sqs_plan
+    if its_plan.entity is not plan.entity or its_plan.key_of(changed) != plan.key_of(base):
         raise WriteBackError(
             problem="changed and base are snapshots of different rows",
             instead="make the change with replace(base, ...), and leave the key as it is",
@@ -90,7 +91,8 @@ def _require_pair(changed: Any, base: Any) -> Plan:
 
 def _changes(plan: Plan, changed: Any, base: Any) -> dict[str, Any]:
     """Return the columns to write, by attribute."""
-    before, after = plan.captured(base), plan.captured(changed)
+    other: type[Snapshot] = type_of(changed)
+    before, after = plan.captured(base), other._sqs_plan.captured(changed)
     names = [name for name in after if name not in before or _differs(before, after, name)]
     for name in names:
         _require_writable(plan, name)
@@ -98,7 +100,8 @@ def _changes(plan: Plan, changed: Any, base: Any) -> dict[str, Any]:
 
 
 def _differs(before: dict[str, Any], after: dict[str, Any], name: str) -> bool:
-    return before[name] is not after[name] and bool(before[name] != after[name])
+    old, new = before[name], after[name]
+    return old is not new and (type_of(old) is not type_of(new) or bool(old != new))
 
 
 def _require_writable(plan: Plan, name: str) -> None:
@@ -110,7 +113,7 @@ def _require_writable(plan: Plan, name: str) -> None:
             problem=f"{problem}a relationship",
             instead=f"change the foreign key ({columns}), or write back the related snapshots",
         )
-    if _table_of(plan, name) is None:
+    if _column_of(plan, name) is None:
         raise WriteBackError(
             problem=f"{problem}computed by the database", instead="change what it is computed from"
         )
@@ -121,12 +124,12 @@ def _require_writable(plan: Plan, name: str) -> None:
         )
 
 
-def _table_of(plan: Plan, name: str) -> Table | None:
-    """Return the table to update for an attribute; one of several is the class's own."""
-    columns = plan.mapper.column_attrs[name].columns
-    tables: list[Any] = [getattr(column, "table", None) for column in columns]
-    computed = getattr(columns[0], "computed", None) is not None
-    return next((table for table in tables if table in plan.mapper.tables and not computed), None)
+def _column_of(plan: Plan, name: str) -> Column[Any] | None:
+    """Return the column to update for an attribute; of several, the first one of a table."""
+    for column in plan.mapper.column_attrs[name].columns:
+        if isinstance(column, Column) and column.table in plan.mapper.tables:
+            return None if column.computed is not None else column
+    return None
 
 
 def _version_name(plan: Plan) -> str | None:
@@ -139,18 +142,24 @@ def _write(session: Session, plan: Plan, values: dict[str, Any], changed: Any, b
     if not values:
         return changed
     version = _next_version(plan, base)
-    by_table: dict[Any, dict[str, Any]] = {}
+    by_table: dict[Any, dict[Any, Any]] = {}
     if plan.mapper.version_id_col is not None:
-        by_table[plan.mapper.version_id_col.table] = dict(version)
-    for name, value in values.items():
-        by_table.setdefault(_table_of(plan, name), {})[name] = value
-    for table, assignments in by_table.items():
+        by_table[plan.mapper.version_id_col.table] = {}
+    for name, value in {**version, **values}.items():
+        column: Any = _column_of(plan, name)
+        by_table.setdefault(column.table, {})[column] = value
+    for number, (table, assignments) in enumerate(by_table.items()):
         result: Any = session.execute(_statement(plan, table, assignments, base))
         if result.rowcount == 0:
             raise StaleSnapshotError(
-                entity=plan.entity.__name__, key=describe_key(base), base=base, changed=changed
+                entity=plan.entity.__name__,
+                key=describe_key(base),
+                base=base,
+                changed=changed,
+                partly=number > 0,
             )
     unknown = _set_by_database(plan, set(by_table)) - values.keys() - version.keys()
+    unknown |= _led_by(plan, values)
     _expire(session, plan, base, [*values, *version, *unknown])
     return _stored(plan, changed, version, unknown)
 
@@ -169,7 +178,7 @@ def _next_version(plan: Plan, base: Any) -> dict[str, Any]:
     return {name: generate(plan.captured(base)[name])} if callable(generate) else {}
 
 
-def _statement(plan: Plan, table: Any, assignments: dict[str, Any], base: Any) -> Any:
+def _statement(plan: Plan, table: Any, assignments: dict[Any, Any], base: Any) -> Any:
     """Build the UPDATE of one table, with the criteria that the ORM's events may add to it."""
     held = plan.captured(base)
     mapper = next(m for m in plan.mapper.iterate_to_root() if table in m.tables)
@@ -179,7 +188,7 @@ def _statement(plan: Plan, table: Any, assignments: dict[str, Any], base: Any) -
     for column in table.primary_key:
         name = plan.mapper.get_property_by_column(column).key
         statement = statement.where(column == held[name])
-        assignments = assignments or {name: held[name]}
+        assignments = assignments or {column: held[name]}
     version = plan.mapper.version_id_col
     if version is not None and version.table is table:
         statement = statement.where(version == held[_version_name(plan) or ""])
@@ -199,6 +208,12 @@ def _set_by_database(plan: Plan, tables: set[Any]) -> set[str]:
     return names | ({version} if version else set())
 
 
+def _led_by(plan: Plan, values: dict[str, Any]) -> set[str]:
+    """Return the relationships that lead elsewhere now, because their foreign key was written."""
+    written = {_column_of(plan, name) for name in values}
+    return {key for key, one in plan.mapper.relationships.items() if written & one.local_columns}
+
+
 def _expire(session: Session, plan: Plan, base: Any, names: list[str]) -> None:
     """The entity that the session may hold reads the row again."""
     key = plan.mapper.identity_key_from_primary_key(plan.key_of(base))
@@ -210,6 +225,7 @@ def _expire(session: Session, plan: Plan, base: Any, names: list[str]) -> None:
 def _stored(plan: Plan, changed: Any, version: dict[str, Any], unknown: set[str]) -> Any:
     """Return the changed snapshot with its new version, without what only the database knows."""
     stored = plan.shell()
-    state = plan.captured(changed) | plan.plain(changed) | version
+    other: type[Snapshot] = type_of(changed)
+    state = other._sqs_plan.captured(changed) | plan.plain(changed) | version
     fill(stored, {name: state[name] for name in state.keys() - unknown})
     return stored

@@ -126,7 +126,7 @@ SAMPLES: list[tuple[type[errors.SqlaSafeError], dict[str, Any], str]] = [
     ),
     (
         errors.StaleSnapshotError,
-        {"entity": "User", "key": "id=5", "base": None, "changed": None},
+        {"entity": "User", "key": "id=5", "base": None, "changed": None, "partly": False},
         "Load it again".lower(),
     ),
 ]

@@ -22,6 +22,7 @@ from sqla_safe import (
 from tests.unit.snapshots.models.computed import Account, Point
 from tests.unit.snapshots.models.eager import Counted
 from tests.unit.snapshots.models.keys import Seat, Ticket
+from tests.unit.snapshots.models.values import Record, record
 from tests.unit.snapshots.models.versions import Book, Link, Page, Stamped, Token
 from tests.unit.snapshots.support import pickled, sent
 
@@ -542,3 +543,30 @@ def test_criteria_of_the_session_hold_for_the_update(session, page):
     event.listen(session, "do_orm_execute", nobody)
     with pytest.raises(StaleSnapshotError):
         write_back(session, replace(page, title="ours"), base=page)
+
+
+# --- containers -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("anything", {"a": [1, {2}]}),
+        ("settings", {"a": [1]}),
+        ("history", [1, {"a": 1}]),
+        ("labels", {1, 2}),
+        ("words", ["a", "b"]),
+    ],
+    ids=["pickle", "mutable dict", "mutable list", "mutable set", "list"],
+)
+def test_containers_are_stored_as_plain_ones(store, name, value):
+    """What is read afterwards is what an assignment to the entity would have stored."""
+    session = store(record())
+    base = snapshot(session.get_one(Record, 1))
+    write_back(session, replace(base, **{name: value}), base=base)
+    session.commit()
+    stored = getattr(session.get_one(Record, 1), name)
+    assert stored == value
+    if name == "anything":
+        assert type(stored) is dict
+        assert type(stored["a"]) is list

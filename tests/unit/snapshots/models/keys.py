@@ -91,6 +91,7 @@ class Street(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     number: Mapped[int] = mapped_column(unique=True)
+    houses: Mapped[list[House]] = relationship(back_populates="street")
 
 
 class House(Base):
@@ -98,4 +99,4 @@ class House(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     street_number: Mapped[int | None] = mapped_column(ForeignKey("street.number"))
-    street: Mapped[Street | None] = relationship()
+    street: Mapped[Street | None] = relationship(back_populates="houses")
