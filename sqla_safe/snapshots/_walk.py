@@ -288,7 +288,9 @@ class Walk:
         if len(here) < len(snaps):
             snaps = [snaps[place] for place in here]
         if type(None) not in set(map(type, found)):
-            relation.store(snaps, list(map(relation.fitting, found)))
+            if relation.subclass is not None:
+                found = list(map(relation.fitting, found))
+            relation.store(snaps, found)
             return []
         keyless: list[int] = []
         for place, snap, key, target in zip(here, snaps, keys, found, strict=True):
