@@ -7,13 +7,14 @@ import os
 import sys
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import greenlet
 import sqlalchemy
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Iterator
     from types import CodeType, FrameType
 
 
@@ -43,6 +44,12 @@ _DRIVERS = (
 )
 
 
+_LOOPS = tuple(
+    f"{_STDLIB}asyncio{os.sep}{name}.py" for name in ("base_events", "events", "runners")
+)
+"""What runs a task: the code below it started the loop, and has nothing to do with the task."""
+
+
 @lru_cache(maxsize=4096)
 def is_own(file: str) -> bool:
     """Say whether a file is the user's, and not a library's or generated."""
@@ -52,6 +59,19 @@ def is_own(file: str) -> bool:
         if folder in file:
             return not file.rpartition(folder)[2].startswith(_DRIVERS)
     return not file.startswith(_STDLIB)
+
+
+Kind = Literal["project", "library", "foreign", "loop"]
+
+
+@lru_cache(maxsize=4096)
+def kind_of(file: str) -> Kind:
+    """Say whose a file is: the project's, another library's, of no interest, or the event loop."""
+    if file in _LOOPS or f"{os.sep}uvloop{os.sep}" in file:
+        return "loop"
+    if not is_own(file):
+        return "foreign"
+    return "library" if any(folder in file for folder in _INSTALLED) else "project"
 
 
 class Place(tuple["CodeType", int]):
@@ -84,15 +104,36 @@ def caller(depth: int) -> Place:
 
 def current_line() -> str:
     """Return the line of user code that is running now, also from inside a greenlet."""
-    frame: FrameType | None = sys._getframe(1)
+    return str(here() or UNKNOWN)
+
+
+def here() -> Place | None:
+    """Return the line of user code that is running in this task, the project's before a library's.
+
+    None when no user code is there, as in a task that SQLAlchemy made for itself.
+    """
+    library = None
+    for frame in stack(sys._getframe(1)):
+        kind = kind_of(frame.f_code.co_filename)
+        if kind == "project":
+            return Place((frame.f_code, frame.f_lineno))
+        if kind == "library" and library is None:
+            library = Place((frame.f_code, frame.f_lineno))
+    return library
+
+
+def stack(frame: FrameType | None) -> Iterator[FrameType]:
+    """Yield the frames from one outwards, out of greenlets too, as far as the task reaches."""
     runner = greenlet.getcurrent()
     while True:
-        place = _first_own(frame)
+        while frame is not None:
+            if kind_of(frame.f_code.co_filename) == "loop":
+                return
+            yield frame
+            frame = frame.f_back
         parent = runner.parent
-        if place is not None:
-            return str(place)
         if parent is None:
-            return UNKNOWN
+            return
         runner, frame = parent, parent.gr_frame
 
 

@@ -1,0 +1,74 @@
+"""Explain SQLAlchemy's errors at the moment when they are made, while all of it can be seen."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING
+
+from sqlalchemy.exc import StatementError
+
+from sqla_safe._locations import here
+from sqla_safe.errors import SqlaSafeError
+from sqla_safe.guard import _internals
+from sqla_safe.guard._diagnose import code_of, diagnose, home_of, record_of_session
+from sqla_safe.guard._records import Guard
+from sqla_safe.guard._telling import attach, attached_to, log
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from sqla_safe.guard._internals import Access
+
+_DEEPEST = 60
+"""Frames of SQLAlchemy between an error and the user's line; there are 5 to 20."""
+
+
+def watch() -> None:
+    """Begin to explain the errors of guarded sessions."""
+    _internals.watch_errors(_enrich)
+
+
+def _enrich(error: BaseException, frame: FrameType) -> None:
+    if isinstance(error, SqlaSafeError):
+        return
+    if isinstance(error, StatementError):
+        _enrich_wrapper(error)
+        return
+    code = code_of(error)
+    if code is None:
+        return
+    frames = itertools.islice(_internals.frames_from(frame), _DEEPEST)
+    access = _internals.access_in(frames)
+    guard = guard_of(access)
+    if guard is None or guard.mode == "off":
+        return
+    explanation = diagnose(code, access, here())
+    if explanation is not None:
+        attach(error, explanation)
+        if guard.mode == "report":
+            log(guard, explanation)
+
+
+def _enrich_wrapper(error: StatementError) -> None:
+    """SQLAlchemy 2.1 wraps MissingGreenlet: what is caught says the same as what it wraps."""
+    explanation = None if error.orig is None else attached_to(error.orig)
+    if explanation is not None:
+        attach(error, explanation)
+
+
+def guard_of(access: Access) -> Guard | None:
+    """Return who guards the entity or session that an error is about."""
+    record = record_of_session(access.session)
+    if access.state is not None:
+        record = home_of(access.state)[1] or record
+    if record is not None:
+        return record.guard
+    found = getattr(access.session or _anybody(), "_sqs_guard", None)
+    return found if isinstance(found, Guard) else None
+
+
+def _anybody() -> object:
+    """Return what holds the guard of all sessions, if there is one."""
+    from sqlalchemy.orm import Session  # noqa: PLC0415
+
+    return Session

@@ -1,0 +1,183 @@
+"""The methods of a guarded session: who is using it, and where it is opened and closed.
+
+Each is wrapped around the method that was there, on a subclass of one sessionmaker's class, or on
+`Session` itself for all of them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+from sqla_safe._locations import current_line, here
+from sqla_safe._owners import concurrent_use, current_owner
+from sqla_safe.guard import _codes, _internals
+from sqla_safe.guard._events import LISTENERS, listen
+from sqla_safe.guard._explanation import Explanation
+from sqla_safe.guard._records import Guard, Record
+from sqla_safe.guard._sites import in_function, shown, site
+from sqla_safe.guard._telling import attach, log
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sqlalchemy.orm import Session
+
+    from sqla_safe.errors import ConcurrentUseError
+
+_PATIENCE = 5.0
+"""Seconds that the second of two operations waits for the first one before it is refused."""
+
+
+def known(session: Any) -> Record:
+    """Return the record of a session; a new one when it is used again after its close."""
+    record: Record | None = session._sqs_record
+    if record is None:
+        record = session._sqs_record = Record(session._sqs_guard, site())
+        record.is_async = session._sqs_is_async
+    return record
+
+
+def opening(inner: Callable[..., Any]) -> Callable[..., Any]:
+    """Wrap ``__init__``: note where the session was made."""
+
+    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807
+        if self._sqs_record is None and self._sqs_guard.mode != "off":
+            self._sqs_record = Record(self._sqs_guard, site())
+        inner(self, *args, **kwargs)
+
+    return __init__
+
+
+def using(inner: Callable[..., Any]) -> Callable[..., Any]:
+    """Wrap an operation: one at a time."""
+
+    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if self._sqs_unit is not None or self._sqs_guard.mode == "off":
+            return inner(self, *args, **kwargs)
+        me, busy = current_owner(), self._sqs_busy
+        if busy is not None:
+            if busy != me:
+                _overlap(self, busy, me)
+            return inner(self, *args, **kwargs)
+        record = self._sqs_record
+        if record is not None and record.idle is not None and self.in_transaction():
+            record.idle.check(current_line())
+        self._sqs_busy = me
+        try:
+            return inner(self, *args, **kwargs)
+        finally:
+            self._sqs_busy = None
+            if record is not None and record.idle is not None:
+                record.idle.rest()
+
+    return method
+
+
+def _overlap(session: Any, first: Any, second: Any) -> None:
+    """Refuse the second of two operations, or tell of it and let SQLAlchemy decide."""
+    record: Record = session._sqs_known()
+    error = concurrent_use(
+        record.opened_at, first, second, "Two operations at the same time", current=second
+    )
+    explanation = _concurrent(error, record)
+    if not record.guard.raises:
+        log(record.guard, explanation)
+        return
+    attach(error, explanation)
+    if record.is_async:  # or what ends the block would meet the first one in the middle
+        _internals.wait_in_greenlet(lambda: session._sqs_busy is None, _PATIENCE)
+    raise error
+
+
+def _concurrent(error: ConcurrentUseError, record: Record) -> Explanation:
+    read = here()
+    return Explanation(
+        code=_codes.CONCURRENT_USE,
+        title=f"{error.first_task} and {error.second_task} used one session at the same time",
+        instead="await one call after the other, or open a session inside each task",
+        read=None if read is None else in_function(read),
+        opened=shown(record.opened[-1]) if record.opened else None,
+        cause=f"{error.first_task} was using it at {error.first_at}",
+    )
+
+
+def closing(inner: Callable[..., Any]) -> Callable[..., Any]:
+    """Wrap ``close``, ``reset`` and ``invalidate``: note where the session ended."""
+
+    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        record: Record | None = self._sqs_record
+        if record is None or record.guard.mode == "off":
+            return inner(self, *args, **kwargs)
+        if self._sqs_unit is None and record.idle is not None and self.in_transaction():
+            record.idle.check("its end")
+        if record.guard.mode == "strict":
+            record.was_strict = True
+            self.expire_all()
+        try:
+            return inner(self, *args, **kwargs)
+        finally:
+            record.close(site())
+            self._sqs_record = None
+
+    return method
+
+
+def discarding(what: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Wrap what throws values or entities away by hand: note where."""
+
+    def wrap(inner: Callable[..., Any]) -> Callable[..., Any]:
+        def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+            result = inner(self, *args, **kwargs)
+            record: Record | None = self._sqs_record
+            if record is not None and record.guard.mode != "off":
+                record.note("by hand", f"{what}()", next(iter((*args, *kwargs.values())), None))
+            return result
+
+        return method
+
+    return wrap
+
+
+WRAPPERS: dict[str, Any] = {
+    "__init__": opening,
+    **dict.fromkeys(
+        ("execute", "scalar", "scalars", "flush", "connection", "commit", "rollback"), using
+    ),
+    **dict.fromkeys(("close", "reset", "invalidate"), closing),
+    "expire": discarding("expire"),
+    "expunge": discarding("expunge"),
+}
+DEFAULTS: dict[str, Any] = {
+    "_sqs_record": None,
+    "_sqs_busy": None,
+    "_sqs_unit": None,
+    "_sqs_is_async": False,
+    "_sqs_known": known,
+}
+
+
+def wrapped(base: Any, wrappers: dict[str, Any]) -> dict[str, Any]:
+    """Return the wrapped methods of a class."""
+    members: dict[str, Any] = {}
+    for name, wrap in wrappers.items():
+        inner = getattr(base, name)
+        method = members[name] = wrap(inner)
+        method.__name__, method.__doc__ = name, inner.__doc__
+        method.__qualname__, method.__module__ = inner.__qualname__, inner.__module__
+        method.__wrapped__ = inner
+    return members
+
+
+def guarded_class(base: Any, guard: Guard, *, is_async: bool) -> type[Session]:
+    """Return a subclass of a session class that the guard watches."""
+    members = {
+        **DEFAULTS,
+        **wrapped(base, WRAPPERS),
+        "_sqs_guard": guard,
+        "_sqs_is_async": is_async,
+        "__module__": base.__module__,
+        "__doc__": base.__doc__,
+    }
+    cls = cast("type[Session]", type(base.__name__, (base,), members))
+    listen(cls, LISTENERS)
+    return cls

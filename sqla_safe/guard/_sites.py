@@ -1,0 +1,100 @@
+"""Where a session was opened or closed: the line itself, and the blocks around it."""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import linecache
+import os
+import sys
+from functools import lru_cache
+from inspect import CO_ASYNC_GENERATOR, CO_GENERATOR
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+from sqla_safe._locations import Place, kind_of, stack
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import CodeType, FrameType
+
+Site: TypeAlias = tuple[Place, ...]
+"""A line, and the lines of the ``with`` blocks that it serves, innermost first."""
+
+_GENERATORS = CO_GENERATOR | CO_ASYNC_GENERATOR
+_HOOKS = frozenset(("__enter__", "__aenter__", "__exit__", "__aexit__"))
+_INSTALLED = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
+_MARKS = ("pyproject.toml", "setup.py", "setup.cfg", ".git")
+
+
+def site() -> Site:
+    """Return where this was called, or () in a task without user code."""
+    return tuple(_served(sys._getframe()))
+
+
+def _served(frame: FrameType) -> Iterator[Place]:
+    library: Place | None = None
+    found = False
+    for frame_ in stack(frame):
+        code = frame_.f_code
+        kind = kind_of(code.co_filename)
+        if kind == "project":
+            yield Place((code, frame_.f_lineno))
+            found = True
+            if not _is_block(code):
+                return
+        elif kind == "library" and library is None:
+            library = Place((code, frame_.f_lineno))
+    if not found and library is not None:
+        yield library
+
+
+def _is_block(code: CodeType) -> bool:
+    """Say whether code runs at the beginning or end of somebody's ``with`` block."""
+    return bool(code.co_flags & _GENERATORS) or code.co_name in _HOOKS
+
+
+def in_function(place: Place) -> str:
+    """Return ``path:line in function``."""
+    name = place[0].co_name
+    return shown(place) if name.startswith("<") else f"{shown(place)} in {name}"
+
+
+def shown(place: Place) -> str:
+    """Return ``path:line``, with a path that tells nothing about the machine."""
+    return f"{_relative(place[0].co_filename)}:{place[1]}"
+
+
+def _relative(file: str) -> str:
+    for folder in _INSTALLED:
+        if folder in file:
+            return file.rpartition(folder)[2]
+    path = Path(file)
+    for root in (Path.cwd(), _project(file)):
+        with contextlib.suppress(ValueError):
+            return str(path.relative_to(root))
+    return str(Path(*path.parts[-2:]))
+
+
+@lru_cache(maxsize=1024)
+def _project(file: str) -> Path:
+    """Return the folder of the project that a file belongs to."""
+    parents = Path(file).parents
+    marked = (p for p in parents if any((p / mark).exists() for mark in _MARKS))
+    return next(marked, parents[0] if parents else Path())
+
+
+def block_end(place: Place) -> int | None:
+    """Return the last line of the ``with`` block whose head is at a line."""
+    return _blocks(place[0].co_filename).get(place[1])
+
+
+@lru_cache(maxsize=128)
+def _blocks(file: str) -> dict[int, int]:
+    found: dict[int, int] = {}
+    with contextlib.suppress(SyntaxError, ValueError):
+        for node in ast.walk(ast.parse("".join(linecache.getlines(file)))):
+            if isinstance(node, ast.With | ast.AsyncWith):
+                head = range(node.lineno, max(node.lineno + 1, node.body[0].lineno))
+                found.update(dict.fromkeys(head, node.end_lineno or node.lineno))
+    return found
