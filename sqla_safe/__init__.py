@@ -30,6 +30,16 @@ if TYPE_CHECKING:
         SqlaSafeError,
         SqliteNotPreparedError,
     )
+    from sqla_safe.guard import (
+        ExplainFilter,
+        Explanation,
+        Installation,
+        explain,
+        explain_asyncio,
+        explain_excepthook,
+        explain_logging,
+        install,
+    )
     from sqla_safe.scopes import (
         AsyncScope,
         Scope,
@@ -47,7 +57,10 @@ __all__ = [
     "CommitCallbackError",
     "CommitOutcomeUnknownError",
     "ConcurrentUseError",
+    "ExplainFilter",
+    "Explanation",
     "IdleInTransactionWarning",
+    "Installation",
     "ManagedTransactionError",
     "NoScopeError",
     "PoolExhaustedError",
@@ -63,12 +76,23 @@ __all__ = [
     "SqliteNotPreparedError",
     "configure",
     "current_scope",
+    "explain",
+    "explain_asyncio",
+    "explain_excepthook",
+    "explain_logging",
     "inject",
+    "install",
     "is_retryable",
     "prepare_sqlite",
     "scoped_services",
     "transactional",
 ]
+
+_PARTS = {
+    "inject": "services",
+    **dict.fromkeys(("ExplainFilter", "Explanation", "Installation", "install"), "guard"),
+    **dict.fromkeys((name for name in __all__ if name.startswith("explain")), "guard"),
+}
 
 __version__ = "0.1.0"
 
@@ -77,8 +101,8 @@ def __getattr__(name: str) -> Any:
     if name not in __all__:
         msg = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(msg)
-    part = "errors" if name.endswith(("Error", "Warning")) else "scopes"
-    module = import_module(f"{__name__}.{'services' if name == 'inject' else part}")
+    part = "errors" if name.endswith(("Error", "Warning")) else _PARTS.get(name, "scopes")
+    module = import_module(f"{__name__}.{part}")
     value = globals()[name] = getattr(module, name)
     return value
 

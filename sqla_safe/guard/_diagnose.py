@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sqla_safe.guard._internals import Access
     from sqla_safe.guard._sites import Site
 
+_BUSY = "another operation is in progress"
 _BY_TEXT = (
     (" is not available due to ", _codes.RAISELOAD),
     (" is already attached to session ", _codes.OTHER_SESSION),
@@ -33,7 +34,7 @@ _BY_TEXT = (
     ("Can't operate on closed transaction", _codes.CLOSED_SESSION),
     ("concurrent operations are not permitted", _codes.CONCURRENT_USE),
     (" is already in progress", _codes.CONCURRENT_USE),
-    ("another operation is in progress", _codes.CONCURRENT_USE),
+    (_BUSY, _codes.CONCURRENT_USE),
 )
 _BY_CLASS: tuple[tuple[type[Exception], str], ...] = (
     (DetachedInstanceError, _codes.DETACHED),
@@ -64,10 +65,16 @@ def code_of(error: BaseException) -> str | None:
     for cls, code in _BY_CLASS:
         if isinstance(error, cls):
             return code
-    if not isinstance(error, sa_exc.InvalidRequestError) or not error.args:
-        return None
-    text = str(error.args[0])
+    text = _text(error)
     return next((code for part, code in _BY_TEXT if part in text), None)
+
+
+def _text(error: BaseException) -> str:
+    """Return SQLAlchemy's own words; those of a driver only where it says that it is busy."""
+    if isinstance(error, sa_exc.InvalidRequestError) and error.args:
+        return str(error.args[0])
+    is_busy = type(error).__name__ == "InterfaceError" and _BUSY in str(error)
+    return _BUSY if is_busy else ""
 
 
 def record_of_session(session: Any) -> Record | None:

@@ -28,6 +28,11 @@ def watch() -> None:
     _internals.watch_errors(_enrich)
 
 
+def stop() -> None:
+    """Leave SQLAlchemy's errors alone again."""
+    _internals.stop_watching()
+
+
 def _enrich(error: BaseException, frame: FrameType) -> None:
     if isinstance(error, SqlaSafeError):
         return

@@ -145,7 +145,7 @@ def _detached_to_persistent(session: Any, entity: object) -> None:
         state.info[INFO] = LoadSite((origin.loaded, session._sqs_known()))
 
 
-LISTENERS = {
+LISTENERS: dict[str, Any] = {
     "do_orm_execute": _on_execute,
     "before_flush": _before_flush,
     "after_flush": _after_flush,

@@ -45,3 +45,8 @@ def _guarded_sync(base: Any, guard: Guard) -> Any:
     if issubclass(type(base), sessionmaker):  # SQLAlchemy allows one here, for its events
         return sessionmaker(class_=guarded_class(base.class_, guard, is_async=True), **base.kw)
     return guarded_class(base, guard, is_async=True)
+
+
+def is_anything_guarded() -> bool:
+    """Say whether a configured sessionmaker is still guarded."""
+    return any(guard.mode != "off" for guard in _guards.values())

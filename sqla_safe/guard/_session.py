@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
-from sqla_safe._locations import current_line, here
+from sqla_safe._locations import current_line
 from sqla_safe._owners import concurrent_use, current_owner
-from sqla_safe.guard import _codes, _internals
+from sqla_safe.guard import _internals
 from sqla_safe.guard._events import LISTENERS, listen
-from sqla_safe.guard._explanation import Explanation
+from sqla_safe.guard._explain import of_concurrent_use
 from sqla_safe.guard._records import Guard, Record
-from sqla_safe.guard._sites import in_function, shown, site
+from sqla_safe.guard._sites import site
 from sqla_safe.guard._telling import attach, log
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from sqlalchemy.orm import Session
 
-    from sqla_safe.errors import ConcurrentUseError
 
 _PATIENCE = 5.0
 """Seconds that the second of two operations waits for the first one before it is refused."""
@@ -79,7 +78,7 @@ def _overlap(session: Any, first: Any, second: Any) -> None:
     error = concurrent_use(
         record.opened_at, first, second, "Two operations at the same time", current=second
     )
-    explanation = _concurrent(error, record)
+    explanation = of_concurrent_use(error)
     if not record.guard.raises:
         log(record.guard, explanation)
         return
@@ -87,18 +86,6 @@ def _overlap(session: Any, first: Any, second: Any) -> None:
     if record.is_async:  # or what ends the block would meet the first one in the middle
         _internals.wait_in_greenlet(lambda: session._sqs_busy is None, _PATIENCE)
     raise error
-
-
-def _concurrent(error: ConcurrentUseError, record: Record) -> Explanation:
-    read = here()
-    return Explanation(
-        code=_codes.CONCURRENT_USE,
-        title=f"{error.first_task} and {error.second_task} used one session at the same time",
-        instead="await one call after the other, or open a session inside each task",
-        read=None if read is None else in_function(read),
-        opened=shown(record.opened[-1]) if record.opened else None,
-        cause=f"{error.first_task} was using it at {error.first_at}",
-    )
 
 
 def closing(inner: Callable[..., Any]) -> Callable[..., Any]:
