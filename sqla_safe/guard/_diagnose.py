@@ -78,8 +78,8 @@ def _text(error: BaseException) -> str:
 
 
 def record_of_session(session: Any) -> Record | None:
-    """Return the guard's record of a session, if it has one."""
-    record = getattr(session, "_sqs_record", None)
+    """Return the guard's record of a session, if it has one; the last one when it is closed."""
+    record = getattr(session, "_sqs_record", None) or getattr(session, "_sqs_last", None)
     return record if isinstance(record, Record) else None
 
 
@@ -119,8 +119,13 @@ def _of_attribute(
         entity=attribute.entity,
         attribute=attribute.key,
         cause=None if cause is None else described(cause, record),
-        **_places(read, origin, record, is_attached=state.session is not None),
+        **_places(read, origin, record, is_attached=_is_open(state, cause)),
     )
+
+
+def _is_open(state: InstanceState[Any], cause: Cause | None) -> bool:
+    """Say whether the session is open, as far as the entity knows."""
+    return state.session is not None or (cause is not None and cause.kind == "by hand")
 
 
 _WHEN = {
@@ -166,6 +171,8 @@ def _explains(cause: Cause, attribute: Attribute) -> bool:
         return (
             not attribute.state.expired and attribute.is_expired and attribute.kind == "generated"
         )
+    if cause.what == "expunge_all()":
+        return attribute.state.session is None
     return attribute.is_expired
 
 
@@ -269,6 +276,8 @@ _INSTEAD = {
 
 def _of_session(code: str, access: Access, read: Place | None) -> Explanation:
     record = record_of_session(access.session)
+    if code == _codes.CLOSED_SESSION:
+        record = getattr(access.session, "_sqs_last", None) or record
     if code == _codes.OTHER_SESSION and access.state is not None:
         return _of_stranger(access, record, read)
     causes = [] if record is None else [c for c in record.causes if c.kind == "failed flush"]

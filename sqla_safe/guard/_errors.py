@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from sqla_safe.guard._internals import Access
 
+_ELSEWHERE = Guard("raise")
+"""For entities that were pickled in a guarded session."""
 _DEEPEST = 60
 """Frames of SQLAlchemy between an error and the user's line; there are 5 to 20."""
 
@@ -65,7 +67,10 @@ def guard_of(access: Access) -> Guard | None:
     """Return who guards the entity or session that an error is about."""
     record = record_of_session(access.session)
     if access.state is not None:
-        record = home_of(access.state)[1] or record
+        origin, home = home_of(access.state)
+        if home is None and origin.opened is not None:
+            return _ELSEWHERE
+        record = home or record
     if record is not None:
         return record.guard
     found = getattr(access.session or _anybody(), "_sqs_guard", None)

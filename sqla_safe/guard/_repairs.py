@@ -30,6 +30,7 @@ class Repair:
             _codes.SERVER_GENERATED: self._generated,
             _codes.RAISELOAD: self._raiseload,
             _codes.BY_HAND: lambda: f"{self._snapshot} before that, or read it there",
+            _codes.ROW_GONE: lambda: f"{self._snapshot} before the row is deleted",
             _codes.STRICT: lambda: f"{self._snapshot} inside the scope",
         }
         return repairs.get(code, self._detached)()

@@ -100,11 +100,9 @@ def closing(inner: Callable[..., Any]) -> Callable[..., Any]:
         if record.guard.mode == "strict":
             record.was_strict = True
             self.expire_all()
-        try:
-            return inner(self, *args, **kwargs)
-        finally:
-            record.close(site())
-            self._sqs_record = None
+        record.close(site())
+        self._sqs_record, self._sqs_last = None, record
+        return inner(self, *args, **kwargs)
 
     return method
 
@@ -116,7 +114,7 @@ def discarding(what: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         def method(self: Any, *args: Any, **kwargs: Any) -> Any:
             result = inner(self, *args, **kwargs)
             record: Record | None = self._sqs_record
-            if record is not None and record.guard.mode != "off":
+            if record is not None and record.guard.mode != "off" and not record.was_strict:
                 record.note("by hand", f"{what}()", next(iter((*args, *kwargs.values())), None))
             return result
 
@@ -132,10 +130,13 @@ WRAPPERS: dict[str, Any] = {
     ),
     **dict.fromkeys(("close", "reset", "invalidate"), closing),
     "expire": discarding("expire"),
+    "expire_all": discarding("expire_all"),
     "expunge": discarding("expunge"),
+    "expunge_all": discarding("expunge_all"),
 }
 DEFAULTS: dict[str, Any] = {
     "_sqs_record": None,
+    "_sqs_last": None,
     "_sqs_busy": None,
     "_sqs_unit": None,
     "_sqs_is_async": False,
