@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Result
     from sqlalchemy.orm import ORMExecuteState
 
+    from sqla_safe._locations import Place
     from sqla_safe.guard._internals import Access
     from sqla_safe.guard._records import Record
 
@@ -26,26 +27,43 @@ if TYPE_CHECKING:
 def _on_execute(execution: ORMExecuteState) -> Result[Any] | None:
     """Mark what is loaded, and look at what is loaded without being asked for."""
     session: Any = execution.session
-    guard = session._sqs_guard
-    if guard.mode == "off" or not execution.is_orm_statement:
+    if session._sqs_guard.mode == "off":
         return None
+    if session._sqs_at is not None and execution.is_select:  # called by the user's own code
+        if execution.is_orm_statement:
+            _stamp(execution, session, session._sqs_at)
+        return None
+    return _on_other(execution, session)
+
+
+def _on_other(execution: ORMExecuteState, session: Any) -> Result[Any] | None:
+    """Look at what SQLAlchemy itself executes: for a query, a lazy load, an async session ..."""
     if not (execution.is_select or execution.is_from_statement):
         return None
-    if execution.is_select and execution.lazy_loaded_from is not None:
-        result = _implicit(execution, session)
-        if result is None:
-            _stamp(execution, session)
-        return result
-    if execution.is_column_load:
+    path = execution.loader_strategy_path
+    if path is not None and not path.is_root:
+        return _of_relationship(execution, session)
+    if path is not None and execution.is_column_load:
         return _implicit(execution, session)
-    if not execution.is_relationship_load:
-        _stamp(execution, session)
+    if path is not None or execution.is_orm_statement:
+        _stamp(execution, session, here())
     return None
 
 
-def _stamp(execution: ORMExecuteState, session: Any) -> None:
+def _of_relationship(execution: ORMExecuteState, session: Any) -> Result[Any] | None:
+    """Look at a lazy load; an eager one was asked for, and has the marks of its statement."""
+    if not execution.is_select or execution.lazy_loaded_from is None:
+        return _implicit(execution, session) if execution.is_column_load else None
+    result = _implicit(execution, session)
+    if result is None:
+        _stamp(execution, session, here())
+    return result
+
+
+def _stamp(execution: ORMExecuteState, session: Any, at: Place | None) -> None:
     statement: Any = execution.statement
-    execution.statement = statement.options(LoadSite((here(), session._sqs_known())))
+    record = session._sqs_record or session._sqs_known()
+    execution.statement = statement.options(LoadSite((at, record)))
 
 
 def _implicit(execution: ORMExecuteState, session: Any) -> Result[Any] | None:

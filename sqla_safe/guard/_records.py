@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import weakref
-from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -12,6 +11,8 @@ from sqla_safe.errors import ScopeOptionError
 from sqla_safe.guard._sites import Site, shown, site
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sqla_safe._locations import Place
 
 Mode: TypeAlias = Literal["off", "report", "raise", "strict"]
@@ -74,33 +75,20 @@ class Cause:
 class Record:
     """A session from its opening (or its first use) to its close."""
 
-    __slots__ = (
-        "__weakref__",
-        "causes",
-        "closed",
-        "counts",
-        "guard",
-        "idle",
-        "in_flush",
-        "is_async",
-        "is_closed",
-        "leaving",
-        "opened",
-        "was_strict",
-    )
+    # Most sessions need none of these: what is not set is not paid for.
+    closed: Site = ()
+    leaving: Site = ()
+    is_closed = False
+    is_async = False
+    in_flush = False
+    was_strict = False
+    causes: Sequence[Cause] = ()
+    counts: dict[Any, set[Any]] | None = None
+    idle: IdleWatch | None = None
 
     def __init__(self, guard: Guard, opened: Site) -> None:
         self.guard = guard
         self.opened = opened
-        self.closed: Site = ()
-        self.leaving: Site = ()
-        self.is_closed = False
-        self.is_async = False
-        self.in_flush = False
-        self.was_strict = False
-        self.causes: deque[Cause] = deque(maxlen=_REMEMBERED)
-        self.counts: dict[Any, set[Any]] | None = None
-        self.idle: IdleWatch | None = None
         if guard.idle is not None:
             self.idle = IdleWatch(guard.idle, self.opened_at, "session")
 
@@ -118,4 +106,5 @@ class Record:
         """Remember what threw values away just now."""
         where = site() or self.leaving
         target = None if only is None else weakref.ref(only)
-        self.causes.append(Cause(kind, what, where[0] if where else None, target))
+        cause = Cause(kind, what, where[0] if where else None, target)
+        self.causes = (*self.causes[-_REMEMBERED:], cause)

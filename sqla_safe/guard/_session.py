@@ -6,9 +6,10 @@ Each is wrapped around the method that was there, on a subclass of one sessionma
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any, cast
 
-from sqla_safe._locations import current_line
+from sqla_safe._locations import current_line, project_place
 from sqla_safe._owners import concurrent_use, current_owner
 from sqla_safe.guard import _internals
 from sqla_safe.guard._events import LISTENERS, listen
@@ -61,11 +62,11 @@ def using(inner: Callable[..., Any]) -> Callable[..., Any]:
         record = self._sqs_record
         if record is not None and record.idle is not None and self.in_transaction():
             record.idle.check(current_line())
-        self._sqs_busy = me
+        self._sqs_busy, self._sqs_at = me, project_place(sys._getframe().f_back)
         try:
             return inner(self, *args, **kwargs)
         finally:
-            self._sqs_busy = None
+            self._sqs_busy = self._sqs_at = None
             if record is not None and record.idle is not None:
                 record.idle.rest()
 
@@ -138,6 +139,7 @@ DEFAULTS: dict[str, Any] = {
     "_sqs_record": None,
     "_sqs_last": None,
     "_sqs_busy": None,
+    "_sqs_at": None,
     "_sqs_unit": None,
     "_sqs_is_async": False,
     "_sqs_known": known,

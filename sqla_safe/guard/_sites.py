@@ -12,7 +12,7 @@ from inspect import CO_ASYNC_GENERATOR, CO_GENERATOR
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from sqla_safe._locations import Place, kind_of, stack
+from sqla_safe._locations import Place, here, kind_of, stack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,24 +29,19 @@ _MARKS = ("pyproject.toml", "setup.py", "setup.cfg", ".git")
 
 def site() -> Site:
     """Return where this was called, or () in a task without user code."""
-    return tuple(_served(sys._getframe()))
+    place = here()
+    if place is None or not _is_block(place[0]):
+        return () if place is None else (place,)
+    return tuple(_served(sys._getframe())) or (place,)
 
 
 def _served(frame: FrameType) -> Iterator[Place]:
-    library: Place | None = None
-    found = False
-    for frame_ in stack(frame):
-        code = frame_.f_code
-        kind = kind_of(code.co_filename)
-        if kind == "project":
-            yield Place((code, frame_.f_lineno))
-            found = True
+    for served in stack(frame):
+        code = served.f_code
+        if kind_of(code.co_filename) == "project":
+            yield Place((code, served.f_lineno))
             if not _is_block(code):
                 return
-        elif kind == "library" and library is None:
-            library = Place((code, frame_.f_lineno))
-    if not found and library is not None:
-        yield library
 
 
 def _is_block(code: CodeType) -> bool:
