@@ -9,12 +9,13 @@ from __future__ import annotations
 import asyncio
 import sys
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, NamedTuple
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import sqlalchemy.exc as sa_exc
 import sqlalchemy.orm.exc as orm_exc
 from sqlalchemy import util
-from sqlalchemy.orm import InstanceState, InstrumentedAttribute, Session
+from sqlalchemy.orm import InstanceState, InstrumentedAttribute, Session, strategies
 
 from sqla_safe._locations import kind_of
 
@@ -49,6 +50,7 @@ class Access(NamedTuple):
     session: Session | None = None
 
 
+@lru_cache(maxsize=1)
 def _accessors() -> dict[Any, str]:
     """Return the code of the descriptor's methods; empty where they are not Python."""
     methods = ((getattr(InstrumentedAttribute, name, None), verb) for name, verb in _ACCESS.items())
@@ -90,6 +92,46 @@ def _guessed(found: Access, values: dict[str, Any]) -> Access:
         session = next((c for c in candidates if isinstance(c, Session)), None)
         found = found._replace(session=session)
     return found
+
+
+class Load(NamedTuple):
+    """Why a statement is executed."""
+
+    kind: Literal["statement", "eager", "lazy", "refresh"]
+    access: Access = Access()
+
+    @property
+    def is_relationship(self) -> bool:
+        """Say whether it loads entities that were not there."""
+        state, key = self.access.state, self.access.key
+        return state is not None and key is not None and key in state.mapper.relationships
+
+
+_STATEMENT = Load("statement")
+_EAGER = Load("eager")
+_REFRESH = Load("refresh")
+_STRATEGIES = strategies.__file__
+
+
+def load_in(caller: FrameType | None) -> Load:
+    """Return why SQLAlchemy executes a statement, from the frames of its functions."""
+    found = _STATEMENT
+    frame, accessors = caller, _accessors()
+    while frame is not None:
+        code = frame.f_code
+        if kind_of(code.co_filename) != "foreign":
+            break
+        if code in accessors:
+            return Load("lazy", access_in(frames_from(caller)))
+        if code.co_filename == _STRATEGIES:
+            found = _EAGER  # unless an attribute that is read turns up further out
+        elif code is _refresh_code:
+            return _STATEMENT if found is _EAGER else _REFRESH
+        frame = frame.f_back
+    return found
+
+
+_refresh_code = getattr(Session.refresh, "__code__", None)
 
 
 def frames_from(frame: FrameType | None = None) -> Iterator[FrameType]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from sqla_safe._idle import IdleWatch
+from sqla_safe._locations import current_line
 from sqla_safe.errors import ScopeOptionError
 from sqla_safe.guard._sites import Site, shown, site
 
@@ -101,6 +102,16 @@ class Record:
         """Note the end."""
         self.closed = at or self.leaving
         self.is_closed = True
+
+    def come(self, session: Any, what: str | None = None) -> None:
+        """An operation begins: warn if the transaction was left open for long before it."""
+        if self.idle is not None and session._sqs_unit is None and session.in_transaction():
+            self.idle.check(what or current_line())
+
+    def rest(self) -> None:
+        """An operation has ended."""
+        if self.idle is not None:
+            self.idle.rest()
 
     def note(self, kind: Kind, what: str, only: Any = None) -> None:
         """Remember what threw values away just now."""

@@ -9,14 +9,16 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any, cast
 
-from sqla_safe._locations import current_line, project_place
+from sqlalchemy.exc import MissingGreenlet, StatementError
+
 from sqla_safe._owners import concurrent_use, current_owner
 from sqla_safe.guard import _internals
 from sqla_safe.guard._events import LISTENERS, listen
 from sqla_safe.guard._explain import of_concurrent_use
 from sqla_safe.guard._records import Guard, Record
 from sqla_safe.guard._sites import site
-from sqla_safe.guard._telling import attach, log
+from sqla_safe.guard._statements import seen
+from sqla_safe.guard._telling import attach, attached_to, log
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,18 +61,59 @@ def using(inner: Callable[..., Any]) -> Callable[..., Any]:
             if busy != me:
                 _overlap(self, busy, me)
             return inner(self, *args, **kwargs)
-        record = self._sqs_record
-        if record is not None and record.idle is not None and self.in_transaction():
-            record.idle.check(current_line())
-        self._sqs_busy, self._sqs_at = me, project_place(sys._getframe().f_back)
+        idle = self._sqs_guard.idle
+        if idle is not None:
+            self._sqs_known().come(self)
+        self._sqs_busy = me
         try:
             return inner(self, *args, **kwargs)
         finally:
-            self._sqs_busy = self._sqs_at = None
-            if record is not None and record.idle is not None:
-                record.idle.rest()
+            self._sqs_busy = None
+            if idle is not None:
+                self._sqs_known().rest()
 
     return method
+
+
+def executing(inner: Callable[..., Any]) -> Callable[..., Any]:
+    """Wrap an operation that executes a statement: one at a time, and marked."""
+
+    def method(self: Any, statement: Any, *args: Any, **kwargs: Any) -> Any:
+        if self._sqs_guard.mode == "off":
+            return inner(self, statement, *args, **kwargs)
+        me, busy = current_owner(), self._sqs_busy
+        if busy is not None:  # or an eager load
+            if busy != me and self._sqs_unit is None:
+                _overlap(self, busy, me)
+            return inner(self, statement, *args, **kwargs)
+        idle = self._sqs_guard.idle
+        if idle is not None:
+            self._sqs_known().come(self)
+        self._sqs_busy = me
+        try:
+            statement = seen(self, statement, sys._getframe().f_back)
+            return inner(self, statement, *args, **kwargs)
+        except StatementError as error:
+            greenlet = _missing_greenlet(error) if self._sqs_guard.raises else None
+            if (
+                greenlet is not None
+            ):  # `except MissingGreenlet` would miss what SQLAlchemy 2.1 wraps
+                raise greenlet from None
+            raise
+        finally:
+            self._sqs_busy = None
+            if idle is not None:
+                self._sqs_known().rest()
+
+    return method
+
+
+def _missing_greenlet(error: StatementError) -> MissingGreenlet | None:
+    """Return what an error wraps, if that was explained."""
+    orig = error.orig
+    if isinstance(orig, MissingGreenlet) and attached_to(orig) is not None:
+        return orig
+    return None
 
 
 def _overlap(session: Any, first: Any, second: Any) -> None:
@@ -96,8 +139,8 @@ def closing(inner: Callable[..., Any]) -> Callable[..., Any]:
         record: Record | None = self._sqs_record
         if record is None or record.guard.mode == "off":
             return inner(self, *args, **kwargs)
-        if self._sqs_unit is None and record.idle is not None and self.in_transaction():
-            record.idle.check("its end")
+        if record.idle is not None:
+            record.come(self, "its end")
         if record.guard.mode == "strict":
             record.was_strict = True
             self.expire_all()
@@ -126,9 +169,8 @@ def discarding(what: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
 
 WRAPPERS: dict[str, Any] = {
     "__init__": opening,
-    **dict.fromkeys(
-        ("execute", "scalar", "scalars", "flush", "connection", "commit", "rollback"), using
-    ),
+    **dict.fromkeys(("execute", "scalar", "scalars"), executing),
+    **dict.fromkeys(("flush", "connection", "commit", "rollback"), using),
     **dict.fromkeys(("close", "reset", "invalidate"), closing),
     "expire": discarding("expire"),
     "expire_all": discarding("expire_all"),
@@ -139,7 +181,6 @@ DEFAULTS: dict[str, Any] = {
     "_sqs_record": None,
     "_sqs_last": None,
     "_sqs_busy": None,
-    "_sqs_at": None,
     "_sqs_unit": None,
     "_sqs_is_async": False,
     "_sqs_known": known,
