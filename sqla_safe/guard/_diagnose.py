@@ -159,7 +159,8 @@ def find_cause(record: Record, attribute: Attribute) -> Cause | None:
     causes: list[Cause] = list(record.causes)
     for cause in reversed(causes):
         if cause.only is not None:
-            if cause.only() is entity and entity is not None:
+            is_meant = cause.keys is None or attribute.key in cause.keys
+            if entity is not None and cause.only() is entity and is_meant:
                 return cause
         elif _explains(cause, attribute):
             return cause

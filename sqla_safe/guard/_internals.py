@@ -88,7 +88,7 @@ def _guessed(found: Access, values: dict[str, Any]) -> Access:
     if found.state is None and isinstance(state, InstanceState):
         found = found._replace(state=state, key=getattr(me, "key", None))
     if found.session is None:
-        candidates = (me, values.get("session"))
+        candidates = (me, values.get("session"), getattr(me, "session", None))
         session = next((c for c in candidates if isinstance(c, Session)), None)
         found = found._replace(session=session)
     return found

@@ -71,6 +71,7 @@ class Cause:
     what: str
     at: Place | None
     only: weakref.ref[Any] | None = None
+    keys: frozenset[str] | None = None
 
 
 class Record:
@@ -113,9 +114,10 @@ class Record:
         if self.idle is not None:
             self.idle.rest()
 
-    def note(self, kind: Kind, what: str, only: Any = None) -> None:
-        """Remember what threw values away just now."""
+    def note(self, kind: Kind, what: str, only: Any = None, keys: Any = None) -> None:
+        """Remember what threw values away just now: of all entities, or only those of one."""
         where = site() or self.leaving
         target = None if only is None else weakref.ref(only)
-        cause = Cause(kind, what, where[0] if where else None, target)
+        names = None if keys is None else frozenset(map(str, keys))
+        cause = Cause(kind, what, where[0] if where else None, target, names)
         self.causes = (*self.causes[-_REMEMBERED:], cause)

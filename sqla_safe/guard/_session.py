@@ -159,7 +159,8 @@ def discarding(what: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
             result = inner(self, *args, **kwargs)
             record: Record | None = self._sqs_record
             if record is not None and record.guard.mode != "off" and not record.was_strict:
-                record.note("by hand", f"{what}()", next(iter((*args, *kwargs.values())), None))
+                entity, keys, *_ = (*args, *kwargs.values(), None, None)
+                record.note("by hand", f"{what}()", entity, keys)
             return result
 
         return method

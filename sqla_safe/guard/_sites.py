@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import contextlib
 import linecache
 import os
@@ -80,16 +79,40 @@ def _project(file: str) -> Path:
 
 
 def block_end(place: Place) -> int | None:
-    """Return the last line of the ``with`` block whose head is at a line."""
-    return _blocks(place[0].co_filename).get(place[1])
+    """Return the last line of the ``with`` block whose head is at a line.
+
+    Read from the indentation: `ast.parse` in the middle of another one, which a finalizer can
+    bring about, makes that one fail (CPython 3.11).
+    """
+    lines = linecache.getlines(place[0].co_filename)
+    head = _head(lines, place[1])
+    if head is None:
+        return None
+    end, depth = head, _depth(lines[head - 1])
+    for number, line in enumerate(lines[head:], head + 1):
+        text = line.strip()
+        if _depth(line) <= depth and text and not text.startswith((")", "#")):
+            break
+        if text and not text.startswith("#"):
+            end = number
+    return end
 
 
-@lru_cache(maxsize=128)
-def _blocks(file: str) -> dict[int, int]:
-    found: dict[int, int] = {}
-    with contextlib.suppress(SyntaxError, ValueError):
-        for node in ast.walk(ast.parse("".join(linecache.getlines(file)))):
-            if isinstance(node, ast.With | ast.AsyncWith):
-                head = range(node.lineno, max(node.lineno + 1, node.body[0].lineno))
-                found.update(dict.fromkeys(head, node.end_lineno or node.lineno))
-    return found
+def _head(lines: list[str], number: int) -> int | None:
+    """Return the first line of the statement at a line, if it is a ``with``."""
+    if number > len(lines):
+        return None
+    depth = _depth(lines[number - 1]) + 1
+    for candidate in range(number, 0, -1):
+        line = lines[candidate - 1]
+        if line.strip() and _depth(line) < depth:
+            if line.strip().startswith(("with ", "async with ", "with(", "async with(")):
+                return candidate
+            if candidate != number:
+                return None
+            depth = _depth(line)
+    return None
+
+
+def _depth(line: str) -> int:
+    return len(line) - len(line.lstrip())
