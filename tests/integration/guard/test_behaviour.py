@@ -16,6 +16,7 @@ from sqlalchemy.orm import (
     Session,
     contains_eager,
     joinedload,
+    lazyload,
     make_transient,
     selectinload,
     sessionmaker,
@@ -142,7 +143,8 @@ def copied(user: User) -> User:
 def pickles(make: Any) -> Any:
     with make() as session:
         user = session.get(User, 1, options=[joinedload(User.team)])
-    return pickle.loads(pickle.dumps(user))  # noqa: S301
+        copy_ = copied(user)
+    again = copied(user)
     with make() as session:
         session.add(again)
         return copy_.team.name, copy_.name, again.posts[0].title
@@ -352,7 +354,8 @@ async def test_async_loads(aguarded: async_sessionmaker[AsyncSession]):
 async def test_async_streams(aguarded):
     """Rows and entities stream as ever."""
     async with aguarded() as session:
-        statement = select(User).order_by(User.id).execution_options(yield_per=2)
+        alone = select(User).options(lazyload(User.badges)).order_by(User.id)
+        statement = alone.execution_options(yield_per=2)
         streamed = [u.name async for u in await session.stream_scalars(statement)]
         rows = [row async for row in await session.stream(select(User.id).order_by(User.id))]
     assert (len(streamed), [tuple(row) for row in rows]) == (4, [(1,), (2,), (3,), (4,)])
