@@ -20,7 +20,7 @@ ROW_GONE: Final = "SQS113"
 CONCURRENT_USE: Final = "SQS153"
 
 CODES: Final = {
-    DETACHED: "an attribute of an entity was read after its scope had ended",
+    DETACHED: "an attribute was read after its scope had ended",
     IMPLICIT_IO: "an attribute that was not loaded was read in async code",
     AFTER_COMMIT: "an attribute was read after a commit had expired it",
     AFTER_ROLLBACK: "an attribute was read after a rollback had expired it",
