@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.exc import StatementError
+from sqlalchemy.orm import Session
 
 from sqla_safe._locations import here
 from sqla_safe.errors import SqlaSafeError
-from sqla_safe.guard import _internals
+from sqla_safe.guard import _internals, _makers
 from sqla_safe.guard._diagnose import code_of, diagnose, home_of, record_of_session
 from sqla_safe.guard._records import Guard
 from sqla_safe.guard._telling import attach, attached_to, log
@@ -18,11 +19,19 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from sqla_safe.guard._internals import Access
+    from sqla_safe.guard._records import Mode
 
 _ELSEWHERE = Guard("raise")
 """For entities that were pickled in a guarded session."""
 _DEEPEST = 60
 """Frames of SQLAlchemy between an error and the user's line; there are 5 to 20."""
+
+
+def guard(maker: Any, mode: Mode, idle: float | None) -> None:
+    """Guard a sessionmaker, for `configure`."""
+    _makers.guard_maker(maker, mode, idle)
+    if mode != "off":
+        watch()
 
 
 def watch() -> None:
@@ -73,12 +82,7 @@ def guard_of(access: Access) -> Guard | None:
         record = home or record
     if record is not None:
         return record.guard
-    found = getattr(access.session or _anybody(), "_sqs_guard", None)
+    if access.session is None and _makers.is_anything_off():
+        return None  # it may be of a session that is to be left alone
+    found = getattr(access.session or Session, "_sqs_guard", None)
     return found if isinstance(found, Guard) else None
-
-
-def _anybody() -> object:
-    """Return what holds the guard of all sessions, if there is one."""
-    from sqlalchemy.orm import Session  # noqa: PLC0415
-
-    return Session

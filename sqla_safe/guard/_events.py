@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import event
@@ -60,10 +61,11 @@ def _detached_to_persistent(session: Any, entity: object) -> None:
     """An entity has come from another session: it belongs to this one now."""
     if session._sqs_guard.mode == "off":
         return
-    state = entity_state(entity)
-    origin = origin_of(state)
-    if origin.record is not session._sqs_known():
-        state.info[INFO] = LoadSite((origin.loaded, session._sqs_known()))
+    with suppress(Exception):  # without it the entity keeps the record that it has
+        state = entity_state(entity)
+        origin = origin_of(state)
+        if origin.record is not session._sqs_known():
+            state.info[INFO] = LoadSite((origin.loaded, session._sqs_known()))
 
 
 LISTENERS: dict[str, Any] = {

@@ -181,7 +181,7 @@ def stop_watching() -> None:
 
 def is_outside_greenlet() -> bool:
     """Say whether waiting for a database is impossible here; False where that is not known."""
-    inside = getattr(util.concurrency, "in_greenlet", None)
+    inside = getattr(getattr(util, "concurrency", None), "in_greenlet", None)
     return inside is not None and not inside()
 
 

@@ -8,7 +8,6 @@ from weakref import WeakKeyDictionary
 from sqlalchemy.ext.asyncio import async_sessionmaker
 from sqlalchemy.orm import Session, sessionmaker
 
-from sqla_safe.guard import _errors
 from sqla_safe.guard._async import guarded_async_class
 from sqla_safe.guard._records import Guard
 from sqla_safe.guard._session import guarded_class
@@ -27,8 +26,6 @@ def guard_maker(maker: Any, mode: Mode, idle: float | None) -> None:
     elif mode != "off" or hasattr(Session, "_sqs_guard"):  # "off" is an exception from install()
         guard = _guards[maker] = Guard(mode, idle)
         _guard_classes(maker, guard)
-    if mode != "off":
-        _errors.watch()
 
 
 def _guard_classes(maker: Any, guard: Guard) -> None:
@@ -50,3 +47,8 @@ def _guarded_sync(base: Any, guard: Guard) -> Any:
 def is_anything_guarded() -> bool:
     """Say whether a configured sessionmaker is still guarded."""
     return any(guard.mode != "off" for guard in _guards.values())
+
+
+def is_anything_off() -> bool:
+    """Say whether a sessionmaker was configured to be left alone."""
+    return any(guard.mode == "off" for guard in _guards.values())

@@ -107,7 +107,8 @@ def _head(lines: list[str], number: int) -> int | None:
         line = lines[candidate - 1]
         if line.strip() and _depth(line) < depth:
             if line.strip().startswith(("with ", "async with ", "with(", "async with(")):
-                return candidate
+                heads = lines[candidate - 1 : number - 1]
+                return None if any(h.rstrip().endswith(":") for h in heads) else candidate
             if candidate != number:
                 return None
             depth = _depth(line)

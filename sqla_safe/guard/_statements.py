@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from sqlalchemy.exc import MissingGreenlet
+
 from sqla_safe._locations import here, project_place
 from sqla_safe.guard import _codes, _internals
 from sqla_safe.guard._attributes import Attribute
@@ -18,8 +20,6 @@ from sqla_safe.guard._telling import attach
 
 if TYPE_CHECKING:
     from types import FrameType
-
-    import sqlalchemy.exc as sa_exc
 
     from sqla_safe._locations import Place
     from sqla_safe.guard._internals import Access
@@ -32,6 +32,15 @@ def seen(session: Any, statement: Any, caller: FrameType | None) -> Any:
     Raises:
         MissingGreenlet: it is a load that cannot be done here, under asyncio.
     """
+    try:
+        return _seen(session, statement, caller)
+    except MissingGreenlet:
+        raise
+    except Exception:  # noqa: BLE001  (on any doubt the statement runs as it is)
+        return statement
+
+
+def _seen(session: Any, statement: Any, caller: FrameType | None) -> Any:
     place = project_place(caller)
     if place is None:
         load = _internals.load_in(caller)
@@ -67,7 +76,7 @@ def _look_at(session: Any, access: Access) -> None:
         count(record, Attribute(access.state, access.key))
 
 
-def _refusal(session: Any, access: Access) -> sa_exc.MissingGreenlet:
+def _refusal(session: Any, access: Access) -> MissingGreenlet:
     """Return what SQLAlchemy would raise, before it touches the connection."""
     error = _internals.missing_greenlet()
     explanation = diagnose(_codes.IMPLICIT_IO, access._replace(session=session), here())

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker
 from typing_extensions import Unpack
 
 from sqla_safe.errors import ScopeOptionError
-from sqla_safe.guard._makers import guard_maker
+from sqla_safe.guard._errors import guard as guard_maker
 from sqla_safe.guard._records import Mode, check_mode
 from sqla_safe.scopes._source import check_maker
 
