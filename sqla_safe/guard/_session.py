@@ -94,12 +94,10 @@ def executing(inner: Callable[..., Any]) -> Callable[..., Any]:
             statement = seen(self, statement, sys._getframe().f_back)
             return inner(self, statement, *args, **kwargs)
         except StatementError as error:
-            greenlet = _missing_greenlet(error) if self._sqs_guard.raises else None
-            if (
-                greenlet is not None
-            ):  # `except MissingGreenlet` would miss what SQLAlchemy 2.1 wraps
-                raise greenlet from None
-            raise
+            wrapped = _missing_greenlet(error) if self._sqs_guard.raises else None
+            if wrapped is None:
+                raise
+            raise wrapped from None  # SQLAlchemy 2.1 wraps it, and `except` would miss it
         finally:
             self._sqs_busy = None
             if idle is not None:

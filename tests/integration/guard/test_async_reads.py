@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import warnings
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import event, select
 from sqlalchemy.exc import IntegrityError, MissingGreenlet
 from sqlalchemy.orm import raiseload, selectinload
 from sqlalchemy.orm.exc import DetachedInstanceError
 
-from sqla_safe import scoped_services
+from sqla_safe import configure, scoped_services
 from tests.integration.guard.models import Channel, Post, Team, User
 from tests.integration.guard.support import holds, of
 
@@ -247,8 +249,6 @@ async def test_the_text_of_the_exception_stays_sqlalchemys(plain_async):
     with pytest.raises(DetachedInstanceError) as plain:
         _ = user.team
     assert not hasattr(plain.value, "sqla_safe")
-    from sqla_safe import configure
-
     configure(plain_async, guard="raise")
     async with plain_async() as session:
         again = await session.get(User, 1)
@@ -274,6 +274,48 @@ async def test_a_forbidden_load_is_explained(amaker):
         with pytest.raises(Exception, match="raise") as caught:
             _ = user.team
     assert of(caught.value).code == "SQS111"
+
+
+async def test_a_cache_may_answer_a_lazy_load(amaker):
+    """A listener that has the result needs no I/O: it is asked before anything is refused."""
+    async with amaker() as session:
+        team = (await session.execute(select(Team).where(Team.id == 1))).freeze()
+
+    def answer(execution: Any) -> Any:
+        return team() if execution.lazy_loaded_from is not None else None
+
+    event.listen(amaker.kw["sync_session_class"], "do_orm_execute", answer)
+    async with amaker() as session:
+        user = await session.get(User, 1)
+        assert user.team.name == "red"
+
+
+async def test_a_cache_that_does_not_answer_changes_nothing(amaker):
+    """Then SQLAlchemy fails, and the exception is the same as without the listener."""
+    event.listen(amaker.kw["sync_session_class"], "do_orm_execute", lambda _execution: None)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a coroutine that SQLAlchemy did not await
+        async with amaker() as session:
+            user = await session.get(User, 1)
+            with pytest.raises(MissingGreenlet) as caught:
+                _ = user.team
+            explanation = of(caught.value)
+            del caught
+            gc.collect()
+    assert (explanation.code, explanation.attribute) == ("SQS102", "team")
+
+
+async def test_sql_outside_of_await_is_explained(amaker):
+    """Where no attribute is read, the line and the session are named."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        async with amaker() as session:
+            with pytest.raises(MissingGreenlet) as caught:
+                session.sync_session.execute(select(User.id))
+            explanation = of(caught.value)
+            del caught
+            gc.collect()
+    assert explanation.title == "SQL was sent in async code outside of `await`"
 
 
 async def test_nothing_is_left_of_a_refused_load(amaker):

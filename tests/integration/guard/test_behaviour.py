@@ -28,15 +28,23 @@ from sqla_safe import configure, scoped_services
 from tests.integration.guard.models import Badge, Base, Channel, Post, Team, User, fill
 from tests.integration.guard.support import told
 
-MODES = ("off", "report", "raise")
+MODES = ("off", "report", "raise", "off again")
 
 
 @pytest.fixture(params=MODES)
 def aguarded(plain_async, request, caplog):
     """Give an async sessionmaker in each mode; nothing may be told at the end."""
-    configure(plain_async, guard=request.param)
+    set_mode(plain_async, request.param)
     yield plain_async
     assert told(caplog) == []
+
+
+def set_mode(maker: Any, mode: str) -> None:
+    """Set a mode; `off again` is what was on before."""
+    if mode == "off again":
+        configure(maker, guard="raise")
+        mode = "off"
+    configure(maker, guard=mode)
 
 
 def lazy_loads(make: Any) -> Any:
@@ -318,7 +326,7 @@ def test_a_sync_program_gives_the_same(sync_engine, sync_database, program, mode
     Base.metadata.drop_all(sync_engine)
     fill(sync_database)
     maker = sessionmaker(sync_engine)
-    configure(maker, guard=mode)
+    set_mode(maker, mode)
     assert observed(program, sync_engine, maker) == plain
     assert told(caplog) == []
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from sqlalchemy import event, select, text
+from sqlalchemy import event, inspect, select, text
 from sqlalchemy.exc import IntegrityError, InvalidRequestError, PendingRollbackError
 from sqlalchemy.orm import aliased, joinedload, raiseload
 from sqlalchemy.orm.exc import DetachedInstanceError, ObjectDeletedError
@@ -263,6 +263,16 @@ def test_a_row_that_is_gone_is_explained(maker):
             _ = team.name
     assert of(caught.value).code == "SQS113"
     assert "commit at" in (of(caught.value).cause or "")
+
+
+def test_an_entity_is_named_where_no_attribute_is(maker):
+    """Whoever looks through `inspect()` reads no attribute of the entity."""
+    with maker() as session:
+        user = session.get(User, 1)
+        session.commit()
+    with pytest.raises(DetachedInstanceError) as caught:
+        inspect(user).attrs.name.load_history()
+    assert of(caught.value).entity == "User"
 
 
 def test_a_session_after_a_failed_flush_is_explained(maker):
