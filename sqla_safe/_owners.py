@@ -8,7 +8,7 @@ from asyncio import _get_running_loop
 from threading import get_ident
 from typing import Any
 
-from sqla_safe._locations import current_line, task_line, thread_line
+from sqla_safe._locations import UNKNOWN, current_line, task_line, thread_line
 from sqla_safe.errors import ConcurrentUseError
 
 
@@ -37,14 +37,23 @@ def owner_line(owner: Any, *, is_current: bool = False) -> str:
 
 
 def concurrent_use(
-    opened_at: str, first: Any, second: Any, situation: str, *, current: Any
+    opened_at: str, first: Any, second: Any, situation: str, *, current: Any, opener: Any
 ) -> ConcurrentUseError:
-    """Return the error for two owners that use one session."""
+    """Return the error for two owners that use one session.
+
+    A task made of SQLAlchemy's own coroutine, as in ``gather(session.get(...), ...)``, has no line
+    of the user's; the line at which the session's opener waits for it stands in.
+    """
+
+    def line(owner: Any) -> str:
+        found = owner_line(owner, is_current=owner == current)
+        return owner_line(opener) if found == UNKNOWN and opener is not None else found
+
     return ConcurrentUseError(
         opened_at=opened_at,
         first_task=owner_name(first),
-        first_at=owner_line(first),
+        first_at=line(first),
         second_task=owner_name(second),
-        second_at=owner_line(second, is_current=second == current),
+        second_at=line(second),
         situation=situation,
     )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import weakref
+from asyncio import _get_running_loop
 from time import monotonic
 from typing import TYPE_CHECKING, Any, cast
 
@@ -28,8 +30,14 @@ def opening(inner: Callable[..., Any]) -> Callable[..., Any]:
             session._sqs_is_async = True
             if session._sqs_record is not None:
                 session._sqs_record.is_async = True
+                session._sqs_record.opener = _current_task()
 
     return __init__
+
+
+def _current_task() -> weakref.ref[asyncio.Task[Any]] | None:
+    task = None if _get_running_loop() is None else asyncio.current_task()
+    return None if task is None else weakref.ref(task)
 
 
 def leaving(inner: Callable[..., Any]) -> Callable[..., Any]:

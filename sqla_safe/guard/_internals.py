@@ -88,7 +88,8 @@ def _guessed(found: Access, values: dict[str, Any]) -> Access:
     if found.state is None and isinstance(state, InstanceState):
         found = found._replace(state=state, key=getattr(me, "key", None))
     if found.session is None:
-        candidates = (me, values.get("session"), getattr(me, "session", None))
+        others = (getattr(owner, "session", None) for owner in (me, values.get("context")))
+        candidates = (me, values.get("session"), *others)
         session = next((c for c in candidates if isinstance(c, Session)), None)
         found = found._replace(session=session)
     return found

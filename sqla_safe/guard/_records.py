@@ -87,6 +87,7 @@ class Record:
     causes: Sequence[Cause] = ()
     counts: dict[Any, set[Any]] | None = None
     idle: IdleWatch | None = None
+    opener: weakref.ref[Any] | None = None
 
     def __init__(self, guard: Guard, opened: Site) -> None:
         self.guard = guard

@@ -117,8 +117,9 @@ def _missing_greenlet(error: StatementError) -> MissingGreenlet | None:
 def _overlap(session: Any, first: Any, second: Any) -> None:
     """Refuse the second of two operations, or tell of it and let SQLAlchemy decide."""
     record: Record = session._sqs_known()
+    situation, opener = "Two operations at the same time", record.opener and record.opener()
     error = concurrent_use(
-        record.opened_at, first, second, "Two operations at the same time", current=second
+        record.opened_at, first, second, situation, current=second, opener=opener
     )
     explanation = of_concurrent_use(error)
     if not record.guard.raises:

@@ -228,7 +228,8 @@ class Use(Boundary):
         return error
 
     def _concurrent(self, first: Any, second: Any, situation: str) -> ConcurrentUseError:
-        return concurrent_use(self.opened_at, first, second, situation, current=self.who())
+        opened_at, me, opener = self.opened_at, self.who(), self.owner
+        return concurrent_use(opened_at, first, second, situation, current=me, opener=opener)
 
     def still_busy(self) -> ConcurrentUseError:
         """Return the error for a scope that ends while somebody else's statement is running."""

@@ -23,6 +23,15 @@ async def test_gather_on_one_session_is_refused(amaker):
         assert (await session.get(User, 1)).name == "user 1"
 
 
+async def test_a_gather_of_the_sessions_own_coroutines_has_a_line(amaker):
+    """Such tasks hold no code of the user's: the line that waits for them is named."""
+    with pytest.raises(ConcurrentUseError) as caught:
+        async with amaker() as session:
+            await asyncio.gather(session.get(User, 1), session.get(User, 2))
+    assert "tests/integration/guard/test_concurrent_use.py:" in caught.value.second_at
+    assert of(caught.value).read == caught.value.second_at
+
+
 async def test_gather_in_a_begin_block_is_refused(amaker):
     """The second waits for the first to finish, so that the block can roll back."""
     with pytest.raises(ConcurrentUseError):

@@ -318,6 +318,16 @@ def test_a_session_that_is_closed_for_good_is_explained(maker):
     assert (of(caught.value).closed or "").startswith("closed :")
 
 
+def test_a_result_that_is_read_after_its_session_is_explained(maker):
+    """Its rows would have to become entities of a session that is gone."""
+    with maker() as session:
+        result = session.scalars(select(User))
+    with pytest.raises(InvalidRequestError) as caught:
+        result.all()
+    assert of(caught.value).code == "SQS108"
+    assert (of(caught.value).closed or "").startswith("closed :")
+
+
 def test_sql_in_a_commit_listener_is_explained(maker):
     """The transaction has ended by then."""
     with maker() as session:
