@@ -126,16 +126,23 @@ def here() -> Place | None:
 
     None when no user code is there, as in a task that SQLAlchemy made for itself.
     """
-    begin = sys._getframe(1)
-    frame: FrameType | None = begin
-    while frame is not None:  # what nearly always finds it; a generator would take twice as long
-        kind = _KINDS[frame.f_code.co_filename]
-        if kind == "project":
-            return Place((frame.f_code, frame.f_lineno))
-        if kind != "foreign":
-            break
-        frame = frame.f_back
-    return _seek(frame or begin)
+    frame: FrameType | None = sys._getframe(1)
+    runner: Any = greenlet.getcurrent()
+    library = None
+    while True:  # `stack` written out, because every statement of a guarded session asks
+        while frame is not None:
+            kind = _KINDS[frame.f_code.co_filename]
+            if kind == "project":
+                return Place((frame.f_code, frame.f_lineno))
+            if kind == "loop":
+                return library
+            if kind == "library" and library is None:
+                library = Place((frame.f_code, frame.f_lineno))
+            frame = frame.f_back
+        runner = runner.parent
+        if runner is None:
+            return library
+        frame = runner.gr_frame
 
 
 def project_place(frame: FrameType | None) -> Place | None:
@@ -144,17 +151,6 @@ def project_place(frame: FrameType | None) -> Place | None:
         return None
     code = frame.f_code
     return Place((code, frame.f_lineno)) if _KINDS[code.co_filename] == "project" else None
-
-
-def _seek(begin: FrameType) -> Place | None:
-    library = None
-    for frame in stack(begin):
-        kind = kind_of(frame.f_code.co_filename)
-        if kind == "project":
-            return Place((frame.f_code, frame.f_lineno))
-        if kind == "library" and library is None:
-            library = Place((frame.f_code, frame.f_lineno))
-    return library
 
 
 def stack(frame: FrameType | None) -> Iterator[FrameType]:

@@ -102,7 +102,7 @@ class Record:
 
     def close(self, at: Site) -> None:
         """Note the end."""
-        self.closed = at or self.leaving
+        self.closed = at
         self.is_closed = True
 
     def come(self, session: Any, what: str | None = None) -> None:

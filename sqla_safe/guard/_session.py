@@ -143,7 +143,7 @@ def closing(inner: Callable[..., Any]) -> Callable[..., Any]:
         if record.guard.mode == "strict":
             record.was_strict = True
             self.expire_all()
-        record.close(site())
+        record.close(record.leaving or site())
         self._sqs_record, self._sqs_last = None, record
         return inner(self, *args, **kwargs)
 
