@@ -11,6 +11,8 @@ from sqla_safe._locations import here
 from sqla_safe.guard._provenance import INFO, LoadSite, entity_state, origin_of, stamp_new
 
 if TYPE_CHECKING:
+    from sqlalchemy.orm import ORMExecuteState
+
     from sqla_safe.guard._records import Record
 
 
@@ -66,6 +68,16 @@ def _detached_to_persistent(session: Any, entity: object) -> None:
         origin = origin_of(state)
         if origin.record is not session._sqs_known():
             state.info[INFO] = LoadSite((origin.loaded, session._sqs_known()))
+
+
+def on_execute(execution: ORMExecuteState) -> None:
+    """Mark a statement that went around the session's own methods."""
+    session: Any = execution.session
+    if session._sqs_guard.mode == "off" or session._sqs_busy is not None:
+        return
+    if execution.is_select and execution.is_orm_statement:
+        statement: Any = execution.statement
+        execution.statement = statement.options(LoadSite((here(), session._sqs_known())))
 
 
 LISTENERS: dict[str, Any] = {

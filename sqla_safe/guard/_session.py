@@ -10,10 +10,11 @@ import sys
 from typing import TYPE_CHECKING, Any, cast
 
 from sqlalchemy.exc import MissingGreenlet, StatementError
+from sqlalchemy.orm import Session
 
 from sqla_safe._owners import concurrent_use, current_owner
 from sqla_safe.guard import _internals
-from sqla_safe.guard._events import LISTENERS, listen
+from sqla_safe.guard._events import LISTENERS, listen, on_execute
 from sqla_safe.guard._explain import of_concurrent_use
 from sqla_safe.guard._records import Guard, Record
 from sqla_safe.guard._sites import site
@@ -22,8 +23,6 @@ from sqla_safe.guard._telling import attach, attached_to, log
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from sqlalchemy.orm import Session
 
 
 _PATIENCE = 5.0
@@ -211,4 +210,13 @@ def guarded_class(base: Any, guard: Guard, *, is_async: bool) -> type[Session]:
     }
     cls = cast("type[Session]", type(base.__name__, (base,), members))
     listen(cls, LISTENERS)
+    if _has_methods_of_its_own(base):  # they may call super().execute(), around ours
+        listen(cls, {"do_orm_execute": on_execute})
     return cls
+
+
+def _has_methods_of_its_own(base: Any) -> bool:
+    """Say whether somebody has extended SQLAlchemy's session, as SQLModel does with ``exec``."""
+    classes: tuple[type, ...] = base.__mro__
+    extensions = classes[: classes.index(Session)]
+    return any(callable(member) for cls in extensions for member in vars(cls).values())

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from sqlalchemy import event, inspect, select, text
 from sqlalchemy.exc import IntegrityError, InvalidRequestError, PendingRollbackError
-from sqlalchemy.orm import aliased, joinedload, raiseload
+from sqlalchemy.orm import Session, aliased, joinedload, raiseload, sessionmaker
 from sqlalchemy.orm.exc import DetachedInstanceError, ObjectDeletedError
 
-from sqla_safe import scoped_services
+from sqla_safe import configure, scoped_services
 from tests.integration.guard.models import Channel, Post, Team, User
 from tests.integration.guard.support import holds, of
 
@@ -305,6 +305,27 @@ def test_a_stranger_that_is_refreshed_is_explained(maker):
     with maker() as session, pytest.raises(InvalidRequestError) as caught:
         session.refresh(user)
     assert of(caught.value).code == "SQS107"
+
+
+def test_a_session_with_methods_of_its_own_is_guarded(plain):
+    """A method that calls `super().execute()` goes around the guard's; the line is known still."""
+
+    class Extended(Session):
+        def exec(self, statement: Any) -> Any:
+            return super().execute(statement).scalars()
+
+    own = sessionmaker(plain.kw["bind"], class_=Extended)
+    configure(own, guard="raise")
+
+    def program(maker: Any) -> None:
+        with maker() as session:  # open, close
+            user = session.exec(select(User)).first()
+        _ = user.team  # read
+
+    with pytest.raises(DetachedInstanceError) as caught:
+        program(own)
+    holds(of(caught.value), program)
+    assert "in exec" in (of(caught.value).loaded or "")
 
 
 def test_a_session_that_is_closed_for_good_is_explained(maker):
