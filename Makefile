@@ -41,9 +41,10 @@ typing: ## Check types with mypy --strict and pyright
 	@$(ACTIVE) pyright
 	@$(ACTIVE) pyright --verifytypes sqla_safe --ignoreexternal
 
-bench: ## Measure a scope against a plain session block
+bench: ## Measure scopes and snapshots against what people use today
 	@sh .ci/venv .venv --editable . --group test
 	@$(BIN)/python benchmarks/scopes.py
+	@$(BIN)/python benchmarks/snapshot.py
 
 clean: ## Remove the environments, caches and build results
 	rm -rf .venv .venv-demo dist htmlcov .coverage .coverage.* \

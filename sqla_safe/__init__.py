@@ -13,12 +13,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sqla_safe.errors import (
+        AsyncLoadError,
         CommitCallbackError,
         CommitOutcomeUnknownError,
         ConcurrentUseError,
+        DeletedEntityError,
+        DetachedEntityError,
+        FrozenSnapshotError,
         IdleInTransactionWarning,
         ManagedTransactionError,
         NoScopeError,
+        NotLoadedError,
+        PendingEntityError,
         PoolExhaustedError,
         ReadOnlyScopeError,
         RollbackOnlyError,
@@ -27,8 +33,17 @@ if TYPE_CHECKING:
         ScopeSourceError,
         ScopeTimeoutError,
         ServiceBuildError,
+        SnapshotDecodeError,
+        SnapshotEncodeError,
+        SnapshotLimitError,
+        SnapshotPathError,
+        SnapshotSourceError,
+        SnapshotUnmappedError,
+        SnapshotVersionError,
         SqlaSafeError,
         SqliteNotPreparedError,
+        StaleSnapshotError,
+        WriteBackError,
     )
     from sqla_safe.guard import (
         ExplainFilter,
@@ -51,18 +66,34 @@ if TYPE_CHECKING:
         transactional,
     )
     from sqla_safe.services import inject
+    from sqla_safe.snapshots import (
+        asnapshot,
+        dumps,
+        is_snapshot,
+        loads,
+        replace,
+        snapshot,
+        to_dict,
+        write_back,
+    )
 
 __all__ = [
+    "AsyncLoadError",
     "AsyncScope",
     "CommitCallbackError",
     "CommitOutcomeUnknownError",
     "ConcurrentUseError",
+    "DeletedEntityError",
+    "DetachedEntityError",
     "ExplainFilter",
     "Explanation",
+    "FrozenSnapshotError",
     "IdleInTransactionWarning",
     "Installation",
     "ManagedTransactionError",
     "NoScopeError",
+    "NotLoadedError",
+    "PendingEntityError",
     "PoolExhaustedError",
     "ReadOnlyScopeError",
     "RollbackOnlyError",
@@ -72,10 +103,21 @@ __all__ = [
     "ScopeSourceError",
     "ScopeTimeoutError",
     "ServiceBuildError",
+    "SnapshotDecodeError",
+    "SnapshotEncodeError",
+    "SnapshotLimitError",
+    "SnapshotPathError",
+    "SnapshotSourceError",
+    "SnapshotUnmappedError",
+    "SnapshotVersionError",
     "SqlaSafeError",
     "SqliteNotPreparedError",
+    "StaleSnapshotError",
+    "WriteBackError",
+    "asnapshot",
     "configure",
     "current_scope",
+    "dumps",
     "explain",
     "explain_asyncio",
     "explain_excepthook",
@@ -83,28 +125,40 @@ __all__ = [
     "inject",
     "install",
     "is_retryable",
+    "is_snapshot",
+    "loads",
     "prepare_sqlite",
+    "replace",
     "scoped_services",
+    "snapshot",
+    "to_dict",
     "transactional",
+    "write_back",
 ]
+
+__version__ = "0.1.0"
 
 _PARTS = {
     "inject": "services",
     **dict.fromkeys(("ExplainFilter", "Explanation", "Installation", "install"), "guard"),
     **dict.fromkeys((name for name in __all__ if name.startswith("explain")), "guard"),
+    **dict.fromkeys(("asnapshot", "is_snapshot", "snapshot"), "snapshots"),
+    **dict.fromkeys(("dumps", "loads", "replace", "to_dict", "write_back"), "snapshots"),
 }
-
-__version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         msg = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(msg)
-    part = "errors" if name.endswith(("Error", "Warning")) else _PARTS.get(name, "scopes")
-    module = import_module(f"{__name__}.{part}")
-    value = globals()[name] = getattr(module, name)
+    value = globals()[name] = getattr(import_module(f"{__name__}.{_part(name)}"), name)
     return value
+
+
+def _part(name: str) -> str:
+    if name.endswith(("Error", "Warning")):
+        return "errors"
+    return _PARTS.get(name, "scopes")
 
 
 def __dir__() -> list[str]:

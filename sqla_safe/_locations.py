@@ -48,6 +48,8 @@ _LOOPS = tuple(
     f"{_STDLIB}asyncio{os.sep}{name}.py" for name in ("base_events", "events", "runners")
 )
 """What runs a task: the code below it started the loop, and has nothing to do with the task."""
+own_files: set[str] = set()
+"""The files for which `is_own` said yes; a look-up without a call."""
 
 
 @lru_cache(maxsize=4096)
@@ -57,8 +59,13 @@ def is_own(file: str) -> bool:
         return False
     for folder in _INSTALLED:
         if folder in file:
-            return not file.rpartition(folder)[2].startswith(_DRIVERS)
-    return not file.startswith(_STDLIB)
+            own = not file.rpartition(folder)[2].startswith(_DRIVERS)
+            break
+    else:
+        own = not file.startswith(_STDLIB)
+    if own:
+        own_files.add(file)
+    return own
 
 
 Kind = Literal["project", "library", "foreign", "loop"]
@@ -89,20 +96,30 @@ def kind_of(file: str) -> Kind:
 
 
 class Place(tuple["CodeType", int]):
-    """A line of code, made of the code and the line number.
+    """A line of code, made of the code and of a frame's last instruction in it.
 
-    Its path is made readable only when somebody reads it; a bare tuple subclass is the quickest
-    object to make, and every scope makes one.
+    Its line and path are looked up only when somebody reads them; a bare tuple subclass is the
+    quickest object to make, and every scope makes one.
     """
 
     __slots__ = ()
 
+    @property
+    def line(self) -> int:
+        """The number of the line."""
+        code, last = self
+        lines = (line for start, end, line in code.co_lines() if start <= last < end)
+        return next(lines, None) or code.co_firstlineno
+
+    def is_on(self, other: Place) -> bool:
+        """Say whether two places are on one line, as the beginning and the end of a block are."""
+        return self[0] is other[0] and self.line == other.line
+
     def __str__(self) -> str:
-        code, line = self
-        path = Path(code.co_filename)
+        path = Path(self[0].co_filename)
         with contextlib.suppress(ValueError):
             path = path.relative_to(Path.cwd())
-        return f"{path}:{line}"
+        return f"{path}:{self.line}"
 
 
 UNKNOWN = "an unknown line"
@@ -112,8 +129,8 @@ def caller(depth: int) -> Place:
     """Return the line of user code that called, skipping frames of libraries."""
     frame = sys._getframe(depth + 1)
     if is_own(frame.f_code.co_filename):
-        return Place((frame.f_code, frame.f_lineno))
-    return _first_own(frame) or Place((frame.f_code, frame.f_lineno))
+        return Place((frame.f_code, frame.f_lasti))
+    return _first_own(frame) or Place((frame.f_code, frame.f_lasti))
 
 
 def current_line() -> str:
@@ -133,11 +150,11 @@ def here() -> Place | None:
         while frame is not None:
             kind = _KINDS[frame.f_code.co_filename]
             if kind == "project":
-                return Place((frame.f_code, frame.f_lineno))
+                return Place((frame.f_code, frame.f_lasti))
             if kind == "loop":
                 return library
             if kind == "library" and library is None:
-                library = Place((frame.f_code, frame.f_lineno))
+                library = Place((frame.f_code, frame.f_lasti))
             frame = frame.f_back
         runner = runner.parent
         if runner is None:
@@ -150,7 +167,7 @@ def project_place(frame: FrameType | None) -> Place | None:
     if frame is None:
         return None
     code = frame.f_code
-    return Place((code, frame.f_lineno)) if _KINDS[code.co_filename] == "project" else None
+    return Place((code, frame.f_lasti)) if _KINDS[code.co_filename] == "project" else None
 
 
 def stack(frame: FrameType | None) -> Iterator[FrameType]:
@@ -175,7 +192,7 @@ def task_line(task: asyncio.Task[Any]) -> str:
     while awaited is not None:
         frame = getattr(awaited, "cr_frame", None)
         if frame is not None and is_own(frame.f_code.co_filename):
-            found = str(Place((frame.f_code, frame.f_lineno)))
+            found = str(Place((frame.f_code, frame.f_lasti)))
         awaited = getattr(awaited, "cr_await", None)
     return found
 
@@ -189,6 +206,6 @@ def thread_line(ident: int) -> str:
 def _first_own(frame: FrameType | None) -> Place | None:
     while frame is not None:
         if is_own(frame.f_code.co_filename):
-            return Place((frame.f_code, frame.f_lineno))
+            return Place((frame.f_code, frame.f_lasti))
         frame = frame.f_back
     return None

@@ -17,6 +17,24 @@
     └── SqliteNotPreparedError     SQS164  savepoints on SQLite without `prepare_sqlite`
     IdleInTransactionWarning       SQS165  a transaction was left open over a slow call
 
+and of snapshots, all below `SqlaSafeError`:
+
+    NotLoadedError                 SQS170  the attribute was not captured
+    FrozenSnapshotError            SQS171  a snapshot was to be changed
+    SnapshotSourceError            SQS172  not an entity that can become a snapshot
+    SnapshotPathError              SQS173  not a path that can be loaded
+    PendingEntityError             SQS174  the entity is not in the database yet
+    DeletedEntityError             SQS175  the entity is not in the database any more
+    DetachedEntityError            SQS176  something is missing, and no session to load it
+    AsyncLoadError                 SQS177  `snapshot` had to load inside a coroutine
+    SnapshotLimitError             SQS178  the graph is larger than allowed
+    SnapshotUnmappedError          SQS179  a snapshot was given to a session
+    SnapshotEncodeError            SQS180  a value that `dumps` cannot carry
+    SnapshotDecodeError            SQS181  data that is not a snapshot of this entity
+    └── SnapshotVersionError       SQS182  data of an older or newer mapping
+    WriteBackError                 SQS183  a change that `write_back` cannot store
+    StaleSnapshotError             SQS184  the row was changed or deleted meanwhile
+
 The texts never hold a column value or a bound parameter. Those that SQLAlchemy has a class for
 derive from that class too; its ``code``, a page of SQLAlchemy's documentation, gives way to ours.
 """
@@ -25,19 +43,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from sqlalchemy.exc import InvalidRequestError
+from sqlalchemy.exc import ArgumentError, InvalidRequestError, MissingGreenlet
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.orm.exc import DetachedInstanceError, StaleDataError, UnmappedInstanceError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 __all__ = [
+    "AsyncLoadError",
     "CommitCallbackError",
     "CommitOutcomeUnknownError",
     "ConcurrentUseError",
+    "DeletedEntityError",
+    "DetachedEntityError",
+    "FrozenSnapshotError",
     "IdleInTransactionWarning",
     "ManagedTransactionError",
     "NoScopeError",
+    "NotLoadedError",
+    "PendingEntityError",
     "PoolExhaustedError",
     "ReadOnlyScopeError",
     "RollbackOnlyError",
@@ -46,8 +71,17 @@ __all__ = [
     "ScopeSourceError",
     "ScopeTimeoutError",
     "ServiceBuildError",
+    "SnapshotDecodeError",
+    "SnapshotEncodeError",
+    "SnapshotLimitError",
+    "SnapshotPathError",
+    "SnapshotSourceError",
+    "SnapshotUnmappedError",
+    "SnapshotVersionError",
     "SqlaSafeError",
     "SqliteNotPreparedError",
+    "StaleSnapshotError",
+    "WriteBackError",
 ]
 
 
@@ -70,6 +104,9 @@ class SqlaSafeError(Exception):
 
     def __init__(self, **facts: Any) -> None:
         super().__init__()
+        self._keep(facts)
+
+    def _keep(self, facts: dict[str, Any]) -> None:
         self._facts = facts
         for name, value in facts.items():
             setattr(self, name, value)
@@ -401,3 +438,299 @@ class IdleInTransactionWarning(UserWarning):
     """
 
     code: ClassVar[str] = "SQS165"
+
+
+class NotLoadedError(SqlaSafeError, DetachedInstanceError):
+    """A mapped attribute of a snapshot was read that had not been captured.
+
+    It is no `AttributeError`, on purpose: ``getattr(snap, "balance", 0)`` and ``hasattr`` must
+    never turn "not loaded" into a value.
+
+    Attributes:
+        entity: the class that the attribute is mapped on.
+        attribute: the attribute that was read.
+        key: the primary key of the entity, as text.
+        lazy: ``"dynamic"`` or ``"write_only"`` for a relationship that is only queried, else None.
+    """
+
+    code: str | None = "SQS170"  # type: ignore[assignment]  # None stays allowed, as in the base
+    entity: str
+    attribute: str
+    key: str
+    lazy: str | None
+
+    def _text(self) -> str:
+        name = f"{self.entity}.{self.attribute}"
+        if self.lazy is not None:
+            return (
+                f"{name} is a {self.lazy} relationship, which snapshots do not hold ({self.key}). "
+                f"Instead: inside the session, session.scalars(entity.{self.attribute}.select())"
+            )
+        return (
+            f"{name} was not captured by this snapshot ({self.key}). "
+            f"Instead: name it where the snapshot is made: snapshot(entity, {name})"
+        )
+
+
+class FrozenSnapshotError(SqlaSafeError, AttributeError, TypeError):
+    """A snapshot, or a dict inside it, was to be changed. Nothing has changed.
+
+    Attributes:
+        what: what was to be changed.
+        instead: the repair.
+    """
+
+    code: str | None = "SQS171"
+    what: str
+    instead: str
+
+    def _text(self) -> str:
+        return f"{self.what} cannot be changed. Instead: {self.instead}"
+
+
+class SnapshotSourceError(SqlaSafeError, TypeError):
+    """What was given is no entity, or none that can be frozen.
+
+    Attributes:
+        problem: what is wrong, in words.
+        instead: the repair.
+    """
+
+    code: str | None = "SQS172"
+    problem: str
+    instead: str
+
+    def _text(self) -> str:
+        return f"No snapshot can be made: {self.problem}. Instead: {self.instead}"
+
+
+class SnapshotPathError(SqlaSafeError, ArgumentError):
+    """What was given as a path names nothing that could be loaded.
+
+    Attributes:
+        problem: what is wrong, in words.
+        instead: the repair.
+    """
+
+    code: str | None = "SQS173"
+    problem: str
+    instead: str
+
+    def _text(self) -> str:
+        return f"{self.problem}. Instead: {self.instead}"
+
+
+class PendingEntityError(SqlaSafeError, InvalidRequestError):
+    """The entity is not in the database yet: it has no key, and the defaults are not set.
+
+    Attributes:
+        entity: its class.
+    """
+
+    code: str | None = "SQS174"
+    entity: str
+
+    def _text(self) -> str:
+        return (
+            f"This {self.entity} is not in the database yet: its key and its defaults are unknown. "
+            "Instead: session.add(entity) and session.flush() before snapshot(...)"
+        )
+
+
+class DeletedEntityError(SqlaSafeError, InvalidRequestError):
+    """The entity is not in the database any more.
+
+    Attributes:
+        entity: its class.
+        what: what is known, in words.
+    """
+
+    code: str | None = "SQS175"
+    entity: str
+    what: str
+
+    def _text(self) -> str:
+        return (
+            f"This {self.entity} {self.what}. Instead: make the snapshot before the DELETE is "
+            "flushed, and take deleted entities out of the collections that were loaded before"
+        )
+
+
+class DetachedEntityError(SqlaSafeError, DetachedInstanceError):
+    """Something is missing, and the entity has no session that could load it.
+
+    Attributes:
+        entity: its class.
+        missing: the attributes that are missing, as ``Class.attribute``.
+        expired: whether a commit, rollback or ``expire`` took them away.
+    """
+
+    code: str | None = "SQS176"  # type: ignore[assignment]  # None stays allowed, as in the base
+    entity: str
+    missing: tuple[str, ...]
+    expired: bool
+
+    def _text(self) -> str:
+        names = ", ".join(self.missing)
+        why = (
+            "expired when its transaction ended, and its session is gone"
+            if self.expired
+            else "not loaded, and the entity has left its session"
+        )
+        return (
+            f"No snapshot can be made of this {self.entity}: {names} is {why}. "
+            "Instead: call snapshot(...) inside the scope or session that loads the entity"
+        )
+
+
+class AsyncLoadError(SqlaSafeError, MissingGreenlet):
+    """`snapshot` had something to load, but its session is asynchronous.
+
+    Attributes:
+        missing: the attributes to load, as ``Class.attribute``.
+    """
+
+    code: str | None = "SQS177"  # type: ignore[assignment]  # None stays allowed, as in the base
+    missing: tuple[str, ...]
+
+    def _text(self) -> str:
+        names = ", ".join(self.missing)
+        return f"{names} must be loaded through an AsyncSession. Instead: await asnapshot(...)"
+
+
+class SnapshotLimitError(SqlaSafeError, InvalidRequestError):
+    """The graph behind the entities is larger than allowed; nothing was cut off.
+
+    Attributes:
+        limit: ``"max_objects"`` or ``"max_depth"``.
+        value: the limit.
+    """
+
+    code: str | None = "SQS178"
+    limit: str
+    value: int
+
+    def _text(self) -> str:
+        what = "objects" if self.limit == "max_objects" else "levels of relationships"
+        return (
+            f"More than {self.value} {what} can be reached through what is loaded. Instead: load "
+            f"less, make the snapshots in parts, or allow more with {self.limit}=..."
+        )
+
+
+class SnapshotUnmappedError(SqlaSafeError, UnmappedInstanceError):
+    """A snapshot was handed to a session or to ``inspect``, which work with entities.
+
+    Attributes:
+        entity: the class of the entity it was made from.
+    """
+
+    code: str | None = "SQS179"
+    entity: str
+
+    def __init__(self, *, entity: str) -> None:
+        super(UnmappedInstanceError, self).__init__()  # its own wants the object, for its text
+        self._keep({"entity": entity})
+
+    def _text(self) -> str:
+        return (
+            f"This is a snapshot of {self.entity}, and belongs to no session. Instead: "
+            f"write_back(session, changed, base=snapshot) stores changes, "
+            f"session.get({self.entity}, key) gives the entity"
+        )
+
+
+class SnapshotEncodeError(SqlaSafeError, TypeError):
+    """A snapshot holds a value that `dumps` has no form for.
+
+    Attributes:
+        attribute: where the value is, as ``Class.attribute``.
+        kind: the type of the value.
+    """
+
+    code: str | None = "SQS180"
+    attribute: str
+    kind: str
+
+    def _text(self) -> str:
+        return (
+            f"{self.attribute} holds a {self.kind}, which dumps cannot carry. Instead: store it as "
+            "a type that JSON and msgpack have, or use pickle where you trust both ends"
+        )
+
+
+class SnapshotDecodeError(SqlaSafeError, ValueError):
+    """The data is not what `dumps` made of a snapshot of this entity.
+
+    Attributes:
+        entity: the entity that was asked for.
+        problem: what is wrong, in words.
+    """
+
+    code: str | None = "SQS181"
+    entity: str
+    problem: str
+
+    def _text(self) -> str:
+        return (
+            f"This is no snapshot of {self.entity}: {self.problem}. "
+            "Instead: treat it as missing, and load the entity"
+        )
+
+
+class SnapshotVersionError(SnapshotDecodeError):
+    """The data was made when the entity was mapped differently.
+
+    Attributes:
+        entity: the entity that was asked for.
+        problem: which class has changed.
+    """
+
+    code: str | None = "SQS182"
+
+
+class WriteBackError(SqlaSafeError, ArgumentError):
+    """`write_back` was given something that it cannot store. Nothing was written.
+
+    Attributes:
+        problem: what is wrong, in words.
+        instead: the repair.
+    """
+
+    code: str | None = "SQS183"
+    problem: str
+    instead: str
+
+    def _text(self) -> str:
+        return f"{self.problem}. Nothing was written. Instead: {self.instead}"
+
+
+class StaleSnapshotError(SqlaSafeError, StaleDataError):
+    """The row was changed or deleted since the snapshot was made. Nothing was written.
+
+    Attributes:
+        entity: its class.
+        key: the primary key, as text.
+        base: the snapshot that the change started from.
+        changed: the snapshot that was to be stored.
+        partly: whether a row of another table, in joined inheritance, was written before.
+    """
+
+    code: str | None = "SQS184"
+    entity: str
+    key: str
+    base: Any
+    changed: Any
+    partly: bool
+
+    def _text(self) -> str:
+        written = (
+            "A part was written to another table: roll the transaction back"
+            if self.partly
+            else "Nothing was written"
+        )
+        return (
+            f"{self.entity} ({self.key}) was changed or deleted after its snapshot was made. "
+            f"{written}. Instead: load it again, make the change on the new snapshot "
+            "(replace) and write that back; `base` and `changed` hold both states"
+        )

@@ -211,7 +211,7 @@ def scope_places(
     block, inner = record.opened[-1], record.opened[0]
     closed = _closed(record, block, -1, is_attached=is_attached)
     session = None
-    if inner != block:
+    if not inner.is_on(block):
         session = f"opened {shown(inner)}, {_closed(record, inner, 0, is_attached=is_attached)}"
     return {"opened": shown(block), "closed": closed, "session": session}
 
@@ -225,7 +225,7 @@ def _closed(record: Record, opened: Place, which: int, *, is_attached: bool) -> 
 def _end(closed: Site, opened: Place, which: int) -> str:
     """Name the line of a close; the end of a ``with`` block by its last line."""
     at = closed[which] if closed else opened
-    if at == opened:
+    if at.is_on(opened):
         end = block_end(opened)
         return "at the end of its block" if end is None else f":{end}"
     return shown(at)

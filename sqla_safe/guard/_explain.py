@@ -91,9 +91,9 @@ def _traced(error: BaseException) -> tuple[list[FrameType], Place | None]:
         frames.insert(0, trace.tb_frame)
         kind = kind_of(code.co_filename)
         if kind == "project":
-            project = Place((code, trace.tb_lineno))
+            project = Place((code, trace.tb_lasti))
         elif kind == "library":
-            library = Place((code, trace.tb_lineno))
+            library = Place((code, trace.tb_lasti))
         trace = trace.tb_next
     return frames, project or library
 

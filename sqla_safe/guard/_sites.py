@@ -38,7 +38,7 @@ def _served(frame: FrameType) -> Iterator[Place]:
     for served in stack(frame):
         code = served.f_code
         if kind_of(code.co_filename) == "project":
-            yield Place((code, served.f_lineno))
+            yield Place((code, served.f_lasti))
             if not _is_block(code):
                 return
 
@@ -56,7 +56,7 @@ def in_function(place: Place) -> str:
 
 def shown(place: Place) -> str:
     """Return ``path:line``, with a path that tells nothing about the machine."""
-    return f"{_relative(place[0].co_filename)}:{place[1]}"
+    return f"{_relative(place[0].co_filename)}:{place.line}"
 
 
 def _relative(file: str) -> str:
@@ -85,7 +85,7 @@ def block_end(place: Place) -> int | None:
     bring about, makes that one fail (CPython 3.11).
     """
     lines = linecache.getlines(place[0].co_filename)
-    head = _head(lines, place[1])
+    head = _head(lines, place.line)
     if head is None:
         return None
     end, depth = head, _depth(lines[head - 1])

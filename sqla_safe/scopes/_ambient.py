@@ -62,8 +62,9 @@ def open_scopes() -> Iterator[BaseScope[Any]]:
 
 def find(source: Any) -> BaseScope[Any] | None:
     """Return the running task's innermost open scope for a sessionmaker."""
-    return next((scope for scope in open_scopes() if scope._source is source), None)
+    return next((scope for scope in open_scopes() if scope._unit.source is source), None)
 
 
 innermost = _innermost.get
+set_innermost = _innermost.set
 """None says quickly that the running task has certainly no scope open; a call without a frame."""

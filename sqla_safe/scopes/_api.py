@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
+from sys import _getframe
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from sqlalchemy.orm import Session, sessionmaker
 
-from sqla_safe._locations import Place, caller, is_own
+from sqla_safe._locations import Place, caller, is_own, own_files
 from sqla_safe.errors import NoScopeError
 from sqla_safe.scopes import _ambient
 from sqla_safe.scopes._async import AsyncScopedServices
@@ -346,10 +346,13 @@ def scoped_services(
         options = DEFAULT
     else:
         options = make_options(propagation, read_only, isolation_level, timeout)
-    frame = sys._getframe(1)
-    place = Place((frame.f_code, frame.f_lineno))
-    if not is_own(frame.f_code.co_filename):
+    frame = _getframe(1)
+    code = frame.f_code
+    place = Place((code, frame.f_lasti))
+    if code.co_filename not in own_files and not is_own(code.co_filename):
         place = caller(1)
+    if type(source) is sessionmaker:
+        return ScopedServices(source, services, options, place)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
     if isinstance(source, _ASYNC_SOURCES):
         return AsyncScopedServices(source, services, options, place)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
     if not isinstance(source, _SYNC_SOURCES):

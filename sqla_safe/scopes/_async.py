@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, cast
 from sqla_safe.errors import ScopeTimeoutError
 from sqla_safe.scopes import _ambient, _callbacks
 from sqla_safe.scopes._entry import (
-    build_services,
     doom_by_inner,
     entered_twice,
     inner_boundary,
@@ -18,9 +17,10 @@ from sqla_safe.scopes._entry import (
     units_of_this_task,
 )
 from sqla_safe.scopes._errand import Errand
-from sqla_safe.scopes._scope import AsyncScope, BaseScope
+from sqla_safe.scopes._scope import AsyncScope, BaseScope, Inner
 from sqla_safe.scopes._source import make_async_session
-from sqla_safe.scopes._unit import Unit
+from sqla_safe.scopes._unit import AsyncUnit, Unit
+from sqla_safe.services._inject import KNOWN_ASYNC, get_services
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -63,7 +63,7 @@ class AsyncScopedServices(Generic[T]):
         self._services = services
         self._options = options
         self._place = place
-        self._scope: AsyncScope[Any] | None = None
+        self._scope: Any = None
         self._timeout: asyncio.Timeout | None = None
 
     async def __aenter__(self) -> T:
@@ -80,11 +80,13 @@ class AsyncScopedServices(Generic[T]):
             if self._options.timeout is not None:
                 self._timeout = asyncio.timeout(self._options.timeout)
                 await self._timeout.__aenter__()
-            services: T = build_services(scope, self._services)
+            if not self._services:
+                return scope  # type: ignore[return-value]  # pyright: ignore[reportReturnType]  # T is its type
+            unit = scope._unit
+            return get_services(unit.public, unit.instances, self._services, KNOWN_ASYNC)  # type: ignore[no-any-return]
         except BaseException as error:
             await self.__aexit__(type(error), error, error.__traceback__)
             raise
-        return services
 
     async def __aexit__(
         self,
@@ -92,8 +94,7 @@ class AsyncScopedServices(Generic[T]):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        scope = self._scope
-        assert scope is not None
+        scope: AsyncScope[Any] = self._scope
         self._scope = None
         scope.is_active = False
         _ambient.pop(scope)
@@ -107,7 +108,8 @@ class AsyncScopedServices(Generic[T]):
         except BaseException as raised:
             await self._stop_clock(scope, raised)
             raise
-        await self._stop_clock(scope, error)
+        if self._timeout is not None:
+            await self._stop_clock(scope, error)
 
     if not TYPE_CHECKING:  # a static error already
 
@@ -131,17 +133,18 @@ class AsyncScopedServices(Generic[T]):
             raise ScopeTimeoutError(opened_at=scope.opened_at, timeout=limit) from error
 
     def _open(self, outer: BaseScope[Any] | None) -> AsyncScope[Any]:
-        source: Any = self._source if outer is None else outer._source
-        unit = Unit(source, self._options, self._place, asyncio.current_task)
+        scope = self._make(self._source if outer is None else outer._unit.source)
         if self._options.propagation == "requires_new":
-            unit.be_independent_of(units_of_this_task())
-        unit.public = make_async_session(source, unit, unit.session_options)
-        session = unit.session = unit.public.sync_session
+            scope._unit.be_independent_of(units_of_this_task())
+        return scope
+
+    def _make(self, source: Any) -> AsyncScope[Any]:
+        unit = AsyncUnit(source, self._options, self._place)
+        unit.calm = make_async_session(source, unit, unit.session_options)
+        session = unit.session = unit.calm.sync_session
         if not session.autobegin:
             unit.begin()
-        scope: AsyncScope[Any] = AsyncScope(unit, unit, self._place, self._options, unit.owner)
-        scope._is_outermost = True
-        return scope
+        return AsyncScope(unit, asyncio.current_task())
 
     async def _join(self, outer: BaseScope[Any]) -> AsyncScope[Any]:
         unit = outer._unit
@@ -155,7 +158,7 @@ class AsyncScopedServices(Generic[T]):
             unit.begin_reading()
         self._outer, self._deadline = outer, unit.limit(self._options.timeout, self._place)
         owner = asyncio.current_task()
-        return AsyncScope(unit, boundary, self._place, options, owner)
+        return AsyncScope(unit, owner, Inner(boundary, self._place, options))
 
     async def _end_savepoint(self, scope: AsyncScope[Any], body: BaseException | None) -> None:
         unit, boundary = scope._unit, scope._boundary
@@ -288,9 +291,11 @@ async def _end(unit: Unit, body: BaseException | None, clock: asyncio.Timeout | 
     error, cancelled = await _see_through(
         unit, _finish(unit, body), body, lambda errand: _stop_preparing(unit, errand)
     )
-    error = _with_cancellation(unit, unit.outcome, error, cancelled)
+    if cancelled is not None:
+        error = _with_cancellation(unit, unit.outcome, error, cancelled)
     if unit.outcome == "committed":
-        error = await _call_back(unit, error)
+        if unit.on_commit:
+            error = await _call_back(unit, error)
     elif error is not None and unit.outcome == "rolled_back" and unit.on_rollback:
         await _see_through(unit, _after_rollback(unit, error), error)
     if error is not None and error is not body:
@@ -307,10 +312,8 @@ def _with_cancellation(
     unit: Unit,
     outcome: Outcome | None,
     error: BaseException | None,
-    cancelled: asyncio.CancelledError | None,
-) -> BaseException | None:
-    if cancelled is None:
-        return error
+    cancelled: asyncio.CancelledError,
+) -> asyncio.CancelledError:
     if outcome == "committed":
         cancelled.add_note(
             f"sqla_safe: cancelled during COMMIT; the data of the scope opened at {unit.opened_at} "
@@ -323,8 +326,6 @@ def _with_cancellation(
 
 async def _call_back(unit: Unit, error: BaseException | None) -> BaseException | None:
     """Run the on_commit callbacks to their end; return what is to be raised."""
-    if not unit.on_commit:
-        return error
     failed, cancelled = await _see_through(unit, _after_commit(unit), error)
     if cancelled is not None and error is None:
         cancelled.add_note("sqla_safe: cancelled during on_commit callbacks; the data is stored")
@@ -373,8 +374,9 @@ async def commit_early(unit: Unit) -> None:
         unit, _checkpoint(unit), None, lambda errand: _stop_preparing(unit, errand)
     )
     outcome: Outcome | None = "committed" if error is None else unit.outcome
-    error = _with_cancellation(unit, outcome, error, cancelled)
-    if outcome == "committed":
+    if cancelled is not None:
+        error = _with_cancellation(unit, outcome, error, cancelled)
+    if outcome == "committed" and unit.on_commit:
         error = await _call_back(unit, error)
     if error is not None:
         raise error

@@ -5,15 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, NoReturn
 
 from sqla_safe import _dbapi
+from sqla_safe._locations import Place
 from sqla_safe.errors import RollbackOnlyError, ScopeClosedError
 from sqla_safe.scopes._policy import DEFAULT_POLICY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from sqlalchemy import Connection
     from sqlalchemy.orm import SessionTransaction
 
-    from sqla_safe._locations import Place
     from sqla_safe.scopes._connections import Failure
 
 Outcome = Literal["committed", "rolled_back", "unknown"]
@@ -38,6 +39,8 @@ class Doom(NamedTuple):
 class Boundary:
     """What can be undone by itself: a whole transaction, or one savepoint in it."""
 
+    is_plain = True
+    """Whether nothing has come up so far that the end must look at before COMMIT."""
     doom: Doom | None = None
     outcome: Outcome | None = None
     savepoint: SessionTransaction | None = None
@@ -50,33 +53,41 @@ class Boundary:
 
     def set_doom(self, reason: str, where: str | None, cause: BaseException | None) -> None:
         """Make a commit impossible; the first reason stays."""
+        self.is_plain = False
         if self.doom is None:
             self.doom = Doom(reason, where, cause)
 
 
-class Ended:
-    """Stands in for the unit in a session whose scope has ended: whatever comes is refused."""
+class Ended(Place):
+    """Stands in for the unit in a session whose scope has ended: whatever comes is refused.
 
-    __slots__ = ("place",)
+    All that it knows is where the scope was opened.
+    """
+
+    __slots__ = ()
 
     is_open = False
     is_closed = True
     wrote = True
     busy = None
+    is_guarded = True
+    phase = "releasing"
     policy = DEFAULT_POLICY
-
-    def __init__(self, place: Place) -> None:
-        self.place = place
 
     def refuse_closed(self, operation: str) -> NoReturn:
         """Raise for anything that comes after the end."""
-        raise ScopeClosedError(opened_at=str(self.place), operation=operation)
+        raise ScopeClosedError(opened_at=str(self), operation=operation)
 
     def enter(self) -> NoReturn:
         """Refuse an operation."""
         self.refuse_closed("Use of the session")
 
     expect_change = refuse_closed
+
+    def adopt(self, connection: Connection) -> NoReturn:
+        """Refuse a connection that was taken past the session's doors."""
+        connection.close()
+        self.refuse_closed("Use of the session")
 
     def cancelled(self) -> bool:
         """Nothing of the scope can be running any more."""

@@ -19,6 +19,7 @@ def move_up(boundary: Boundary) -> None:
     """A savepoint was released: its callbacks wait for what is around it."""
     around = boundary.parent
     assert around is not None
+    around.is_plain = False
     around.on_commit = [*around.on_commit, *boundary.on_commit]
     around.on_rollback = [*around.on_rollback, *boundary.on_rollback]
 

@@ -11,6 +11,7 @@ from sqla_safe._locations import current_line
 from sqla_safe.errors import ManagedTransactionError, ScopeOptionError, SqliteNotPreparedError
 from sqla_safe.scopes import _connections
 from sqla_safe.scopes._boundary import note_second
+from sqla_safe.scopes._connections import MARK
 from sqla_safe.scopes._pools import Waiting, wait_for_second
 from sqla_safe.scopes._sqlite import READ_ONLY_OPTION, is_prepared
 from sqla_safe.scopes._use import Use
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 class Connected(Use):
     """A session and the connections that it has taken."""
 
-    engine: Engine
     _independent_of: Sequence[Connected] | None = None
     _waiting: Waiting | None = None
 
@@ -73,14 +73,20 @@ class Connected(Use):
         """Take note of a connection on which the session has just begun its transaction."""
         if self.connections:
             self._refuse_second_transaction()
-        self.connections.append(connection)
-        self.engine = connection.engine
+            self.connections += (connection,)
+        else:
+            self.connections = (connection,)
         marked: Any = connection
         marked.sqla_safe_unit = self  # how an error finds its unit
-        if _connections.MARK not in connection.dialect.__dict__:
+        dialect = connection.dialect
+        if not hasattr(dialect, MARK):
             _connections.listen(connection)
-        if connection.dialect.name != "sqlite":
-            self.is_patient = False
+        if dialect.name != "sqlite":
+            self.is_patient = self.is_plain = False
+        if not self.is_plain:
+            self._adopt_with_care(connection)
+
+    def _adopt_with_care(self, connection: Connection) -> None:
         if self._waiting is not None:
             self._stop_waiting()
         if self.options.read_only:
@@ -97,12 +103,13 @@ class Connected(Use):
             raise ManagedTransactionError(method="commit", opened_at=self.opened_at)
 
     def _stop_waiting(self) -> None:
-        if self._waiting is not None:
-            self._waiting.done()
-            self._waiting = None
+        assert self._waiting is not None
+        self._waiting.done()
+        self._waiting = None
 
     def failed(self, failure: Failure, *, lost: bool) -> None:
         """Note a statement that failed."""
+        self.is_plain = False
         self.failures = [*self.failures, failure]
         if lost:
             reason = "the database rolled the transaction back when a statement failed"
@@ -140,7 +147,7 @@ class Connected(Use):
             if not connection.closed and self._is_own(connection):
                 self._attempt(connection.invalidate, None)
                 self._attempt(connection.close, None)
-        self.connections = []
+        self.connections = ()
 
     def _restore_connections(self) -> None:
         if self.options.read_only:

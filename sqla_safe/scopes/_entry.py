@@ -9,11 +9,8 @@ from sqla_safe.scopes import _ambient
 from sqla_safe.scopes._boundary import Boundary
 from sqla_safe.scopes._options import ScopeOptions, check_join
 from sqla_safe.scopes._scope import BaseScope
-from sqla_safe.services._inject import get_service
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from sqla_safe._locations import Place
     from sqla_safe.scopes._unit import Unit
 
@@ -79,17 +76,6 @@ def inner_boundary(outer: BaseScope[Any], kind: str) -> Boundary:
     unit = outer._unit
     around = unit.innermost
     return Boundary(around) if kind == "savepoint" else around
-
-
-def build_services(scope: BaseScope[Any], services: Sequence[Any]) -> Any:
-    """Build the services of a block: none gives the scope, one the service, more a tuple."""
-    if not services:
-        return scope
-    unit = scope._unit
-    session, instances = unit.public, unit.instances
-    if len(services) == 1:
-        return get_service(session, instances, services[0])
-    return tuple([get_service(session, instances, service) for service in services])
 
 
 def entered_twice(scope: BaseScope[Any]) -> ScopeOptionError:

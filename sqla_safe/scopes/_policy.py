@@ -50,19 +50,19 @@ class PolicyOptions(TypedDict, total=False):
 
 
 DEFAULT_POLICY = Policy()
-_policies: dict[int, tuple[ref[Any], Policy]] = {}
+policies: dict[int, tuple[ref[Any], Policy]] = {}
 """By the ``id()`` of the sessionmaker, because every scope looks its policy up."""
 
 
 def policy_of(source: Any) -> Policy:
     """Return the policy of a sessionmaker; the defaults where none was configured."""
-    found = _policies.get(id(source))
+    found = policies.get(id(source))
     return DEFAULT_POLICY if found is None else found[1]
 
 
 def _remember(source: Any, policy: Policy) -> None:
     key = id(source)
-    _policies[key] = ref(source, lambda _: _policies.pop(key, None)), policy
+    policies[key] = ref(source, lambda _: policies.pop(key, None)), policy
 
 
 def configure(

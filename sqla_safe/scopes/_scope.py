@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session
@@ -24,41 +24,51 @@ AsyncT = TypeVar("AsyncT", bound=AsyncSession)
 T = TypeVar("T")
 
 
+class Inner(NamedTuple):
+    """What a scope inside another one has of its own."""
+
+    boundary: Boundary
+    place: Place
+    options: ScopeOptions
+
+
 class BaseScope(Generic[SessionT]):
     """What sync and async scopes have in common."""
 
     __slots__ = (
         "__weakref__",
         "_around",
-        "_boundary",
-        "_is_outermost",
-        "_options",
+        "_inner",
         "_owner",
-        "_place",
-        "_source",
         "_unit",
         "is_active",
     )
 
-    def __init__(
-        self, unit: Any, boundary: Any, place: Place, options: ScopeOptions, owner: Any
-    ) -> None:
+    def __init__(self, unit: Any, owner: Any, inner: Inner | None = None) -> None:
         self._unit: Unit = unit
-        self._boundary: Boundary = boundary
-        self._place = place
-        self._options = options
         self._owner = owner
-        self._source = unit.source
+        self._inner = inner
         self._around: BaseScope[Any] | None = None
-        self._is_outermost = False
         self.is_active: bool = True
         """Whether the block has not ended yet."""
+
+    @property
+    def _boundary(self) -> Boundary:
+        return self._unit if self._inner is None else self._inner.boundary
+
+    @property
+    def _place(self) -> Place:
+        return self._unit.place if self._inner is None else self._inner.place
+
+    @property
+    def _options(self) -> ScopeOptions:
+        return self._unit.options if self._inner is None else self._inner.options
 
     @property
     def session(self) -> SessionT:
         """The session that all services of this scope share; the scope commits and closes it."""
         session: Any = self._unit.public
-        return cast("SessionT", session)
+        return session  # type: ignore[no-any-return]  # of the sessionmaker's class
 
     @property
     def opened_at(self) -> str:
@@ -117,7 +127,9 @@ class BaseScope(Generic[SessionT]):
         """
         self._require_active("scope.on_commit()")
         _check_callable(callback)
-        self._boundary.on_commit = [*self._boundary.on_commit, callback]
+        boundary = self._boundary
+        boundary.is_plain = False
+        boundary.on_commit = [*boundary.on_commit, callback]
 
     def on_rollback(self, callback: Callable[[], Any]) -> None:
         """Call something once the work of this scope has been rolled back.
@@ -157,7 +169,7 @@ class BaseScope(Generic[SessionT]):
 
     def _require_outermost(self) -> None:
         self._require_active("scope.commit()")
-        if not self._is_outermost or self._unit.savepoints:
+        if self._inner is not None or self._unit.savepoints:
             raise ScopeOptionError(
                 problem="scope.commit() stores the whole transaction, and the scope opened at "
                 f"{self.opened_at} is only a part of the one opened at {self._unit.opened_at}",
@@ -182,6 +194,11 @@ class Scope(BaseScope[SyncT]):
     """
 
     __slots__ = ()
+
+    @property
+    def session(self) -> SyncT:
+        """The session that all services of this scope share; the scope commits and closes it."""
+        return self._unit.session  # type: ignore[return-value]  # pyright: ignore[reportReturnType]
 
     def commit(self) -> None:
         """Store what is done, give the connection back, and go on in a new transaction.

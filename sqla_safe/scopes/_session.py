@@ -33,19 +33,23 @@ class ManagedSession(Session):
         unit = self._sqs_unit
         if unit is None:
             return super().execute(statement, *args, **kwargs)
-        outermost = unit.enter()
+        if unit.busy is not None or unit.is_guarded:
+            with Door(unit, statement):
+                return self._sqs_base.execute(self, statement, *args, **kwargs)
+        unit.busy = unit.who()
         try:
-            if not (unit.wrote or getattr(statement, "is_select", False)):
+            if not (getattr(statement, "is_select", False) or unit.wrote):
                 unit.expect_write(statement)
-            return super().execute(statement, *args, **kwargs)
+            if not (args or kwargs):  # passing nothing on is quicker than passing on an empty list
+                return self._sqs_base.execute(self, statement)
+            return self._sqs_base.execute(self, statement, *args, **kwargs)
         except BaseException as error:
             unit.saw(error)
             raise
         finally:
-            if outermost:
-                unit.busy = None
-                if unit.is_guarded:
-                    unit.leave()
+            unit.busy = None
+            if unit.is_guarded:
+                unit.leave()
 
     def scalar(self, statement: Any, *args: Any, **kwargs: Any) -> Any:
         """Run the statement while nobody else uses the session."""
@@ -66,10 +70,10 @@ class ManagedSession(Session):
     def flush(self, *args: Any, **kwargs: Any) -> None:
         """Write the pending changes while nobody else uses the session."""
         unit = self._sqs_unit
-        if unit is None:
-            return super().flush(*args, **kwargs)
-        if unit.busy is not None and unit.busy == unit.who():  # an autoflush
-            return super().flush(*args, **kwargs)
+        if unit is None or (unit.busy is not None and unit.busy == unit.who()):  # an autoflush
+            if not (args or kwargs):
+                return self._sqs_base.flush(self)
+            return self._sqs_base.flush(self, *args, **kwargs)
         outermost = unit.enter()
         try:
             return super().flush(*args, **kwargs)
@@ -115,6 +119,7 @@ class ManagedSession(Session):
         if not nested:
             unit.forbid("begin")
         with Door(unit):
+            unit.is_plain = False
             return super().begin(nested=True)
 
     def close(self) -> None:
@@ -222,7 +227,12 @@ for _name in ("add", "add_all", "delete", "query"):
 def managed_class(base: Any, is_steered: bool) -> type[Session]:  # noqa: FBT001  (lru_cache is quicker so)
     """Return the managed subclass of a session class, made once."""
     mixin = SteeredSession if is_steered else ManagedSession
-    members = {"__module__": base.__module__, "_sqs_base": base}
+    closes_itself = base.close is not Session.close
+    members = {
+        "__module__": base.__module__,
+        "_sqs_base": base,
+        "_sqs_closes_itself": closes_itself,
+    }
     cls = cast("type[Session]", type(base.__name__, (mixin, base), members))
     event.listen(cls, "after_begin", _after_begin)
     event.listen(cls, "before_flush", _before_flush)
@@ -246,8 +256,10 @@ def _before_flush(session: Any, _context: Any, _instances: Any) -> None:
 def _after_commit(session: Any) -> None:
     """Before anybody else's listener, which may raise."""
     unit = session._sqs_unit
-    if unit is not None and unit.acting is not None and not session.in_nested_transaction():
-        unit.committed()
+    if unit is None or unit.phase != "committing":
+        return
+    if unit.is_plain or not session.in_nested_transaction():
+        unit.outcome = "committed"
 
 
 def _after_soft_rollback(session: Any, previous: SessionTransaction) -> None:

@@ -56,14 +56,6 @@ def _instead(source: Any) -> str:
     return _SESSION_CLASS
 
 
-def make_session(source: sessionmaker[Any], unit: Any, options: Mapping[str, Any]) -> Session:
-    """Make the session of a sync scope with the sessionmaker's own options."""
-    base: Any = source.class_
-    session: Any = managed_class(base, unit.is_steered)(**{**source.kw, **options})
-    session._sqs_unit = unit
-    return session  # type: ignore[no-any-return]  # of the managed class
-
-
 def make_async_session(
     source: async_sessionmaker[Any], unit: Any, options: Mapping[str, Any]
 ) -> AsyncSession:

@@ -1,17 +1,21 @@
-"""`with scoped_services(...)`: the sync shell. `_async.py` is its twin, line for line."""
+"""`with scoped_services(...)`: the sync shell.
+
+`_async.py` is its twin, line for line, but for the straight way in and out of the usual block.
+"""
 
 from __future__ import annotations
 
 from asyncio import _get_running_loop, current_task
 from threading import get_ident
 from time import monotonic, sleep
-from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
+
+from sqlalchemy.orm import sessionmaker
 
 from sqla_safe._owners import current_owner
 from sqla_safe.errors import CommitCallbackError
 from sqla_safe.scopes import _ambient, _callbacks, _connections
 from sqla_safe.scopes._entry import (
-    build_services,
     doom_by_inner,
     entered_twice,
     inner_boundary,
@@ -19,20 +23,21 @@ from sqla_safe.scopes._entry import (
     plan,
     units_of_this_task,
 )
-from sqla_safe.scopes._scope import BaseScope, Scope
-from sqla_safe.scopes._source import make_session
+from sqla_safe.scopes._options import DEFAULT
+from sqla_safe.scopes._scope import BaseScope, Inner, Scope
+from sqla_safe.scopes._session import managed_class
 from sqla_safe.scopes._unit import Unit
 from sqla_safe.scopes._watchdog import watchdog
+from sqla_safe.services._inject import KNOWN, get_services
 
 if TYPE_CHECKING:
     from types import TracebackType
-
-    from sqlalchemy.orm import sessionmaker
 
     from sqla_safe._locations import Place
     from sqla_safe.scopes._options import ScopeOptions
 
 T = TypeVar("T")
+_innermost, _set_innermost = _ambient.innermost, _ambient.set_innermost
 
 
 class ScopedServices(Generic[T]):
@@ -60,26 +65,32 @@ class ScopedServices(Generic[T]):
         self._services = services
         self._options = options
         self._place = place
-        self._scope: Scope[Any] | None = None
+        self._scope: Any = None
 
     def __enter__(self) -> T:
         if self._scope is not None:
             raise entered_twice(self._scope)
-        self._kind, outer = plan(self._source, self._options, self._place)
-        if outer is not None and self._kind != "open":
-            scope = self._join(outer)
+        around = _innermost()
+        if around is None and self._options is DEFAULT and type(self._source) is sessionmaker:
+            self._kind = "open"  # the usual answer of `plan`
+            self._scope = scope = self._make(self._source)
+            _set_innermost(scope)
         else:
-            scope = self._open(outer)
-        self._scope = scope
-        _ambient.push(scope)
+            self._kind, outer = plan(self._source, self._options, self._place)
+            if outer is not None and self._kind != "open":
+                scope = self._join(outer)
+            else:
+                scope = self._open(outer)
+            self._scope = scope
+            _ambient.push(scope)
         if not self._services:
-            return cast("T", scope)
+            return scope  # type: ignore[return-value]  # pyright: ignore[reportReturnType]  # T is its type
         try:
-            services: T = build_services(scope, self._services)
+            unit = scope._unit
+            return get_services(unit.session, unit.instances, self._services, KNOWN)  # type: ignore[no-any-return]
         except BaseException as error:
             self.__exit__(type(error), error, error.__traceback__)
             raise
-        return services
 
     def __exit__(
         self,
@@ -87,13 +98,19 @@ class ScopedServices(Generic[T]):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        scope = self._scope
-        assert scope is not None
+        scope: Scope[Any] = self._scope
         self._scope = None
         scope.is_active = False
-        _ambient.pop(scope)
+        if _innermost() is scope:
+            _set_innermost(scope._around)
         if self._kind == "open":
-            _end(scope._unit, error)
+            unit = scope._unit
+            if error is None and unit.busy is None and unit.is_plain and unit.connections:
+                failed = unit.finish()
+                if failed is not None:
+                    _go_on(unit, None, failed)
+            else:
+                _end(unit, error)
         elif self._kind == "savepoint":
             self._end_savepoint(scope, error)
         else:
@@ -112,17 +129,20 @@ class ScopedServices(Generic[T]):
             """Never reached; `async with` looks for it before it enters."""
 
     def _open(self, outer: BaseScope[Any] | None) -> Scope[Any]:
-        source: Any = self._source if outer is None else outer._source
-        unit = Unit(source, self._options, self._place, get_ident)
+        scope = self._make(self._source if outer is None else outer._unit.source)
         if self._options.propagation == "requires_new":
-            unit.be_independent_of(units_of_this_task())
-        session = unit.session = unit.public = make_session(source, unit, unit.session_options)
+            scope._unit.be_independent_of(units_of_this_task())
+        return scope
+
+    def _make(self, source: Any) -> Scope[Any]:
+        unit = Unit(source, self._options, self._place)
+        options = {**source.kw, **unit.session_options}
+        session: Any = managed_class(source.class_, unit.is_steered)(**options)
+        session._sqs_unit = unit
+        unit.session = session
         if not session.autobegin:
             unit.begin()
-        owner = unit.owner if _get_running_loop() is None else current_task()
-        scope: Scope[Any] = Scope(unit, unit, self._place, self._options, owner)
-        scope._is_outermost = True
-        return scope
+        return Scope(unit, get_ident() if _get_running_loop() is None else current_task())
 
     def _join(self, outer: BaseScope[Any]) -> Scope[Any]:
         unit = outer._unit
@@ -136,7 +156,7 @@ class ScopedServices(Generic[T]):
             unit.begin_reading()
         self._outer, self._deadline = outer, unit.limit(self._options.timeout, self._place)
         owner = current_owner()
-        return Scope(unit, boundary, self._place, options, owner)
+        return Scope(unit, owner, Inner(boundary, self._place, options))
 
     def _end_savepoint(self, scope: Scope[Any], body: BaseException | None) -> None:
         unit, boundary = scope._unit, scope._boundary
@@ -204,7 +224,11 @@ def _end(unit: Unit, body: BaseException | None) -> None:
     busy = None if unit.busy is None or unit.busy == unit.who() else _drain(unit)
     if not unit.is_patient:
         unit.timer = Timer(unit)
-    error = unit.complete(body or busy)
+    _go_on(unit, body, unit.complete(body or busy))
+
+
+def _go_on(unit: Unit, body: BaseException | None, error: BaseException | None) -> None:
+    """Do what comes after the end: ask what became of it, call back, raise."""
     if unit.can_ask:
         _ask(unit)
         error = unit.settle(error)

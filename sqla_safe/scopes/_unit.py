@@ -26,6 +26,8 @@ from sqla_safe.scopes._boundary import (
 from sqla_safe.scopes._connected import Connected
 
 if TYPE_CHECKING:
+    from sqlalchemy import Engine
+    from sqlalchemy.ext.asyncio import AsyncSession
     from sqlalchemy.orm import SessionTransaction
 
     from sqla_safe.scopes._boundary import Boundary, Outcome
@@ -37,6 +39,7 @@ _COMMIT_SHARE = 0.75
 class Unit(Connected):
     """The session of an outermost scope, shared by all that join it."""
 
+    engine: Engine
     ended_with: BaseException | None = None
     asked = False
     stored = False
@@ -45,6 +48,7 @@ class Unit(Connected):
     def begin_savepoint(self, boundary: Boundary) -> None:
         """Begin the savepoint of a nested scope."""
         self._refuse_unprepared_sqlite()
+        self.is_plain = False
         boundary.failures_before = len(self.failures)
         boundary.savepoint = self.session.begin_nested()
         self.savepoints = [*self.savepoints, boundary]
@@ -122,15 +126,39 @@ class Unit(Connected):
         error = body
         if error is None:
             try:
-                self._store()
+                self._prepare()
             except BaseException as raised:  # noqa: BLE001  (returned, and raised by the shell)
                 error = raised
-        if self.outcome is None:
-            self.outcome = "rolled_back"
-        self._release(error)
+        return self.finish() if error is None else self._end_badly(error)
+
+    def finish(self) -> BaseException | None:
+        """Commit and give the connections back; all there is to `complete` in most blocks.
+
+        They are the ones that are plain and have a connection. Short of calls, because every scope
+        pays for it.
+        """
+        if self.is_open:
+            self.acting = self.who()
+            self.is_open, self.is_guarded = False, True
+        self.phase = "committing"
+        session: Any = self.session
+        try:
+            session._sqs_base.commit(session)
+        except BaseException as error:  # noqa: BLE001  (returned, and raised by the shell)
+            self._commit_failed(error)
+            return self._end_badly(error)
+        self.outcome = "committed"
+        if not self.is_plain or session._sqs_closes_itself or session.identity_map:
+            self._close(None)
+        self.connections, self.is_closed, self.acting = (), True, None
+        session._sqs_unit = Ended(self.place)  # no cycle stays behind for the garbage collector
+        return None
+
+    def _end_badly(self, error: BaseException) -> BaseException:
+        self._undo(error)
         if self.outcome == "unknown" and self.xid is None:
             error = self._unknown(error)
-        if self.stored and error is not None:
+        if self.stored:
             _dbapi.mark_stored(error)
         return error
 
@@ -157,10 +185,8 @@ class Unit(Connected):
             interrupted = self.settle(error) if error is not None else None
             self._begin_anew()
             return interrupted
-        if self.outcome is None:
-            self.outcome = "rolled_back"
         self.is_open, self.is_guarded = False, True
-        self._release(error)
+        self._undo(error)
         self.ended_with = self._unknown(error) if self.outcome == "unknown" else error
         if self.stored:
             _dbapi.mark_stored(self.ended_with)
@@ -168,7 +194,7 @@ class Unit(Connected):
 
     def _begin_anew(self) -> None:
         self._take_your_time()
-        self.connections, self.failures, self._steered = [], (), {}
+        self.connections, self.failures, self._steered = (), (), {}
         self.outcome, self.phase, self.wrote, self.xid = None, "body", False, None
         self._statement_limit = 0.0
         if not self.session.autobegin:
@@ -177,24 +203,31 @@ class Unit(Connected):
 
     def _store(self) -> None:
         """Write what is pending, make sure that it can be stored, and commit."""
+        self._prepare()
+        self.phase = "committing"
+        session: Any = self.session
+        try:
+            session._sqs_base.commit(session)
+        except BaseException as error:
+            self._commit_failed(error)
+            raise
+        self.outcome, self.stored = "committed", True
+
+    def _prepare(self) -> None:
+        """Do what COMMIT does not do by itself, or not in time."""
         self.phase = "preparing"
         if self.doom is not None or self.idle is not None or self.deadline is not None:
             self._refuse_at_the_end()
         session: Any = self.session
-        if self.is_async or not (self.is_patient and self.connections):  # else COMMIT does it
-            session._sqs_base.flush(session)
+        session._sqs_base.flush(session)
         if self.failures or self.deadline is not None or self.read_only or not self.is_patient:
             self._prepare_commit()
-        self.phase = "committing"
-        try:
-            session._sqs_base.commit(session)
-        except BaseException as error:
-            self.outcome = self._judge(error)
-            self.stored = self.stored or self.outcome == "committed"
-            for connection in self.connections:
-                _connections.end_failed_commit(connection)
-            raise
-        self.outcome, self.stored = "committed", True
+
+    def _commit_failed(self, error: BaseException) -> None:
+        self.outcome = self._judge(error)
+        self.stored = self.stored or self.outcome == "committed"
+        for connection in self.connections:
+            _connections.end_failed_commit(connection)
 
     def _refuse_at_the_end(self) -> None:
         if self.idle is not None and self.connections:
@@ -216,10 +249,6 @@ class Unit(Connected):
             self.clock.reschedule(None)  # COMMIT is not torn
         if not self.is_patient:
             self._hurry(self.policy.cleanup_timeout * _COMMIT_SHARE)
-
-    def committed(self) -> None:
-        """COMMIT has succeeded, on all connections; listeners for that come next."""
-        self.outcome = "committed"
 
     def _hurry(self, seconds: float) -> None:
         """Let the timer cut the connections off when the database does not answer."""
@@ -254,6 +283,7 @@ class Unit(Connected):
         if not self._is_own(connection) or not _connections.has_transaction_status(connection):
             return None
         xid = _connections.transaction_id(connection)
+        self.engine = connection.engine  # to be asked on another connection
         self.wrote = xid is not None
         return xid
 
@@ -270,28 +300,35 @@ class Unit(Connected):
             return "rolled_back"
         return "unknown" if self.wrote else "rolled_back"
 
-    def _release(self, error: BaseException | None) -> None:
+    def _undo(self, error: BaseException) -> None:
         """Roll back what is not committed and close the session, whatever goes wrong."""
-        self.phase = "releasing"
-        if self._waiting is not None:
-            self._stop_waiting()
+        self.phase, self.is_plain = "releasing", False
+        if self.outcome is None:
+            self.outcome = "rolled_back"
         if self.outcome != "committed":
             if not self.is_patient:
                 self._hurry(self.policy.cleanup_timeout)
             self._attempt(self._restore_connections, error)
             if self.session.is_active:  # a failed flush has rolled back already
                 self._attempt(self.session.rollback, error)
+        self._close(error)
+        self.connections, self.is_closed, self.acting = (), True, None
+        session: Any = self.session
+        session._sqs_unit = Ended(self.place)
+
+    def _close(self, error: BaseException | None) -> None:
         session: Any = self.session
         try:
             session._sqs_base.close(session)
         except BaseException as second:  # noqa: BLE001  (the first error wins)
             note_second(error, second)
-        self.discard_all()
+            self.discard_all()
+        if error is not None:
+            self.discard_all()
+        if self._waiting is not None:
+            self._stop_waiting()
         if self.timer is not None:
             self.timer.disarm()
-        self.is_closed = True
-        self.acting = None
-        session._sqs_unit = Ended(self.place)  # no cycle stays behind for the garbage collector
 
     # -- an answer that was lost ---------------------------------------------------------------
 
@@ -321,11 +358,11 @@ class Unit(Connected):
         assert self.xid is not None
         self.asked = True
         with self.engine.connect() as connection:
-            self.connections = [connection]
+            self.connections = (connection,)
             try:
                 status = _connections.transaction_status(connection, self.xid)
             finally:
-                self.connections = []
+                self.connections = ()
         if status == "committed":
             self.outcome = "committed"
         elif status == "aborted":
@@ -347,3 +384,16 @@ class Unit(Connected):
         unknown = CommitOutcomeUnknownError(opened_at=self.opened_at, transaction_id=xid)
         unknown.__cause__ = error
         return unknown
+
+
+class AsyncUnit(Unit):
+    """The unit of an async scope."""
+
+    is_async = True
+    who = staticmethod(asyncio.current_task)
+    calm: AsyncSession
+
+    @property
+    def public(self) -> AsyncSession:
+        """The session that services are given."""
+        return self.calm

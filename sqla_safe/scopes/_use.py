@@ -18,7 +18,7 @@ from sqla_safe.errors import (
 )
 from sqla_safe.scopes._boundary import Boundary, Deadline
 from sqla_safe.scopes._options import DEFAULT
-from sqla_safe.scopes._policy import DEFAULT_POLICY, policy_of
+from sqla_safe.scopes._policy import DEFAULT_POLICY, policies, policy_of
 
 if TYPE_CHECKING:
     import asyncio
@@ -52,11 +52,17 @@ class Use(Boundary):
     """A session, who is using it, and what it may be used for."""
 
     session: Session
-    public: AsyncSession | Session
     timer: Timer | None = None
 
+    options = DEFAULT
+    policy = DEFAULT_POLICY
+    is_async = False
+    who: Callable[[], Any] = get_ident
+    owner: Any = None
+    """Who opened the scope, where only they may use it."""
     is_open = True
     is_closed = False
+    read_only = False
     session_options: Mapping[str, Any] = {"close_resets_only": False}
     """Without this one a closed session comes back to life at its next use."""
     is_steered = False
@@ -71,6 +77,7 @@ class Use(Boundary):
     severed = False
     is_patient = True
     """Whether nothing has to be cut off when an answer takes too long: there is no network."""
+    connections: tuple[Connection, ...] = ()
     failures: Sequence[Failure] = ()
     savepoints: Sequence[Boundary] = ()
     xid: int | None = None
@@ -80,22 +87,17 @@ class Use(Boundary):
     _statement_limit = 0.0
     parent = None
 
-    def __init__(
-        self, source: Any, options: ScopeOptions, place: Place, who: Callable[[], Any]
-    ) -> None:
+    def __init__(self, source: Any, options: ScopeOptions, place: Place) -> None:
         self.source = source
-        self.options = options
         self.place = place
-        self.who = who
-        self.owner = who()
-        self.policy = policy = policy_of(source)
-        self.read_only = options.read_only
-        self.connections: list[Connection] = []
         self.instances: dict[Any, Any] = {}
+        # Read at every turn, and an instance's own attributes are quicker to read than its class's.
+        # Async scopes are never plain, because what comes before COMMIT can be cancelled there.
+        self.is_plain, self.is_guarded, self.busy = not self.is_async, False, None
         if options is not DEFAULT:
             self._heed(options)
-        if policy is not DEFAULT_POLICY:
-            self._obey(policy)
+        if id(source) in policies:
+            self._obey(policy_of(source))
 
     def begin(self) -> None:
         """Begin the transaction by hand, for a session that does not begin by itself."""
@@ -104,7 +106,9 @@ class Use(Boundary):
         self.acting = None
 
     def _obey(self, policy: Policy) -> None:
-        self.is_guarded = self.is_guarded or policy.guard_owner
+        self.policy, self.is_plain = policy, False
+        if policy.guard_owner:
+            self.is_guarded, self.owner = True, self.who()
         if policy.expire_on_commit is not None:
             expire = {"expire_on_commit": policy.expire_on_commit}
             self.session_options = {**self.session_options, **expire}
@@ -113,6 +117,7 @@ class Use(Boundary):
             self.is_guarded = True
 
     def _heed(self, options: ScopeOptions) -> None:
+        self.options, self.read_only, self.is_plain = options, options.read_only, False
         self._steered: dict[Any, Any] = {}
         self.limit(options.timeout, self.place)
         self.is_steered = (
@@ -124,14 +129,14 @@ class Use(Boundary):
     # -- what the scope is ---------------------------------------------------------------------
 
     @property
+    def public(self) -> AsyncSession | Session:
+        """The session that services are given."""
+        return self.session
+
+    @property
     def opened_at(self) -> str:
         """``file:line`` where the outermost scope was opened."""
         return str(self.place)
-
-    @property
-    def is_async(self) -> bool:
-        """Say whether the scope came from an ``async_sessionmaker``."""
-        return self.who is not get_ident
 
     def limit(self, seconds: float | None, place: Place) -> Deadline | None:
         """Set the deadline, never later than the present one; return the present one."""
@@ -139,12 +144,12 @@ class Use(Boundary):
         if seconds is not None:
             deadline = Deadline(monotonic() + seconds, seconds, place)
             self.deadline = deadline if before is None else min(before, deadline)
-            self.is_guarded = True
+            self.is_guarded, self.is_plain = True, False
         return before
 
     def begin_reading(self) -> None:
         """A block joins that may only read: what comes is refused here, not by the database."""
-        self.read_only = True
+        self.read_only, self.is_plain = True, False
         self._wrote_before, self.wrote = self.wrote, False
 
     def end_reading(self, *, is_over: bool) -> None:
@@ -183,8 +188,10 @@ class Use(Boundary):
 
     def expect_change(self, operation: str) -> None:
         """Refuse a change of the session's objects after the end, or during another's operation."""
-        if not self.is_open and not self.acts():
-            self.refuse_closed(operation)
+        if not self.is_open:
+            if not self.acts():
+                self.refuse_closed(operation)
+            self.is_plain = False
         me = self.who()
         if self.busy is not None and self.busy != me:
             raise self._overlap(me)
@@ -203,6 +210,7 @@ class Use(Boundary):
     def _check(self, me: Any) -> None:
         """The rarer conditions; runs only where one of them is possible."""
         if self.acting is not None and self.acting == me:
+            self.is_plain = False
             return
         if not self.is_open:
             self.refuse_closed("Use of the session")

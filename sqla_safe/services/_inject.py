@@ -9,7 +9,7 @@ from sqla_safe.errors import ServiceBuildError
 from sqla_safe.services._build import build, parameters_of, service_name, session_types
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from sqlalchemy.ext.asyncio import AsyncSession
     from sqlalchemy.orm import Session
@@ -87,6 +87,48 @@ def get_service(session: Any, instances: dict[Any, Any], service: Any) -> Any:
     if instance is None:
         instance = instances[service] = build(service, session)
     return instance
+
+
+KNOWN: set[Sequence[Any]] = set()
+"""What was built from a `Session` before, all of it plain classes: it needs no check any more."""
+KNOWN_ASYNC: set[Sequence[Any]] = set()
+"""The same for an `AsyncSession`."""
+_MOST = 1024
+"""How much is remembered; a program that makes more classes must not keep them all alive."""
+
+
+def get_services(
+    session: Any, instances: dict[Any, Any], services: Sequence[Any], known: set[Sequence[Any]]
+) -> Any:
+    """Return a scope's instances of several services: one as it is, more as a tuple.
+
+    Args:
+        session: what they are built from.
+        instances: what the scope has built so far.
+        services: what was asked for.
+        known: `KNOWN` or `KNOWN_ASYNC`, as the session is.
+    """
+    try:
+        is_known = services in known
+    except TypeError:  # one that cannot be hashed is never shared
+        is_known = False
+    if not is_known:
+        built = tuple([get_service(session, instances, service) for service in services])
+        _remember(services, known)
+        return built[0] if len(built) == 1 else built
+    for service in services:
+        if service not in instances:
+            instances[service] = service(session)
+    if len(services) == 1:
+        return instances[services[0]]
+    return tuple(map(instances.__getitem__, services))
+
+
+def _remember(services: Sequence[Any], known: set[Sequence[Any]]) -> None:
+    if all(type(service) is type for service in services):
+        if len(known) >= _MOST:
+            known.clear()
+        known.add(services)
 
 
 class Builder:

@@ -14,6 +14,7 @@ RUNS = {
     "docs/reference/errors.md",
     "docs/reference/guard.md",
     "docs/reference/scopes.md",
+    "docs/reference/snapshots.md",
 }
 """Pages whose Python blocks are run."""
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import ForeignKey, select
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
-from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship
 
 TELEGRAM_ID = 174171680
 
@@ -24,6 +24,8 @@ class User(Base):
     telegram_id: Mapped[int] = mapped_column(unique=True)
     balance: Mapped[int] = mapped_column(default=0)
 
+    avatars: Mapped[list[Avatar]] = relationship(order_by="Avatar.id")
+
 
 class Avatar(Base):
     __tablename__ = "avatars"
@@ -31,6 +33,9 @@ class Avatar(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     user_id: Mapped[int] = mapped_column(ForeignKey(User.id))
     title: Mapped[str]
+    version: Mapped[int] = mapped_column(default=1)
+
+    __mapper_args__ = {"version_id_col": version}  # noqa: RUF012  (SQLAlchemy's own form)
 
 
 class UserService:

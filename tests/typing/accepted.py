@@ -2,22 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from logging import StreamHandler
-from typing import assert_type
+from typing import Any, assert_type
 
-from sqlalchemy import create_engine
-from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
-from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy import ForeignKey, ScalarResult, create_engine, select
+from sqlalchemy.ext.asyncio import (
+    AsyncSession,
+    async_scoped_session,
+    async_sessionmaker,
+    create_async_engine,
+)
+from sqlalchemy.ext.hybrid import hybrid_property
+from sqlalchemy.orm import (
+    DeclarativeBase,
+    Mapped,
+    Session,
+    mapped_column,
+    relationship,
+    scoped_session,
+    selectinload,
+    sessionmaker,
+)
 
 from sqla_safe import (
     AsyncScope,
     Explanation,
     Installation,
     Scope,
+    asnapshot,
     configure,
     current_scope,
+    dumps,
     explain,
     explain_asyncio,
     explain_excepthook,
@@ -25,9 +42,15 @@ from sqla_safe import (
     inject,
     install,
     is_retryable,
+    is_snapshot,
+    loads,
     prepare_sqlite,
+    replace,
     scoped_services,
+    snapshot,
+    to_dict,
     transactional,
+    write_back,
 )
 
 
@@ -328,3 +351,124 @@ async def async_functions() -> None:
     assert_type(await with_async_scope(1), bytes)
     awaitable: Awaitable[str] = one_async_service(user_id=1)
     await awaitable
+
+
+# snapshots
+
+
+class Base(DeclarativeBase):
+    """The tables of these entities."""
+
+
+class User(Base):
+    __tablename__ = "user"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    settings: Mapped[dict[str, str]]
+    avatars: Mapped[list[Avatar]] = relationship(back_populates="user")
+
+    @hybrid_property
+    def loud(self) -> str:
+        """The name, loudly."""
+        return self.name.upper()
+
+    def greet(self, times: int) -> list[str]:
+        """Greet some times."""
+        return [self.name] * times
+
+
+class Admin(User):
+    level: Mapped[int | None]
+
+
+class Avatar(Base):
+    __tablename__ = "avatar"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    title: Mapped[str | None]
+    user_id: Mapped[int] = mapped_column(ForeignKey("user.id"))
+    user: Mapped[User] = relationship(back_populates="avatars")
+    photos: Mapped[list[Photo]] = relationship()
+
+
+class Photo(Base):
+    __tablename__ = "photo"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    url: Mapped[str]
+    avatar_id: Mapped[int] = mapped_column(ForeignKey("avatar.id"))
+
+
+def snapshots_of_one(user: User, admin: Admin) -> None:
+    """A snapshot has the type of its entity, all the way down."""
+    shown = snapshot(user, User.avatars, Avatar.photos, max_objects=10, max_depth=3)
+    assert_type(shown, User)
+    assert_type(shown.name, str)
+    assert_type(shown.loud, str)
+    assert_type(shown.greet(2), list[str])
+    assert_type(shown.settings, dict[str, str])
+    assert_type(shown.avatars, list[Avatar])
+    assert_type(shown.avatars[0].title, str | None)
+    assert_type(shown.avatars[0].photos[0].url, str)
+    assert_type(shown.avatars[0].user.avatars[0].user.name, str)
+    assert_type(snapshot(admin, Admin.avatars), Admin)
+    assert_type(snapshot(user, selectinload(User.avatars).selectinload(Avatar.photos)), User)
+    assert_type(snapshot(user, User.name, selectinload(User.avatars), Avatar.photos), User)
+
+
+def snapshots_of_many(session: Session, users: list[User], ids: set[int]) -> None:
+    """Any iterable of entities gives a tuple of snapshots."""
+    assert_type(snapshot(users, User.avatars), tuple[User, ...])
+    assert_type(snapshot(session.scalars(select(User))), tuple[User, ...])
+    assert_type(snapshot(session.scalars(select(User)).all(), User.avatars), tuple[User, ...])
+    assert_type(snapshot(set(users)), tuple[User, ...])
+    assert_type(snapshot(user for user in users if user.id in ids), tuple[User, ...])
+    assert_type(snapshot(users)[0].avatars[0].photos[0].url, str)
+
+
+def snapshots_of_results(result: ScalarResult[User], rows: Iterator[Avatar]) -> None:
+    """Results and iterators are iterables too."""
+    assert_type(snapshot(result), tuple[User, ...])
+    assert_type(snapshot(rows, Avatar.photos), tuple[Avatar, ...])
+
+
+async def async_snapshots(session: AsyncSession, users: list[User]) -> None:
+    """The same, awaited."""
+    shown = await asnapshot(await session.get_one(User, 1), User.avatars, Avatar.photos)
+    assert_type(shown, User)
+    assert_type(shown.avatars[0].photos[0].url, str)
+    assert_type(await asnapshot(users, User.avatars), tuple[User, ...])
+    assert_type(await asnapshot(await session.scalars(select(User))), tuple[User, ...])
+
+
+def uses_of_snapshots(shown: User, many: tuple[User, ...]) -> None:
+    """What is done with a snapshot keeps its type."""
+    assert_type(is_snapshot(shown), bool)
+    assert_type(replace(shown, name="Mona"), User)
+    assert_type(to_dict(shown, max_objects=5), dict[str, Any])
+    assert_type(dumps(shown), bytes)
+    assert_type(dumps(many, format="json"), bytes)
+    assert_type(loads(User, b""), User)
+    assert_type(loads(User, b"", max_objects=5).avatars[0].photos[0].url, str)
+    assert_type(loads(tuple[User, ...], b""), tuple[User, ...])
+
+
+def written_back(
+    session: Session, registry: scoped_session[Session], shown: User, changed: User
+) -> None:
+    """An ordinary session writes at once."""
+    assert_type(write_back(session, changed, base=shown), User)
+    assert_type(write_back(registry, replace(shown, name="Mona"), base=shown), User)
+
+
+async def written_back_async(
+    session: AsyncSession,
+    registry: async_scoped_session[AsyncSession],
+    shown: User,
+    changed: User,
+) -> None:
+    """An async one is awaited."""
+    assert_type(write_back(session, changed, base=shown), Awaitable[User])
+    assert_type(await write_back(session, changed, base=shown), User)
+    assert_type((await write_back(registry, changed, base=shown)).name, str)

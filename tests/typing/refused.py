@@ -5,11 +5,24 @@ A marker on a line that is not refused, or is refused for another reason, is its
 
 from __future__ import annotations
 
-from sqlalchemy import create_engine
+from sqlalchemy import create_engine, select
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
-from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sessionmaker
 
-from sqla_safe import Scope, configure, current_scope, scoped_services, transactional
+from sqla_safe import (
+    Scope,
+    asnapshot,
+    configure,
+    current_scope,
+    dumps,
+    loads,
+    replace,
+    scoped_services,
+    snapshot,
+    to_dict,
+    transactional,
+    write_back,
+)
 
 engine = create_engine("sqlite://")
 maker = sessionmaker(engine)
@@ -130,3 +143,50 @@ book()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
 book(Users(Session()), 1)  # type: ignore[arg-type, call-arg]  # pyright: ignore[reportCallIssue]
 transactional(maker, Needy)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType, reportCallIssue]
 transactional(maker, attempts="3")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
+
+# snapshots
+
+
+class Base(DeclarativeBase):
+    """The tables of these entities."""
+
+
+class User(Base):
+    __tablename__ = "user"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str]
+
+
+def wrong_snapshots(user: User, session: Session) -> None:
+    """Paths that are none, and options that do not exist."""
+    snapshot(user, "avatars")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    snapshot(user, User)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    snapshot(user, 100)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    snapshot(user, select(User))  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    snapshot(user, max_objects="5")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    snapshot(user, depth=5)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+    snapshot(entity=user)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+    str(snapshot(user).nmae)  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownArgumentType, reportUnknownMemberType]
+    snapshot(user).name.no_such_method()  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
+    str(snapshot([user]).name)  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownArgumentType, reportUnknownMemberType]
+    str(snapshot(session.scalars(select(User))).name)  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownArgumentType, reportUnknownMemberType]
+
+
+async def wrong_async_snapshots(user: User, session: AsyncSession) -> None:
+    """The same, and an await that was forgotten."""
+    await asnapshot(user, "avatars")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    str(asnapshot(user).name)  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownArgumentType, reportUnknownMemberType]
+    str(write_back(session, user, base=user).name)  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownArgumentType, reportUnknownMemberType]
+
+
+def wrong_uses(user: User, session: Session) -> None:
+    """Formats that do not exist, and bases that were forgotten."""
+    dumps(user, format="pickle")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    loads(User, "text")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    str(loads(User, b"").nmae)  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownArgumentType, reportUnknownMemberType]
+    replace(user, "Mona")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    to_dict(user, depth=5)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    write_back(session, user)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+    write_back(session, user, user)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+    write_back(maker, user, base=user)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]

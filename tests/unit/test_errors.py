@@ -74,6 +74,61 @@ SAMPLES: list[tuple[type[errors.SqlaSafeError], dict[str, Any], str]] = [
         "make the pool larger",
     ),
     (errors.SqliteNotPreparedError, {}, "prepare_sqlite(engine)"),
+    (
+        errors.NotLoadedError,
+        {"entity": "User", "attribute": "balance", "key": "id=5", "lazy": None},
+        "snapshot(entity, User.balance)",
+    ),
+    (
+        errors.FrozenSnapshotError,
+        {"what": "User.name of a snapshot", "instead": "replace(snapshot, name=...)"},
+        "replace(snapshot, name=...)",
+    ),
+    (
+        errors.SnapshotSourceError,
+        {"problem": "None was given", "instead": "make sure that a row was found"},
+        "make sure",
+    ),
+    (
+        errors.SnapshotPathError,
+        {"problem": "'avatars' is not a path", "instead": "User.avatars"},
+        "Instead: User.avatars",
+    ),
+    (errors.PendingEntityError, {"entity": "User"}, "session.flush()"),
+    (
+        errors.DeletedEntityError,
+        {"entity": "User", "what": "has been deleted"},
+        "before the DELETE",
+    ),
+    (
+        errors.DetachedEntityError,
+        {"entity": "User", "missing": ("User.balance", "User.avatars"), "expired": False},
+        "inside the scope",
+    ),
+    (errors.AsyncLoadError, {"missing": ("User.balance",)}, "await asnapshot"),
+    (errors.SnapshotLimitError, {"limit": "max_objects", "value": 100_000}, "max_objects=..."),
+    (errors.SnapshotUnmappedError, {"entity": "User"}, "write_back(session"),
+    (errors.SnapshotEncodeError, {"attribute": "User.blob", "kind": "Blob"}, "use pickle"),
+    (
+        errors.SnapshotDecodeError,
+        {"entity": "User", "problem": "it is damaged"},
+        "load the entity",
+    ),
+    (
+        errors.SnapshotVersionError,
+        {"entity": "User", "problem": "Avatar was mapped differently"},
+        "load the entity",
+    ),
+    (
+        errors.WriteBackError,
+        {"problem": "User.id was changed", "instead": "leave the key as it is"},
+        "leave the key",
+    ),
+    (
+        errors.StaleSnapshotError,
+        {"entity": "User", "key": "id=5", "base": None, "changed": None, "partly": False},
+        "Load it again".lower(),
+    ),
 ]
 CLASSES = [cls for cls, _, _ in SAMPLES]
 
@@ -89,10 +144,11 @@ def test_every_exported_exception_is_sampled_here() -> None:
 
 
 def test_codes_are_unique_and_have_no_gaps() -> None:
-    """The codes run from SQS150 (the base) to the last class, each once."""
-    exported = [getattr(errors, name) for name in errors.__all__]
-    codes = sorted(cls.__dict__["code"] for cls in exported)
-    assert codes == [f"SQS{150 + n}" for n in range(len(exported))]
+    """The codes of scopes run from SQS150 (the base), those of snapshots from SQS170."""
+    codes = sorted(getattr(errors, name).__dict__["code"] for name in errors.__all__)
+    scopes = [code for code in codes if code < "SQS170"]
+    assert scopes == [f"SQS{150 + n}" for n in range(len(scopes))]
+    assert codes == scopes + [f"SQS{170 + n}" for n in range(len(codes) - len(scopes))]
 
 
 def test_the_module_lists_every_class_beside_its_code() -> None:

@@ -11,7 +11,7 @@ import sqla_safe
 from sqla_safe import errors
 
 FRAMEWORKS = (
-    *("aiogram", "aiohttp", "anyio", "celery", "dishka", "fastapi", "litestar", "msgspec"),
+    *("aiogram", "aiohttp", "anyio", "celery", "dishka", "fastapi", "litestar"),
     *("pydantic", "pytest", "starlette", "taskiq", "tenacity"),
 )
 DRIVERS = ("aiosqlite", "asyncmy", "asyncpg", "psycopg", "psycopg2", "pymysql")

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from sqlalchemy.orm import Session, sessionmaker
 
-from sqla_safe import ServiceBuildError, scoped_services
+from sqla_safe import ServiceBuildError, current_scope, scoped_services
+from sqla_safe.services._inject import get_services
 from tests.unit import annotated_elsewhere
 
 Maker = sessionmaker[Session]
@@ -333,3 +335,36 @@ def test_nine_services_work_at_run_time(maker: Maker) -> None:
     """Only the types stop at eight."""
     services = [lambda session, n=n: n for n in range(9)]
     assert build(maker, *services) == tuple(range(9))
+
+
+def test_a_service_that_asks_for_another_one_shares_it(maker: Maker) -> None:
+    """What a constructor gets from its own scope is what the block gets, the second time too."""
+
+    class Asking:
+        def __init__(self, session: Session) -> None:
+            self.users = current_scope(maker).get(Users)
+
+    for _ in range(2):
+        with scoped_services(maker, Asking, Users) as (asking, users):
+            assert asking.users is users
+
+
+def test_a_service_asked_for_twice_is_one_instance_the_second_time_too(maker: Maker) -> None:
+    """Services that were checked before are shared like any other."""
+    for _ in range(2):
+        with scoped_services(maker, Users, Avatars, Users) as (first, avatars, second):
+            assert first is second
+            assert isinstance(avatars, Avatars)
+
+
+def test_only_so_many_services_are_remembered(
+    maker: Maker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A program that makes classes as it runs does not keep them all alive."""
+    monkeypatch.setattr("sqla_safe.services._inject._MOST", 1)
+    known: set[Sequence[object]] = set()
+    with maker() as session:
+        get_services(session, {}, (Users,), known)
+        get_services(session, {}, (Avatars,), known)
+        get_services(session, {}, (lambda session: session,), known)
+    assert known == {(Avatars,)}

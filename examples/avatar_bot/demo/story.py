@@ -67,8 +67,8 @@ async def old_way(stage: Stage) -> None:
 async def new_way(stage: Stage) -> None:
     """Show the same press with both services in one scope."""
     stage.transcript.section(
-        "The new way: scoped_services, one session for both services",
-        "handlers/avatar/main.py, same database, same message, same button",
+        "The new way: one session for both services, and snapshots after it",
+        "handlers/avatar/main.py reads user.balance after the block, too",
     )
     stage.use_bot(unsafe=False)
     error = await stage.press(ru.CREATE_AVATAR)

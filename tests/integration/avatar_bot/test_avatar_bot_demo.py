@@ -23,7 +23,6 @@ from avatar_bot.demo.telegram import TOKEN, Telegram
 from avatar_bot.dispatcher import create_dispatcher
 from avatar_bot.engine import Sessions, create_engine, create_sessionmaker
 from avatar_bot.locales import ru
-from avatar_bot.services import UserService
 
 ROOT = Path(__file__).resolve().parents[3]
 EXAMPLES = ROOT / "examples"
@@ -112,10 +111,10 @@ def test_demo_fails_when_the_answer_is_wrong(
 ) -> None:
     """Exit code 1 and a cross when the new handler answers something else."""
 
-    async def no_balance(_service: UserService, _user_id: int) -> int:
-        return 0
+    async def nobody(_telegram_id: int, _sessions: Sessions) -> None:
+        return None
 
-    monkeypatch.setattr(UserService, "get_user_balance", no_balance)
+    monkeypatch.setattr("avatar_bot.handlers.avatar.main.load_avatar_menu", nobody)
     assert story.run() == 1
     assert "✗ the new handler answers with balance" in capsys.readouterr().out
 

@@ -15,14 +15,14 @@ HERE = "tests/unit/guard/test_sites.py"
 
 def place(file: str, line: int, name: str = "f") -> Place:
     """Make a place without running anything."""
-    code = compile(f"def {name}(): pass", file, "exec").co_consts[0]
-    return Place((code, line))
+    source = "\n" * (line - 1) + f"def {name}(): pass"
+    return Place((compile(source, file, "exec").co_consts[0], 0))
 
 
 def test_a_path_is_relative_to_the_working_directory():
     """As it is in tracebacks of pytest."""
     assert in_function(here()) == (
-        f"{HERE}:{here()[1] - 1} in test_a_path_is_relative_to_the_working_directory"
+        f"{HERE}:{here().line - 1} in test_a_path_is_relative_to_the_working_directory"
     )
 
 
@@ -46,7 +46,7 @@ def test_a_path_of_a_library_begins_at_the_library():
 def test_a_line_outside_of_functions_has_no_function():
     """`<module>` and `<lambda>` say nothing."""
     assert in_function(place("/x/app.py", 3, "f")).endswith("app.py:3 in f")
-    module = Place((compile("1", "/x/app.py", "exec"), 3))
+    module = Place((compile("\n\nprint()", "/x/app.py", "exec"), 4))
     assert in_function(module).endswith("app.py:3")
 
 

@@ -1,7 +1,7 @@
 """The avatar menu, behind the button "Создать аватар".
 
-Both services work on one session and in one transaction, and all that leaves the block is numbers.
-`main_unsafe.py` holds the same handler as it was before.
+Both services work on one session and in one transaction, and what leaves the block are snapshots:
+they read like the entities and need no session. `main_unsafe.py` holds the same handler as it was.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from aiogram import F, Router
 from avatar_bot.handlers.screen import show_screen
 from avatar_bot.keyboards.main import CREATE_AVATAR, avatar_menu
 from avatar_bot.locales import ru
+from avatar_bot.models import Avatar, User
 from avatar_bot.services import AvatarService, UserService
-from sqla_safe import scoped_services
+from sqla_safe import asnapshot, scoped_services
 
 if TYPE_CHECKING:
     from aiogram.types import CallbackQuery
@@ -23,10 +24,10 @@ if TYPE_CHECKING:
 
 
 class AvatarMenu(NamedTuple):
-    """What the menu shows."""
+    """What the menu shows: snapshots, which outlive the scope."""
 
-    balance: int
-    avatars_count: int
+    user: User
+    avatars: tuple[Avatar, ...]
 
 
 async def load_avatar_menu(telegram_id: int, sessions: Sessions) -> AvatarMenu | None:
@@ -36,7 +37,7 @@ async def load_avatar_menu(telegram_id: int, sessions: Sessions) -> AvatarMenu |
         if user is None:
             return None
         user_avatars = await avatars.get_user_avatars_with_photos(user.id)
-        return AvatarMenu(await users.get_user_balance(user.id), len(user_avatars))
+        return AvatarMenu(await asnapshot(user, User.balance), await asnapshot(user_avatars))
 
 
 async def show_avatar_menu(callback: CallbackQuery, sessions: Sessions) -> None:
@@ -45,7 +46,9 @@ async def show_avatar_menu(callback: CallbackQuery, sessions: Sessions) -> None:
     if menu is None:
         await callback.answer(ru.UNKNOWN_USER, show_alert=True)
         return
-    await show_screen(callback, ru.avatar_menu(*menu), avatar_menu())
+    # The scope has ended, and `user.balance` is what the report could not read here.
+    text = ru.avatar_menu(menu.user.balance.coins, len(menu.avatars))
+    await show_screen(callback, text, avatar_menu())
 
 
 def create_router() -> Router:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextvars
 
 import pytest
-from sqlalchemy import select, text
-from sqlalchemy.orm import sessionmaker
+from sqlalchemy import event, select, text
+from sqlalchemy.orm import Session, object_session, sessionmaker
 
 from sqla_safe import NoScopeError, ScopeClosedError, current_scope, scoped_services
 from tests.integration.scopes.models import Note, SyncNotes, stored
@@ -100,6 +100,42 @@ def test_a_sessionmaker_cannot_make_sessions_come_back(sync_engine, sync_maker):
         pass
     with pytest.raises(ScopeClosedError):
         scope.session.execute(SELECT)
+
+
+@on_sqlite
+def test_a_connection_taken_past_the_doors_is_refused(sync_maker, sync_engine):
+    """A call of SQLAlchemy's own method on an ended session gets no connection either."""
+    with scoped_services(sync_maker) as scope:
+        scope.session.execute(SELECT)
+    with pytest.raises(ScopeClosedError):
+        Session.execute(scope.session, SELECT)
+    assert sync_engine.pool.checkedout() == 0
+
+
+@on_sqlite
+def test_what_a_listener_adds_after_commit_leaves_the_session(sync_engine):
+    """Nothing stays attached to the session of an ended scope, however late it came."""
+    late = Note(text="late")
+    maker = sessionmaker(sync_engine)
+    event.listen(maker.class_, "after_commit", lambda session: session.add(late))
+    with scoped_services(maker) as scope:
+        scope.session.execute(SELECT)
+    assert object_session(late) is None
+
+
+@on_sqlite
+def test_a_session_class_that_closes_in_its_own_way_is_closed(sync_engine):
+    """`close()` of the user's own session class is called at the end of each block."""
+    closed = []
+
+    class Own(Session):
+        def close(self):
+            closed.append(self)
+            super().close()
+
+    with scoped_services(sessionmaker(sync_engine, class_=Own)) as scope:
+        scope.session.execute(SELECT)
+    assert closed == [scope.session]
 
 
 @on_sqlite
