@@ -45,6 +45,16 @@ if TYPE_CHECKING:
         StaleSnapshotError,
         WriteBackError,
     )
+    from sqla_safe.guard import (
+        ExplainFilter,
+        Explanation,
+        Installation,
+        explain,
+        explain_asyncio,
+        explain_excepthook,
+        explain_logging,
+        install,
+    )
     from sqla_safe.scopes import (
         AsyncScope,
         Scope,
@@ -75,8 +85,11 @@ __all__ = [
     "ConcurrentUseError",
     "DeletedEntityError",
     "DetachedEntityError",
+    "ExplainFilter",
+    "Explanation",
     "FrozenSnapshotError",
     "IdleInTransactionWarning",
+    "Installation",
     "ManagedTransactionError",
     "NoScopeError",
     "NotLoadedError",
@@ -105,7 +118,12 @@ __all__ = [
     "configure",
     "current_scope",
     "dumps",
+    "explain",
+    "explain_asyncio",
+    "explain_excepthook",
+    "explain_logging",
     "inject",
+    "install",
     "is_retryable",
     "is_snapshot",
     "loads",
@@ -122,6 +140,8 @@ __version__ = "0.1.0"
 
 _PARTS = {
     "inject": "services",
+    **dict.fromkeys(("ExplainFilter", "Explanation", "Installation", "install"), "guard"),
+    **dict.fromkeys((name for name in __all__ if name.startswith("explain")), "guard"),
     **dict.fromkeys(("asnapshot", "is_snapshot", "snapshot"), "snapshots"),
     **dict.fromkeys(("dumps", "loads", "replace", "to_dict", "write_back"), "snapshots"),
 }

@@ -7,13 +7,14 @@ import os
 import sys
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import greenlet
 import sqlalchemy
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Iterator
     from types import CodeType, FrameType
 
 
@@ -43,6 +44,10 @@ _DRIVERS = (
 )
 
 
+_LOOPS = tuple(
+    f"{_STDLIB}asyncio{os.sep}{name}.py" for name in ("base_events", "events", "runners")
+)
+"""What runs a task: the code below it started the loop, and has nothing to do with the task."""
 own_files: set[str] = set()
 """The files for which `is_own` said yes; a look-up without a call."""
 
@@ -63,6 +68,33 @@ def is_own(file: str) -> bool:
     return own
 
 
+Kind = Literal["project", "library", "foreign", "loop"]
+
+
+def _kind(file: str) -> Kind:
+    if file in _LOOPS or f"{os.sep}uvloop{os.sep}" in file:
+        return "loop"
+    if not is_own(file):
+        return "foreign"
+    return "library" if any(folder in file for folder in _INSTALLED) else "project"
+
+
+class _Kinds(dict[str, Kind]):
+    """Remembers what files are; asking a dictionary is the quickest of all ways."""
+
+    def __missing__(self, file: str) -> Kind:
+        kind = self[file] = _kind(file)
+        return kind
+
+
+_KINDS = _Kinds()
+
+
+def kind_of(file: str) -> Kind:
+    """Say whose a file is: the project's, another library's, of no interest, or the event loop."""
+    return _KINDS[file]
+
+
 class Place(tuple["CodeType", int]):
     """A line of code, made of the code and of a frame's last instruction in it.
 
@@ -72,14 +104,22 @@ class Place(tuple["CodeType", int]):
 
     __slots__ = ()
 
-    def __str__(self) -> str:
+    @property
+    def line(self) -> int:
+        """The number of the line."""
         code, last = self
         lines = (line for start, end, line in code.co_lines() if start <= last < end)
-        line = next(lines, None) or code.co_firstlineno
-        path = Path(code.co_filename)
+        return next(lines, None) or code.co_firstlineno
+
+    def is_on(self, other: Place) -> bool:
+        """Say whether two places are on one line, as the beginning and the end of a block are."""
+        return self[0] is other[0] and self.line == other.line
+
+    def __str__(self) -> str:
+        path = Path(self[0].co_filename)
         with contextlib.suppress(ValueError):
             path = path.relative_to(Path.cwd())
-        return f"{path}:{line}"
+        return f"{path}:{self.line}"
 
 
 UNKNOWN = "an unknown line"
@@ -95,15 +135,53 @@ def caller(depth: int) -> Place:
 
 def current_line() -> str:
     """Return the line of user code that is running now, also from inside a greenlet."""
+    return str(here() or UNKNOWN)
+
+
+def here() -> Place | None:
+    """Return the line of user code that is running in this task, the project's before a library's.
+
+    None when no user code is there, as in a task that SQLAlchemy made for itself.
+    """
     frame: FrameType | None = sys._getframe(1)
+    runner: Any = greenlet.getcurrent()
+    library = None
+    while True:  # `stack` written out, because every statement of a guarded session asks
+        while frame is not None:
+            kind = _KINDS[frame.f_code.co_filename]
+            if kind == "project":
+                return Place((frame.f_code, frame.f_lasti))
+            if kind == "loop":
+                return library
+            if kind == "library" and library is None:
+                library = Place((frame.f_code, frame.f_lasti))
+            frame = frame.f_back
+        runner = runner.parent
+        if runner is None:
+            return library
+        frame = runner.gr_frame
+
+
+def project_place(frame: FrameType | None) -> Place | None:
+    """Return the line that a frame is at, if it is the project's."""
+    if frame is None:
+        return None
+    code = frame.f_code
+    return Place((code, frame.f_lasti)) if _KINDS[code.co_filename] == "project" else None
+
+
+def stack(frame: FrameType | None) -> Iterator[FrameType]:
+    """Yield the frames from one outwards, out of greenlets too, as far as the task reaches."""
     runner = greenlet.getcurrent()
     while True:
-        place = _first_own(frame)
+        while frame is not None:
+            if _KINDS[frame.f_code.co_filename] == "loop":
+                return
+            yield frame
+            frame = frame.f_back
         parent = runner.parent
-        if place is not None:
-            return str(place)
         if parent is None:
-            return UNKNOWN
+            return
         runner, frame = parent, parent.gr_frame
 
 

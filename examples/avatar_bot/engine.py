@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import (
 )
 
 from avatar_bot.models import Base
-from sqla_safe import prepare_sqlite
+from sqla_safe import configure, prepare_sqlite
 
 Sessions: TypeAlias = async_sessionmaker[AsyncSession]
 
@@ -32,8 +32,13 @@ def create_sessionmaker(engine: AsyncEngine) -> Sessions:
     service block would expire the user, and already `user.id` would raise "attribute refresh
     operation cannot proceed". With it the columns stay readable after the block, and only the
     relationship `user.balance`, which nobody loaded, raises the error of the report.
+
+    The guard explains that error: it names where the user was loaded, which block had ended, and
+    what to write instead.
     """
-    return async_sessionmaker(engine, expire_on_commit=False)
+    sessions = async_sessionmaker(engine, expire_on_commit=False)
+    configure(sessions, guard="raise")
+    return sessions
 
 
 async def create_tables(engine: AsyncEngine) -> None:

@@ -8,12 +8,11 @@ closed scope is simply skipped.
 
 from __future__ import annotations
 
-import asyncio
-from asyncio import _get_running_loop
 from contextlib import contextmanager
 from contextvars import ContextVar
-from threading import get_ident
 from typing import TYPE_CHECKING, Any
+
+from sqla_safe._owners import current_owner
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -21,13 +20,6 @@ if TYPE_CHECKING:
     from sqla_safe.scopes._scope import BaseScope
 
 _innermost: ContextVar[BaseScope[Any] | None] = ContextVar("sqla_safe_scope", default=None)
-
-
-def current_owner() -> Any:
-    """Return who is running: the asyncio task, or the thread's number outside a loop."""
-    if _get_running_loop() is None:
-        return get_ident()
-    return asyncio.current_task()
 
 
 def push(scope: BaseScope[Any]) -> None:

@@ -12,6 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker
 from typing_extensions import Unpack
 
 from sqla_safe.errors import ScopeOptionError
+from sqla_safe.guard._errors import guard as guard_maker
+from sqla_safe.guard._records import Mode, check_mode
 from sqla_safe.scopes._source import check_maker
 
 if TYPE_CHECKING:
@@ -30,6 +32,7 @@ class Policy:
     cleanup_timeout: float = 2.0
     resolve_commit: bool = True
     idle_in_transaction_warning: float | None = None
+    guard: Mode = "off"
 
 
 class PolicyOptions(TypedDict, total=False):
@@ -43,6 +46,7 @@ class PolicyOptions(TypedDict, total=False):
     cleanup_timeout: float
     resolve_commit: bool
     idle_in_transaction_warning: float | None
+    guard: Mode
 
 
 DEFAULT_POLICY = Policy()
@@ -81,7 +85,11 @@ def configure(
         resolve_commit: whether PostgreSQL is asked what became of a COMMIT whose answer was lost;
             costs one small query in each transaction that writes.
         idle_in_transaction_warning: warn when a scope holds an open transaction without using it
-            for this many seconds.
+            for this many seconds; with a guard also sessions outside of scopes.
+        guard: what happens when an entity or a session is misused, for every session that this
+            sessionmaker makes from now on, inside a scope or not: ``"off"`` (default),
+            ``"report"`` logs each site once, ``"raise"`` explains exceptions and raises early,
+            ``"strict"``, for tests, lets every read of an entity after its session fail.
 
     Raises:
         ScopeSourceError: ``source`` is not a sessionmaker.
@@ -100,7 +108,10 @@ def configure(
     replica = values.get("read_only_bind")
     if isinstance(replica, AsyncEngine):
         values["read_only_bind"] = replica.sync_engine
-    _remember(source, replace(policy_of(source), **values))
+    policy_now = replace(policy_of(source), **values)
+    _remember(source, policy_now)
+    if not {"guard", "idle_in_transaction_warning"}.isdisjoint(values):
+        guard_maker(source, policy_now.guard, policy_now.idle_in_transaction_warning)
 
 
 def _check_names(values: dict[str, Any]) -> None:
@@ -118,6 +129,7 @@ def _check_values(values: dict[str, Any]) -> None:
             problem="service_commit is neither 'raise' nor 'flush'",
             instead='service_commit="flush"',
         )
+    check_mode(values.get("guard", "off"), "guard")
     for name in ("drain_timeout", "cleanup_timeout", "idle_in_transaction_warning"):
         check_seconds(name, values.get(name))
     for name in ("drain_timeout", "cleanup_timeout"):

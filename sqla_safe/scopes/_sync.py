@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
 from sqlalchemy.orm import sessionmaker
 
+from sqla_safe._owners import current_owner
 from sqla_safe.errors import CommitCallbackError
 from sqla_safe.scopes import _ambient, _callbacks, _connections
 from sqla_safe.scopes._entry import (
@@ -154,7 +155,7 @@ class ScopedServices(Generic[T]):
         if self._options.read_only and not unit.read_only:
             unit.begin_reading()
         self._outer, self._deadline = outer, unit.limit(self._options.timeout, self._place)
-        owner = _ambient.current_owner()
+        owner = current_owner()
         return Scope(unit, owner, Inner(boundary, self._place, options))
 
     def _end_savepoint(self, scope: Scope[Any], body: BaseException | None) -> None:

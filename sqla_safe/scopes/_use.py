@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-import asyncio
-import threading
 from threading import get_ident
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, Protocol
 
 from sqla_safe import _dbapi
-from sqla_safe._locations import current_line, task_line, thread_line
+from sqla_safe._idle import IdleWatch
+from sqla_safe._locations import current_line
+from sqla_safe._owners import concurrent_use
 from sqla_safe.errors import (
-    ConcurrentUseError,
     ManagedTransactionError,
     ReadOnlyScopeError,
     ScopeClosedError,
     ScopeTimeoutError,
 )
 from sqla_safe.scopes._boundary import Boundary, Deadline
-from sqla_safe.scopes._idle import IdleWatch
 from sqla_safe.scopes._options import DEFAULT
 from sqla_safe.scopes._policy import DEFAULT_POLICY, policies, policy_of
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Callable, Mapping, Sequence
 
     from sqlalchemy import Connection
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from sqla_safe._locations import Place
+    from sqla_safe.errors import ConcurrentUseError
     from sqla_safe.scopes._connections import Failure
     from sqla_safe.scopes._options import ScopeOptions
     from sqla_safe.scopes._policy import Policy
@@ -236,14 +236,8 @@ class Use(Boundary):
         return error
 
     def _concurrent(self, first: Any, second: Any, situation: str) -> ConcurrentUseError:
-        return ConcurrentUseError(
-            opened_at=self.opened_at,
-            first_task=_name(first),
-            first_at=_line(first),
-            second_task=_name(second),
-            second_at=current_line() if second == self.who() else _line(second),
-            situation=situation,
-        )
+        opened_at, me, opener = self.opened_at, self.who(), self.owner
+        return concurrent_use(opened_at, first, second, situation, current=me, opener=opener)
 
     def still_busy(self) -> ConcurrentUseError:
         """Return the error for a scope that ends while somebody else's statement is running."""
@@ -361,16 +355,3 @@ def _reads(statement: Any) -> bool:
         return True
     text = getattr(statement, "text", None)
     return isinstance(text, str) and text.lstrip()[:6].upper() == "SELECT"
-
-
-def _name(owner: object) -> str:
-    if isinstance(owner, asyncio.Task):
-        return f"task {owner.get_name()!r}"
-    names = [thread.name for thread in threading.enumerate() if thread.ident == owner]
-    return f"thread {names[0] if names else owner!r}"
-
-
-def _line(owner: Any) -> str:
-    if isinstance(owner, asyncio.Task):
-        return task_line(owner)  # pyright: ignore[reportUnknownArgumentType]
-    return thread_line(owner)

@@ -12,6 +12,7 @@ RUNS = {
     "README.md",
     "docs/index.md",
     "docs/reference/errors.md",
+    "docs/reference/guard.md",
     "docs/reference/scopes.md",
     "docs/reference/snapshots.md",
 }

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from sqla_safe import errors
+from sqla_safe.guard._codes import CODES
 from tests.docs import running
 from tests.docs.pages import prose
 
@@ -24,7 +25,24 @@ def sections() -> dict[str, str]:
 
 def test_the_page_has_the_codes_that_exist() -> None:
     """Each class has its section, in order, and no section is left over."""
-    assert list(sections()) == sorted(cls.code for cls in CLASSES)
+    codes = list(sections())
+    assert sorted(codes) == sorted([*(cls.code for cls in CLASSES), *CODES])
+    assert [code for code in codes if code in CODES] == list(CODES)
+    assert [code for code in codes if code not in CODES] == sorted(cls.code for cls in CLASSES)
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_the_guard_and_its_page_agree(code: str) -> None:
+    """The table beside the sections says what the code says, in the same words."""
+    assert f"| [{code}](#{code.lower()}) | {CODES[code]} |" in prose(PAGE)
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_a_section_of_the_guard_shows_a_repair(code: str) -> None:
+    """What happened, and what to write instead."""
+    assert {"**What happened.**", "**Instead**"} <= set(
+        re.findall(r"\*\*[A-Z][a-z ]+\.?\*\*", sections()[code])
+    )
 
 
 @pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)

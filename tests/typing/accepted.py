@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
+from logging import StreamHandler
 from typing import Any, assert_type
 
 from sqlalchemy import ForeignKey, ScalarResult, create_engine, select
@@ -27,12 +28,19 @@ from sqlalchemy.orm import (
 
 from sqla_safe import (
     AsyncScope,
+    Explanation,
+    Installation,
     Scope,
     asnapshot,
     configure,
     current_scope,
     dumps,
+    explain,
+    explain_asyncio,
+    explain_excepthook,
+    explain_logging,
     inject,
+    install,
     is_retryable,
     is_snapshot,
     loads,
@@ -219,9 +227,25 @@ def options() -> None:
         cleanup_timeout=0.5,
         resolve_commit=False,
         idle_in_transaction_warning=2,
+        guard="raise",
     )
     configure(async_maker, read_only_bind=async_engine)
     assert_type(is_retryable(ValueError()), bool)
+
+
+def guards(error: Exception) -> None:
+    """What the guard gives has its types."""
+    with install("report") as installation:
+        assert_type(installation, Installation)
+        assert_type(installation.undo(), None)
+    explanation = explain(error)
+    assert_type(explanation, Explanation | None)
+    if explanation is not None:
+        assert_type(explanation.code, str)
+        assert_type(explanation.attribute, str | None)
+    assert_type(explain_logging(StreamHandler()), Callable[[], None])
+    assert_type(explain_asyncio(), Callable[[], None])
+    assert_type(explain_excepthook(), Callable[[], None])
 
 
 def scopes_handed_over(scope: Scope[Session]) -> None:

@@ -90,6 +90,7 @@ scoped_services(maker, timeout="5")  # type: ignore[call-overload]  # pyright: i
 scoped_services(maker, isolation_level=4)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
 scoped_services(maker, readonly=True)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
 configure(maker, service_commit="ignore")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+configure(maker, guard="loud")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 configure(maker, cleanup=1.0)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
 
 

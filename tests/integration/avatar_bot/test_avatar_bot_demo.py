@@ -67,6 +67,16 @@ def test_bug_shows_only_the_old_way() -> None:
     assert "scoped_services" not in demo.stdout
 
 
+def test_bug_explains_the_error() -> None:
+    """Below the error of the report stand the lines that led to it, and what to write instead."""
+    demo = run("-m", "avatar_bot", "demo", "--bug", cwd=EXAMPLES)
+    assert "SQS101 User.balance was read after its scope had ended" in demo.stdout
+    assert "read:    avatar_bot/handlers/avatar/main_unsafe.py:" in demo.stdout
+    assert "loaded:  avatar_bot/services/user.py:" in demo.stdout
+    assert "scope:   opened avatar_bot/handlers/avatar/main_unsafe.py:" in demo.stdout
+    assert "instead: await asnapshot(user, User.balance) inside the scope" in demo.stdout
+
+
 def test_transcript_is_plain_and_utf8_when_piped() -> None:
     """No escape sequences go into a pipe, and Russian texts do not depend on the locale."""
     demo = run("-m", "avatar_bot", "demo", "--bug", cwd=EXAMPLES, PYTHONIOENCODING="ascii")

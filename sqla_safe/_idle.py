@@ -11,16 +11,22 @@ from sqla_safe.errors import IdleInTransactionWarning
 if TYPE_CHECKING:
     from sqla_safe._locations import Place
 
+_INSTEAD = {
+    "scope": "End the block, or call scope.commit(), before a slow call",
+    "session": "Commit, or end the block, before a slow call",
+}
+
 
 class IdleWatch:
     """Measures the pauses between a session's operations."""
 
-    __slots__ = ("_limit", "_opened_at", "_since")
+    __slots__ = ("_limit", "_opened_at", "_since", "_what")
 
-    def __init__(self, limit: float, opened_at: Place) -> None:
+    def __init__(self, limit: float, opened_at: Place | str, what: str = "scope") -> None:
         self._limit = limit
         self._opened_at = opened_at
         self._since: float | None = None
+        self._what = what
 
     def rest(self) -> None:
         """An operation has ended: the transaction is idle from now on."""
@@ -34,9 +40,9 @@ class IdleWatch:
         if pause < self._limit:
             return
         warnings.warn(
-            f"The scope opened at {self._opened_at} held its transaction and connection idle for "
-            f"{pause:.1f} s before {what_came}. End the block, or call scope.commit(), before a "
-            f"slow call [{IdleInTransactionWarning.code}]",
+            f"The {self._what} opened at {self._opened_at} held its transaction and connection "
+            f"idle for {pause:.1f} s before {what_came}. {_INSTEAD[self._what]} "
+            f"[{IdleInTransactionWarning.code}]",
             IdleInTransactionWarning,
             stacklevel=2,
         )

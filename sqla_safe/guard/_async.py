@@ -1,0 +1,79 @@
+"""The few methods of an async session that its sync half cannot see."""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from asyncio import _get_running_loop
+from time import monotonic
+from typing import TYPE_CHECKING, Any, cast
+
+from sqla_safe.guard._session import wrapped
+from sqla_safe.guard._sites import site
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sqlalchemy.ext.asyncio import AsyncSession
+
+_PATIENCE = 5.0
+"""Seconds that the end of a block waits for another task's operation."""
+
+
+def opening(inner: Callable[..., Any]) -> Callable[..., Any]:
+    """Wrap ``__init__``: the sync half learns what it is."""
+
+    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807
+        inner(self, *args, **kwargs)
+        session = self.sync_session
+        if getattr(session, "_sqs_guard", None) is not None:
+            session._sqs_is_async = True
+            if session._sqs_record is not None:
+                session._sqs_record.is_async = True
+                session._sqs_record.opener = _current_task()
+
+    return __init__
+
+
+def _current_task() -> weakref.ref[asyncio.Task[Any]] | None:
+    task = None if _get_running_loop() is None else asyncio.current_task()
+    return None if task is None else weakref.ref(task)
+
+
+def leaving(inner: Callable[..., Any]) -> Callable[..., Any]:
+    """Wrap ``__aexit__``, which closes in another task: note where the block ends."""
+
+    async def __aexit__(self: Any, *args: Any) -> Any:  # noqa: N807
+        record = getattr(self.sync_session, "_sqs_record", None)
+        if record is not None:
+            record.leaving = site()
+        return await inner(self, *args)
+
+    return __aexit__
+
+
+def closing(inner: Callable[..., Any]) -> Callable[..., Any]:
+    """Wrap ``close``: another task's operation comes to its end first.
+
+    Closing under it would leave its connection in the pool half used, and hide why it failed.
+    """
+
+    async def close(self: Any) -> Any:
+        session = self.sync_session
+        guard = getattr(session, "_sqs_guard", None)
+        if guard is not None and guard.raises and session._sqs_unit is None:
+            due = monotonic() + _PATIENCE
+            while session._sqs_busy is not None and monotonic() < due:  # noqa: ASYNC110  (no event)
+                await asyncio.sleep(0.001)
+        return await inner(self)
+
+    return close
+
+
+WRAPPERS: dict[str, Any] = {"__init__": opening, "__aexit__": leaving, "close": closing}
+
+
+def guarded_async_class(base: Any) -> type[AsyncSession]:
+    """Return a subclass of an async session class that the guard watches."""
+    members = {**wrapped(base, WRAPPERS), "__module__": base.__module__, "__doc__": base.__doc__}
+    return cast("type[AsyncSession]", type(base.__name__, (base,), members))

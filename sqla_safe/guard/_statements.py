@@ -1,0 +1,85 @@
+"""What a guarded session does with each statement: mark what it loads, and see what was not asked.
+
+This runs before every statement, so it asks SQLAlchemy for as little as possible: whose code called
+is enough to tell a user's own statement from the loads that SQLAlchemy makes on the way.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy.exc import MissingGreenlet
+
+from sqla_safe._locations import here, project_place
+from sqla_safe.guard import _codes, _internals
+from sqla_safe.guard._attributes import Attribute
+from sqla_safe.guard._diagnose import diagnose
+from sqla_safe.guard._nplusone import count
+from sqla_safe.guard._provenance import LoadSite
+from sqla_safe.guard._telling import attach
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from sqla_safe._locations import Place
+    from sqla_safe.guard._internals import Access
+    from sqla_safe.guard._records import Record
+
+
+def seen(session: Any, statement: Any, caller: FrameType | None) -> Any:
+    """Return the statement to execute in place of one, marked with where it was executed.
+
+    Raises:
+        MissingGreenlet: it is a load that cannot be done here, under asyncio.
+    """
+    try:
+        return _seen(session, statement, caller)
+    except MissingGreenlet:
+        raise
+    except Exception:  # noqa: BLE001  (on any doubt the statement runs as it is)
+        return statement
+
+
+def _seen(session: Any, statement: Any, caller: FrameType | None) -> Any:
+    place = project_place(caller)
+    if place is None:
+        load = _internals.load_in(caller)
+        if load.kind == "eager":  # it has the mark of its statement
+            return statement
+        if load.kind == "lazy":
+            _look_at(session, load.access)
+        if load.kind != "statement" and not load.is_relationship:
+            return statement
+        place = here()
+    return _marked(session, statement, place)
+
+
+def _marked(session: Any, statement: Any, place: Place | None) -> Any:
+    if not (getattr(statement, "is_select", False) or _is_from_statement(statement)):
+        return statement
+    record = session._sqs_record or session._sqs_known()
+    return statement.options(LoadSite((place, record)))
+
+
+def _is_from_statement(statement: Any) -> bool:
+    return bool(getattr(statement, "is_from_statement", False))
+
+
+def _look_at(session: Any, access: Access) -> None:
+    """An attribute is being loaded because it was read."""
+    record: Record = session._sqs_known()
+    if record.is_async and _internals.is_outside_greenlet():
+        if record.guard.raises and not session.dispatch.do_orm_execute:
+            raise _refusal(session, access)
+        return  # another listener, such as a cache, may answer without I/O
+    if access.state is not None and access.key is not None:
+        count(record, Attribute(access.state, access.key))
+
+
+def _refusal(session: Any, access: Access) -> MissingGreenlet:
+    """Return what SQLAlchemy would raise, before it touches the connection."""
+    error = _internals.missing_greenlet()
+    explanation = diagnose(_codes.IMPLICIT_IO, access._replace(session=session), here())
+    if explanation is not None:
+        attach(error, explanation)
+    return error
