@@ -41,10 +41,11 @@ typing: ## Check types with mypy --strict and pyright
 	@$(ACTIVE) pyright
 	@$(ACTIVE) pyright --verifytypes sqla_safe --ignoreexternal
 
-bench: ## Measure scopes and snapshots against what people use today
+bench: ## Measure scopes, snapshots and the guard against what people use today
 	@sh .ci/venv .venv --editable . --group test
 	@$(BIN)/python benchmarks/scopes.py
 	@$(BIN)/python benchmarks/snapshot.py
+	@$(BIN)/python benchmarks/guard.py
 
 clean: ## Remove the environments, caches and build results
 	rm -rf .venv .venv-demo dist htmlcov .coverage .coverage.* \
