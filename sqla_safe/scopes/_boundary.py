@@ -53,7 +53,7 @@ class Boundary:
 
     def set_doom(self, reason: str, where: str | None, cause: BaseException | None) -> None:
         """Make a commit impossible; the first reason stays."""
-        self.is_plain = False
+        self.is_plain: bool = False
         if self.doom is None:
             self.doom = Doom(reason, where, cause)
 
