@@ -39,7 +39,7 @@ class Doom(NamedTuple):
 class Boundary:
     """What can be undone by itself: a whole transaction, or one savepoint in it."""
 
-    is_plain = True
+    is_plain: bool = True
     """Whether nothing has come up so far that the end must look at before COMMIT."""
     doom: Doom | None = None
     outcome: Outcome | None = None
@@ -53,7 +53,7 @@ class Boundary:
 
     def set_doom(self, reason: str, where: str | None, cause: BaseException | None) -> None:
         """Make a commit impossible; the first reason stays."""
-        self.is_plain: bool = False
+        self.is_plain = False
         if self.doom is None:
             self.doom = Doom(reason, where, cause)
 

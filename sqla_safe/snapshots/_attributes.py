@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from sqla_safe.errors import FrozenSnapshotError
+
 if TYPE_CHECKING:
+    from typing import Never
+
     from sqla_safe.snapshots._base import Snapshot
 
 
@@ -23,12 +27,25 @@ class Attributes(dict[str, Any]):
         super().__init__({**type(snap)._sqs_plan.captured(snap), **self._real})
 
     def __setitem__(self, name: str, value: Any) -> None:
+        if name in self and name not in self._real:
+            self._refuse()
         self._real[name] = value
         super().__setitem__(name, value)
 
     def __delitem__(self, name: str) -> None:
-        self._real.pop(name, None)
+        if name not in self._real:
+            self._refuse()
+        del self._real[name]
         super().__delitem__(name)
+
+    def _refuse(self, *_: Any, **__: Any) -> Never:
+        raise FrozenSnapshotError(
+            what="what a snapshot holds",
+            instead="change a copy, dict(vars(snapshot)), or replace()",
+        )
+
+    if not TYPE_CHECKING:  # the signatures are those of dict
+        __ior__ = clear = pop = popitem = setdefault = update = _refuse
 
 
 def real_dict(snap: Any) -> dict[str, Any]:

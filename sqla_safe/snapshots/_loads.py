@@ -36,6 +36,8 @@ from sqla_safe.snapshots._walk import MAX_OBJECTS
 if TYPE_CHECKING:
     from sqlalchemy.orm import Mapper
 
+    from sqla_safe.snapshots._base import Snapshot
+
 T = TypeVar("T")
 
 _Columns = dict[str, tuple[str, Any]]
@@ -166,7 +168,7 @@ class _Reader:
             for name in held.keys() - plan.relations.keys():
                 plan.store[name](snaps, held[name][1])
         for plan, snaps, held in zip(plans, shells, columns, strict=True):
-            for name in held.keys() & plan.relations.keys():
+            for name in [name for name in plan.relations if name in held]:
                 kind, numbers = held[name]
                 related = self._related(kind, numbers, everything, plan, name)
                 plan.store[name](snaps, related)
@@ -224,8 +226,12 @@ def _as_dict(pairs: list[tuple[Any, Any]]) -> FrozenDict[Any, Any]:
     return FrozenDict(pairs)
 
 
-def _as_set(members: list[Any]) -> frozenset[Any]:
-    _wire.require_distinct(members)
+def _as_set(members: list[Snapshot]) -> frozenset[Any]:
+    """Make a set; two members with one key would have to be compared, with all that they hold."""
+    keys = [(type(one), *type(one)._sqs_plan.key_of(one)) for one in members]
+    _wire.require_distinct(keys)
+    if len(set(keys)) < len(keys):
+        raise ValueError("a set that holds an object twice")
     return frozenset(members)
 
 

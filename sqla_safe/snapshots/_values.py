@@ -45,12 +45,15 @@ class FrozenDict(dict[K, V]):
 
     __slots__ = ()
 
-    if not TYPE_CHECKING:  # the signature is that of dict
+    if not TYPE_CHECKING:  # the signatures are those of dict
+
+        def __new__(cls, *args: Any, **kwargs: Any) -> FrozenDict[Any, Any]:
+            self = super().__new__(cls)
+            dict.__init__(self, *args, **kwargs)
+            return self
 
         def __init__(self, *args: Any, **kwargs: Any) -> None:
-            if self:
-                self._refuse()
-            super().__init__(*args, **kwargs)
+            """Nothing: it can be called again, and `__new__` cannot."""
 
     def _refuse(self: Any, *_: Any, **__: Any) -> Never:
         raise FrozenSnapshotError(what="a dict", instead="change a copy of it: value.copy()")

@@ -60,6 +60,7 @@ class _Late(NamedTuple):
     """A many-to-one whose target was not known when it was met."""
 
     relation: Relation
+    entity: Any
     snap: Any
     key: Any
     path: Path | None
@@ -301,7 +302,7 @@ class Walk:
             if entity is not None:
                 relation.store([snap], self._fitting_snapshots(relation, entity))
             elif relation.foreign_key.is_key and not _is_partly_absent(key):
-                self._late.append(_Late(relation, snap, key, path))
+                self._late.append(_Late(relation, batch.entities[place], snap, key, path))
             else:
                 keyless.append(place)
         return keyless
@@ -314,10 +315,12 @@ class Walk:
         target = self._index[late.relation.target].get(late.key)
         if target is not None:
             late.relation.store([late.snap], [late.relation.fitting(target)])
-        elif late.path is not None and late.key in self.targets.asked[late.path]:
+        elif late.path is not None and late.key not in self.targets.asked[late.path]:
+            self.absent_keys[late.path][late.key] = None
+        elif late.path is not None and _has_changed_key(late):
             late.relation.store([late.snap], [None])  # there is no such row
         elif late.path is not None:
-            self.absent_keys[late.path][late.key] = None
+            self.absent[late.path].append(late.entity)  # equal for the database only, or no row
 
     def _in_identity_map(self, relation: Relation, key: Any, state: InstanceState[Any]) -> Any:
         """Return an entity that the session knows by its key, unless it has expired."""
@@ -332,6 +335,13 @@ class Walk:
         return None if entity is None or instance_state(entity).expired else entity
 
 
+def _has_changed_key(late: _Late) -> bool:
+    """Say whether the foreign key is another one than the row's."""
+    assert late.relation.foreign_key is not None
+    changed = instance_state(late.entity).committed_state
+    return any(name in changed for name in late.relation.foreign_key.names)
+
+
 def _foreign_keys(batch: Batch, relation: Relation, here: list[int]) -> list[Any]:
     """Return the keys of a many-to-one's targets; a part that is not loaded is `ABSENT`."""
     dicts = batch.dicts
@@ -339,6 +349,10 @@ def _foreign_keys(batch: Batch, relation: Relation, here: list[int]) -> list[Any
         dicts = [dicts[place] for place in here]
     assert relation.foreign_key is not None
     columns = [_column(dicts, name) for name in relation.foreign_key.names]
+    for name, column in zip(relation.foreign_key.names, columns, strict=True):
+        for number in [number for number, value in enumerate(column) if value is ABSENT]:
+            if _is_unset(batch.plan, batch.states[here[number]], name):
+                column[number] = None
     return columns[0] if len(columns) == 1 else list(zip(*columns, strict=True))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import enum
+import json
 
 import attrs
 import pytest
@@ -280,6 +281,62 @@ def test_a_sqlmodel_has_a_repr(store):
 
     shown = frozen_first(store(heroes.league()), heroes.League)
     assert repr(shown) == "<League snapshot id=1>"
+
+
+def test_a_sqlmodel_is_dumped_as_the_entity(store):
+    """By every method of pydantic's that gives the data."""
+    pytest.importorskip("sqlmodel")
+    from tests.unit.snapshots.models import heroes
+
+    live = store(heroes.league()).get_one(heroes.League, 1)
+    assert snapshot(live).model_dump() == live.model_dump() == {"id": 1, "name": "League"}
+
+
+def test_a_sqlmodel_is_dumped_as_the_entity_s_json(store):
+    """For an answer over HTTP."""
+    pytest.importorskip("sqlmodel")
+    from tests.unit.snapshots.models import heroes
+
+    live = store(heroes.league()).get_one(heroes.League, 1)
+    assert json.loads(snapshot(live).model_dump_json()) == json.loads(live.model_dump_json())
+
+
+def test_a_sqlmodel_is_turned_into_a_dict_as_the_entity(store):
+    """Pydantic models can be iterated over."""
+    pytest.importorskip("sqlmodel")
+    from tests.unit.snapshots.models import heroes
+
+    live = store(heroes.league()).get_one(heroes.League, 1)
+    assert dict(snapshot(live)) == {"id": 1, "name": "League"}
+
+
+def test_a_sqlmodel_is_serialised_by_pydantic(store):
+    """As the response model of a web framework does."""
+    pydantic = pytest.importorskip("pydantic")
+    pytest.importorskip("sqlmodel")
+    from tests.unit.snapshots.models import heroes
+
+    live = store(heroes.league()).get_one(heroes.League, 1)
+    dumped = pydantic.TypeAdapter(heroes.League).dump_python(snapshot(live))
+    assert dumped == {"id": 1, "name": "League"}
+
+
+def test_a_sqlmodel_knows_which_fields_are_set(store):
+    """Those that were captured."""
+    pytest.importorskip("sqlmodel")
+    from tests.unit.snapshots.models import heroes
+
+    live = store(heroes.league()).get_one(heroes.League, 1)
+    assert snapshot(live).model_fields_set == {"id", "name"}
+
+
+def test_a_sqlmodel_has_the_text_of_the_entity(store):
+    """Of pydantic's making."""
+    pytest.importorskip("sqlmodel")
+    from tests.unit.snapshots.models import heroes
+
+    live = store(heroes.league()).get_one(heroes.League, 1)
+    assert str(snapshot(live)) == "id=1 name='League'"
 
 
 # --- other bases ------------------------------------------------------------------------------

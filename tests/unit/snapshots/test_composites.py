@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 
 import pytest
 from sqlalchemy import inspect, select
 from sqlalchemy.orm import load_only
 
-from sqla_safe import FrozenSnapshotError, NotLoadedError, snapshot
+from sqla_safe import FrozenSnapshotError, NotLoadedError, replace, snapshot
 from tests.unit.snapshots.models.computed import (
     Colour,
     Drawing,
+    Mail,
+    Marker,
     Money,
     Pair,
     Place,
     Point,
     Release,
     Span,
+    Spot,
     drawing,
+    marker,
 )
 from tests.unit.snapshots.support import pickled
 
@@ -180,3 +185,65 @@ def test_a_composite_with_slots(store):
     with pytest.raises(AttributeError):
         shown.pair.left = 9
     assert shown.pair == Pair(3, 4)
+
+
+# --- with habits of their own -----------------------------------------------------------------
+
+
+@pytest.fixture
+def mark(store):
+    """Give the snapshot of a marker."""
+    return snapshot(store(marker()).get_one(Marker, 1))
+
+
+def test_a_composite_keeps_an_equality_of_its_own(mark):
+    """In both directions."""
+    assert mark.mail == Mail("lisa", "other")
+    assert Mail("lisa", "other") == mark.mail
+
+
+def test_a_composite_keeps_a_hash_of_its_own(mark):
+    """Sets find it by the entity's composite."""
+    assert hash(mark.mail) == hash(Mail("lisa", "other"))
+
+
+def test_a_method_can_make_another_composite_of_its_class(mark):
+    """Which is no frozen one."""
+    assert type(mark.spot.moved(1)) is Spot
+
+
+def test_a_composite_made_by_a_method_has_its_values(mark):
+    """Those that the method gave."""
+    assert mark.spot.moved(1) == Spot(2, 2)
+
+
+def test_composites_can_be_added(mark):
+    """By an operator of their own."""
+    assert mark.spot + Spot(1, 1) == Spot(2, 3)
+
+
+def test_dataclasses_replace_makes_a_composite(mark):
+    """A plain one with the change."""
+    assert dataclasses.replace(mark.spot, x=4) == Spot(4, 2)
+
+
+def test_a_composite_can_be_ordered(mark):
+    """By what the dataclass compares."""
+    assert mark.spot < Spot(5, 5)
+
+
+def test_composites_can_be_sorted(mark):
+    """Beside plain ones."""
+    assert sorted([mark.spot, Spot(0, 0)]) == [Spot(0, 0), Spot(1, 2)]
+
+
+def test_two_frozen_composites_can_be_ordered(mark):
+    """Neither of them is plain."""
+    assert mark.spot <= replace(mark, spot=Spot(9, 9)).spot
+
+
+def test_a_frozen_composite_is_as_frozen_after_its_methods(mark):
+    """Making another one opens nothing."""
+    mark.spot.moved(1)
+    with pytest.raises(FrozenSnapshotError):
+        mark.spot.x = 9

@@ -7,7 +7,7 @@ from sqlalchemy import inspect, select
 from sqlalchemy.orm import load_only, undefer, undefer_group
 
 from sqla_safe import FrozenSnapshotError, NotLoadedError, is_snapshot, snapshot
-from tests.unit.snapshots.models.computed import Account, Entry
+from tests.unit.snapshots.models.computed import Account, Entry, Marker, marker
 from tests.unit.snapshots.support import sent
 
 
@@ -260,3 +260,57 @@ def test_a_deferred_column_of_the_second_level(account):
     session.expunge_all()
     entry = session.get_one(Entry, 1)
     assert snapshot(entry, Entry.account, Account.long_text).account.long_text == "text"
+
+
+def test_a_cached_property_is_computed_once(account, monkeypatch):
+    """The snapshot keeps its value as an instance does."""
+    shown = snapshot(account)
+    first = shown.initials
+    monkeypatch.setattr(Account.__dict__["initials"], "func", lambda _: pytest.fail("again"))
+    assert shown.initials is first
+
+
+def test_a_cached_property_is_seen_in_the_instance_s_dict(account):
+    """Beside what was captured."""
+    shown = snapshot(account)
+    assert shown.initials == "ML"
+    assert shown.__dict__["initials"] == "ML"
+
+
+def test_a_cached_property_can_be_computed_again(account):
+    """What it kept is deleted from the dict, as from an entity's."""
+    shown = snapshot(account)
+    assert shown.initials == "ML"
+    del shown.__dict__["initials"]
+    assert "initials" not in vars(shown)
+
+
+def test_a_method_that_reads_the_instance_s_dict_finds_what_was_captured(account):
+    """The same as on the entity."""
+    assert snapshot(account).as_dict() == account.as_dict()
+
+
+def test_the_instance_s_dict_shows_relationships(account):
+    """As snapshots."""
+    shown = snapshot(account, Account.entries)
+    assert vars(shown)["entries"] is shown.entries
+
+
+def test_the_instance_s_dict_changes_nothing_that_was_captured(account):
+    """It takes what is not captured, such as a cached property, and nothing else."""
+    shown = snapshot(account)
+    with pytest.raises(FrozenSnapshotError):
+        vars(shown)["first"] = "hacked"
+
+
+def test_the_instance_s_dict_loses_nothing_in_silence(account):
+    """What it cannot keep, it refuses."""
+    with pytest.raises(FrozenSnapshotError):
+        vars(snapshot(account)).update(extra=1)
+
+
+@pytest.mark.parametrize("name", ["label", "code"])
+def test_a_synonym_with_a_property_of_its_own_reads_through_it(store, name):
+    """As on the entity."""
+    live = store(marker()).get_one(Marker, 1)
+    assert getattr(snapshot(live), name) == getattr(live, name)

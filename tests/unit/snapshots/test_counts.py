@@ -390,3 +390,22 @@ def test_a_path_three_levels_down_waits_too(store):
     with sent() as statements:
         snapshot([team, photo], Photo.avatar, Avatar.photos, User.avatars, Team.members)
     assert len(statements) <= 5
+
+
+def test_a_root_whose_row_is_gone_has_no_empty_collection(store):
+    """Nobody knows what was in it."""
+    session = store(lisa())
+    user = session.get_one(User, 1)
+    session.connection().exec_driver_sql("DELETE FROM user")
+    with pytest.raises(DeletedEntityError, match="no row that this session can see"):
+        snapshot(user, User.avatars)
+
+
+def test_many_roots_whose_rows_are_gone_cost_one_statement(store):
+    """None of them is asked for alone."""
+    session = store(*many(50))
+    users = session.scalars(select(User)).all()
+    session.connection().exec_driver_sql("DELETE FROM user")
+    with sent() as statements, pytest.raises(DeletedEntityError):
+        snapshot(users, User.avatars)
+    assert len(statements) == 1

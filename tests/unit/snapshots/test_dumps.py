@@ -10,6 +10,7 @@ import math
 import subprocess
 import sys
 import uuid
+import zoneinfo
 from pathlib import Path
 
 import msgspec
@@ -34,7 +35,14 @@ from tests.unit.snapshots.models.family import Car, Company, Employee, Manager, 
 from tests.unit.snapshots.models.gallery import Avatar, Tag, User, lisa, many
 from tests.unit.snapshots.models.keys import Seat, Ticket
 from tests.unit.snapshots.models.trees import Node, add_deep_chain, chain
-from tests.unit.snapshots.models.values import Level, Opaque, Record, record
+from tests.unit.snapshots.models.values import (
+    Access,
+    Grant,
+    Level,
+    Opaque,
+    Record,
+    record,
+)
 
 ROOT = Path(__file__).parents[3]
 FORMATS = ["msgpack", "json"]
@@ -412,3 +420,69 @@ def test_a_text_of_a_user_s_own_class_comes_back_as_text(store, form):
     back = over(Record, replace(base, anything=Code("abc")), form)
     assert back.anything == "abc"
     assert type(back.anything) is str
+
+
+class Share(float):
+    """A number of the user's own."""
+
+    __slots__ = ()
+
+
+@every_format
+@pytest.mark.parametrize("number", ["nan", "inf", "-inf"])
+def test_an_odd_number_of_a_user_s_own_class_comes_back(store, form, number):
+    """JSON has no form for it, and it is no null."""
+    shown = replace(snapshot(store(record()).get_one(Record, 1)), anything=Share(number))
+    assert str(over(Record, shown, form).anything) == number
+
+
+@every_format
+@pytest.mark.parametrize(
+    "value", [{"a": math.nan}, [math.nan], {"a": decimal.Decimal("NaN")}], ids=repr
+)
+def test_nan_inside_a_value_comes_back_equal(store, form, value):
+    """It is what was captured."""
+    shown = replace(snapshot(store(record()).get_one(Record, 1)), anything=value)
+    assert over(Record, shown, form) == shown
+
+
+@every_format
+@pytest.mark.parametrize(
+    "value", ["\ud800", {"a": "\ud800"}, {"\ud800": 1}, [{"a": ["\udfff"]}]], ids=ascii
+)
+def test_a_lone_surrogate_is_refused(store, form, value):
+    """It is no text that could be written."""
+    shown = replace(snapshot(store(record()).get_one(Record, 1)), document=value)
+    with pytest.raises(SnapshotEncodeError, match=r"Record\.document"):
+        dumps(shown, format=form)
+
+
+@every_format
+@pytest.mark.parametrize("access", [*Access, Access(0), Access.READ | Access.WRITE, None], ids=str)
+def test_flags_come_back(store, form, access):
+    """Combinations have no name."""
+    shown = snapshot(store(Grant(id=1, access=access)).get_one(Grant, 1))
+    assert over(Grant, shown, form).access == access
+
+
+@every_format
+def test_a_time_in_a_zone_is_refused(store, form):
+    """Without a date the zone has no offset that could be written."""
+    clock = dt.time(1, 2, tzinfo=zoneinfo.ZoneInfo("Europe/Paris"))
+    shown = replace(snapshot(store(record()).get_one(Record, 1)), anything=clock)
+    with pytest.raises(SnapshotEncodeError, match=r"Record\.anything"):
+        dumps(shown, format=form)
+
+
+@every_format
+def test_a_number_of_too_many_digits_is_refused(store, form):
+    """More than Python turns into text."""
+    shown = replace(snapshot(store(record()).get_one(Record, 1)), anything=10**5000)
+    with pytest.raises(SnapshotEncodeError, match=r"Record\.anything"):
+        dumps(shown, format=form)
+
+
+def test_an_unknown_format_is_refused(shown):
+    """With those that there are."""
+    with pytest.raises(SnapshotSourceError, match="msgpack"):
+        dumps(shown, format="xml")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import decimal
+import math
+
 import pytest
 from sqlalchemy import select
 
@@ -11,6 +14,7 @@ from tests.unit.snapshots.models.family import Circle, Employee, Manager, Shape,
 from tests.unit.snapshots.models.gallery import Avatar, Tag, Team, User, lisa
 from tests.unit.snapshots.models.trees import Node, add_deep_chain, chain
 from tests.unit.snapshots.models.values import Opaque, Record, record
+from tests.unit.snapshots.support import pickled
 
 
 def taken(store, *paths, **changes):
@@ -202,3 +206,29 @@ def test_a_snapshot_with_unhashable_values_can_be_hashed(store):
     """The key is what is hashed."""
     shown = snapshot(store(record(anything=Opaque([1]), document=[{}])).get_one(Record, 1))
     assert isinstance(hash(shown), int)
+
+
+def test_members_of_a_set_with_one_key_are_counted(store):
+    """Two states of one row are two members."""
+    box = snapshot(store(full_box()).get_one(Box, 1), Box.chosen)
+    one = next(iter(box.chosen))
+    other = replace(one, name="another")
+    both = replace(box, chosen={one, other})
+    assert both not in (replace(box, chosen={one}), replace(box, chosen={other}))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [{"a": math.nan}, [1, [math.nan]], {"a": [{"b": math.nan}]}, {"a": decimal.Decimal("NaN")}],
+    ids=repr,
+)
+def test_nan_inside_a_value_equals_itself(store, value):
+    """After a pickle, which makes another NaN."""
+    shown = replace(snapshot(store(record()).get_one(Record, 1)), anything=value)
+    assert pickled(shown) == shown
+
+
+def test_nan_inside_a_value_equals_no_number(store):
+    """The rest is compared as ever."""
+    shown = snapshot(store(record()).get_one(Record, 1))
+    assert replace(shown, anything={"a": math.nan}) != replace(shown, anything={"a": 1.0})

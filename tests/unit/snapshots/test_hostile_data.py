@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 import random
+import traceback
 import tracemalloc
 from typing import Any
 
@@ -12,8 +13,14 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import String
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy import ForeignKey, String
+from sqlalchemy.orm import (
+    DeclarativeBase,
+    Mapped,
+    attribute_keyed_dict,
+    mapped_column,
+    relationship,
+)
 
 from sqla_safe import (
     SnapshotDecodeError,
@@ -24,8 +31,10 @@ from sqla_safe import (
     dumps,
     is_snapshot,
     loads,
+    replace,
     snapshot,
 )
+from tests.unit.snapshots.models.boxes import Box, full_box
 from tests.unit.snapshots.models.family import Company, Employee, Manager, company
 from tests.unit.snapshots.models.gallery import Avatar, Photo, Tag, Team, User, lisa
 from tests.unit.snapshots.models.trees import Node
@@ -402,3 +411,123 @@ def test_what_is_no_bytes_is_refused(given):
     """A cache miss, for example."""
     with pytest.raises(SqlaSafeError):
         loads(User, given)
+
+
+@pytest.mark.parametrize("wanted", [None, "User", 5, [User], list[User], tuple[5]], ids=repr)
+def test_what_is_no_class_is_refused(wanted):
+    """Before the data is looked at."""
+    with pytest.raises(SnapshotSourceError):
+        loads(wanted, b"")
+
+
+def test_memory_with_gaps_is_refused(shown):
+    """Every other byte is no data."""
+    with pytest.raises(SnapshotDecodeError):
+        loads(User, memoryview(dumps(shown))[::2])
+
+
+def test_memory_with_gaps_is_read(shown):
+    """When the bytes between them are left out."""
+    data = dumps(shown)
+    spread = bytes(byte for one in data for byte in (one, 0))
+    assert loads(User, memoryview(spread)[::2]) == shown
+
+
+@pytest.mark.parametrize("kind", [set, attribute_keyed_dict("id")], ids=["set", "dict"])
+def test_another_collection_class_is_another_version(store, kind):
+    """What was a tuple would be a set."""
+
+    def build(collection):
+        class Base(DeclarativeBase):
+            pass
+
+        class Child(Base):
+            __tablename__ = "child"
+            __qualname__ = "Child"
+            id: Mapped[int] = mapped_column(primary_key=True)
+            owner_id: Mapped[int] = mapped_column(ForeignKey("owner.id"))
+
+        class Owner(Base):
+            __tablename__ = "owner"
+            __qualname__ = "Owner"
+            id: Mapped[int] = mapped_column(primary_key=True)
+            children = relationship(Child, collection_class=collection)
+
+        return Owner, Child
+
+    owner, child = build(list)
+    session = store(owner(id=1, children=[child(id=1)]))
+    data = dumps(snapshot(session.get_one(owner, 1), owner.children))
+    with pytest.raises(SnapshotVersionError, match="Owner"):
+        loads(build(kind)[0], data)
+
+
+# --- values that collide ----------------------------------------------------------------------
+
+
+def test_many_members_of_a_set_with_one_key_are_refused(store):
+    """Each would be compared with each."""
+    base = snapshot(store(full_box()).get_one(Box, 1), Box.chosen)
+    one = next(iter(base.chosen))
+    hostile = dumps(replace(base, chosen={replace(one, name=str(n)) for n in range(100)}))
+    with pytest.raises(SnapshotDecodeError):
+        loads(Box, hostile)
+
+
+COLLIDING = [number * (2**61 - 1) for number in range(1, 101)]
+
+
+@pytest.mark.parametrize(
+    "value", [frozenset(COLLIDING), dict.fromkeys(COLLIDING)], ids=["set", "dict"]
+)
+@pytest.mark.parametrize("form", ["msgpack", "json"])
+def test_many_values_with_one_hash_are_refused(store, value, form):
+    """A set of them takes quadratic time."""
+    shown = replace(snapshot(store(record()).get_one(Record, 1)), anything=value)
+    hostile = dumps(shown, format=form)
+    with pytest.raises(SnapshotDecodeError):
+        loads(Record, hostile)
+
+
+# --- texts of errors --------------------------------------------------------------------------
+
+
+KINDS = [
+    "int",
+    "float",
+    "complex",
+    "date",
+    "datetime",
+    "time",
+    "timedelta",
+    "Decimal",
+    "UUID",
+    "IPv4Address",
+    "bytes",
+    "enum",
+    "flag",
+    "one",
+    "many",
+    "set",
+    "dict",
+    "unknown",
+]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_wrong_kind_shows_no_value(store, kind):
+    """Python's own errors would: no part of the traceback is to have them."""
+    canary = "canary-4711"
+    made = lisa()
+    made.name = canary
+
+    def wrong(document):
+        for group in document[3]:
+            group[4] = [
+                kind if name == "name" else old for name, old in zip(*group[3:5], strict=True)
+            ]
+
+    hostile = edited(dumps(snapshot(store(made).get_one(User, 1))), wrong)
+    with pytest.raises(SqlaSafeError) as caught:
+        loads(User, hostile)
+    assert canary not in "".join(traceback.format_exception(caught.value))

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import pytest
-from sqlalchemy import select
-from sqlalchemy.orm import defer
+from sqlalchemy import event, select
+from sqlalchemy.orm import defer, with_loader_criteria
+from sqlalchemy.orm.attributes import set_committed_value
 
 from sqla_safe import NotLoadedError, snapshot
-from tests.unit.snapshots.models.gallery import Avatar, Team, User, lisa
+from tests.unit.snapshots.models.family import (
+    Employee,
+    Engineer,
+    Manager,
+    Report,
+    company,
+)
+from tests.unit.snapshots.models.gallery import Avatar, Tag, Team, User, lisa, many
+from tests.unit.snapshots.models.joins import Order, Part
 from tests.unit.snapshots.models.keys import (
     Country,
     House,
@@ -251,3 +260,166 @@ def test_a_detached_member_of_the_graph_is_no_target(session):
     [member] = quietly(team).members
     with pytest.raises(NotLoadedError, match=r"Avatar\.user"):
         _ = member.avatars[0].user
+
+
+# --- keys that were changed and not flushed ---------------------------------------------------
+
+
+@pytest.fixture
+def moved(session):
+    """Give an avatar whose foreign key leads to another user, before the flush."""
+    session.add(User(id=2, name="Nona"))
+    session.commit()
+    session.autoflush = False
+    avatar = session.get_one(Avatar, 1)
+    avatar.user_id = 2
+    return avatar
+
+
+def test_an_unflushed_key_loads_its_new_target(moved):
+    """The path asks for what the entity would."""
+    assert snapshot(moved, Avatar.user).user.id == 2
+
+
+def test_an_unflushed_key_costs_one_statement(moved):
+    """As any path."""
+    with sent() as statements:
+        snapshot(moved, Avatar.user)
+    assert len(statements) == 1
+
+
+def test_an_unflushed_key_leaves_the_live_entity_alone(moved):
+    """Its relationship is not loaded with what the row still says."""
+    snapshot(moved, Avatar.user)
+    assert moved.user.id == 2
+
+
+def test_an_unflushed_key_without_a_row_means_none(moved):
+    """As a lazy load would find."""
+    moved.user_id = 777
+    assert snapshot(moved, Avatar.user).user is None
+
+
+def test_an_unflushed_null_means_none(moved):
+    """Without a statement."""
+    moved.user_id = None
+    assert quietly(moved, Avatar.user).user is None
+
+
+# --- targets of another class -----------------------------------------------------------------
+
+
+@pytest.fixture
+def misled(store):
+    """Give a session on a database whose second report has an engineer for its manager."""
+    return store(company(), Report(id=2, text="odd", manager_id=3))
+
+
+def test_a_target_of_another_class_is_none(misled):
+    """The session knows the row, but it is no manager; the entity reads the same."""
+    engineer, report = misled.get_one(Employee, 3), misled.get_one(Report, 2)
+    assert (quietly(report).manager, engineer.id) == (None, 3)
+
+
+def test_a_target_of_another_class_in_the_graph_is_none(misled):
+    """Although it is frozen in the same call."""
+    roots = [misled.get_one(Report, 2), misled.get_one(Engineer, 3)]
+    assert quietly(roots, Report.manager)[0].manager is None
+
+
+def test_a_target_of_another_class_that_is_loaded_is_none(misled):
+    """The path finds no manager."""
+    assert snapshot(misled.get_one(Report, 2), Report.manager).manager is None
+
+
+def test_a_target_of_the_right_subclass_is_found(misled):
+    """Beside one that is not."""
+    manager = misled.get_one(Manager, 2)
+    assert quietly(misled.get_one(Report, 1)).manager.id == manager.id
+
+
+# --- joins that are more than a key -----------------------------------------------------------
+
+
+@pytest.fixture
+def orders(store):
+    """Give a session on a database with an order by code and one by key, and their part."""
+    part = Part(id=1, code="k")
+    return store(part, Order(id=1, part_code="k"), Order(id=2, part_id=1))
+
+
+def test_a_join_by_one_key_or_another_is_asked_of_the_database(orders):
+    """A NULL in the first says nothing about the second."""
+    order, part = orders.get_one(Order, 1), orders.get_one(Part, 1)
+    assert snapshot(order, Order.either).either.id == part.id
+
+
+def test_a_join_by_one_key_or_another_is_not_guessed(orders):
+    """It is not captured."""
+    shown = quietly(orders.get_one(Order, 1))
+    with pytest.raises(NotLoadedError, match=r"Order\.either"):
+        _ = shown.either
+
+
+def test_a_join_that_compares_columns_of_the_target_is_asked_of_the_database(orders):
+    """The part of that key does not fulfil it."""
+    order, part = orders.get_one(Order, 2), orders.get_one(Part, 1)
+    assert (snapshot(order, Order.level).level, part.id) == (None, 1)
+
+
+def test_a_join_that_compares_columns_of_the_target_is_not_guessed(orders):
+    """It is not captured."""
+    order, part = orders.get_one(Order, 2), orders.get_one(Part, 1)
+    shown = quietly(order)
+    with pytest.raises(NotLoadedError, match=r"Order\.level"):
+        _ = shown.level
+    assert part.id == 1
+
+
+def test_a_target_that_the_session_may_not_see_is_none(orders):
+    """Whatever the mapping says of inner joins; the order itself is there."""
+
+    def nothing(state):
+        state.statement = state.statement.options(with_loader_criteria(Part, Part.id != 1))
+
+    order = orders.get_one(Order, 2)
+    event.listen(orders, "do_orm_execute", nothing)
+    assert snapshot(order, Order.always).always is None
+
+
+# --- detached graphs and shards ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("turn", [1, -1], ids=["avatar first", "user first"])
+def test_a_detached_target_is_found_in_any_order(session, turn):
+    """Before or after the one that leads to it."""
+    roots = [session.get_one(Avatar, 1), session.get_one(User, 1)]
+    session.close()
+    shown_avatar, shown_user = quietly(roots[::turn])[::turn]
+    assert shown_avatar.user is shown_user
+
+
+def test_a_detached_target_is_found_on_a_deeper_level(store):
+    """One user has loaded the team of both."""
+    session = store(*many(2))
+    tag = session.get_one(Tag, 1)
+    assert tag.users[0].team.name == "Louvre"
+    session.close()
+    first, second = quietly(tag).users
+    assert second.team is first.team
+
+
+def in_shard(session, entity, token):
+    """Load the first row of a class as horizontal sharding does, under a token."""
+    statement = select(entity).where(entity.id == 1)
+    options = {"identity_token": token}
+    return session.execute(statement, execution_options=options).scalar_one()
+
+
+def test_a_target_is_looked_for_in_its_own_shard(session):
+    """The same key stands for another row in another one."""
+    teams = [in_shard(session, Team, token) for token in "ab"]
+    for team, token in zip(teams, "ab", strict=True):
+        set_committed_value(team, "members", [in_shard(session, User, token)])
+    shown = quietly(teams)
+    assert [one.members[0].team is one for one in shown] == [True, True]

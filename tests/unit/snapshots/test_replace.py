@@ -216,3 +216,34 @@ def test_unmapped_fields_of_a_dataclass_stay(store):
     card = store(Card(id=1, title="t")).get_one(Card, 1)
     card.session_note = "set"
     assert replace(snapshot(card), title="new").session_note == "set"
+
+
+@pytest.mark.parametrize("value", [None, 5, "text"], ids=repr)
+def test_a_collection_takes_nothing_else(shown, value):
+    """With the library's own error."""
+    with pytest.raises(SnapshotSourceError, match="avatars"):
+        replace(shown, avatars=value)
+
+
+def test_a_composite_takes_no_tuple(store):
+    """With the library's own error."""
+    shown = snapshot(store(drawing()).get_one(Drawing, 1))
+    with pytest.raises(SnapshotSourceError, match="point"):
+        replace(shown, point=(1, 2))
+
+
+def test_a_value_that_is_too_deep_is_refused(shown):
+    """Deeper than Python's stack."""
+    deep = []
+    for _ in range(100_000):
+        deep = [deep]
+    with pytest.raises(SnapshotSourceError, match="settings"):
+        replace(shown, settings=deep)
+
+
+def test_a_value_that_holds_itself_is_refused(shown):
+    """It would never end."""
+    endless = []
+    endless.append(endless)
+    with pytest.raises(SnapshotSourceError, match="settings"):
+        replace(shown, settings=endless)

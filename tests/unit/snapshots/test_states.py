@@ -474,3 +474,90 @@ def test_an_expired_column_that_is_named_cannot_be_loaded_without_a_session(sess
     session.expunge(user)
     with pytest.raises(DetachedEntityError, match=r"User\.name"):
         snapshot(user, User.name)
+
+
+# --- flushed, with columns that nobody set ----------------------------------------------------
+
+
+def quietly(entity, *paths):
+    """Freeze, and make sure that nothing is sent."""
+    with sent() as statements:
+        shown = snapshot(entity, *paths)
+    assert statements == []
+    return shown
+
+
+@pytest.mark.parametrize("key", [{}, {"id": 50}], ids=["new key", "given key"])
+@pytest.mark.parametrize("name", ["settings", "team_id"])
+def test_what_was_not_set_before_the_flush_is_none(session, key, name):
+    """As the entity reads, which sends nothing either."""
+    user = User(name="new", **key)
+    session.add(user)
+    session.flush()
+    assert getattr(quietly(user), name) is None
+
+
+def test_many_entities_that_were_flushed_together_hold_none(session):
+    """Each of them, whatever the others have set."""
+    users = [User(name="one"), User(name="two", team_id=1)]
+    session.add_all(users)
+    session.flush()
+    assert [user.team_id for user in quietly(users)] == [None, 1]
+
+
+def test_freezing_does_not_set_what_was_not_set(session):
+    """The entity stays as it is."""
+    avatar = Avatar(name="alone")
+    session.add(avatar)
+    session.flush()
+    quietly(avatar)
+    assert "user_id" not in vars(avatar)
+
+
+def test_a_deferred_column_that_was_not_set_is_not_captured(session):
+    """The entity would load it."""
+    user = User(name="new")
+    session.add(user)
+    session.flush()
+    with pytest.raises(NotLoadedError, match=r"User\.bio"):
+        _ = quietly(user).bio
+
+
+# --- collections that were changed before they were loaded ------------------------------------
+
+
+def test_a_pending_member_of_an_unloaded_collection_is_refused(session):
+    """The row of the collection's owner is there; the new member is what is not."""
+    user = session.get_one(User, 1)
+    with session.no_autoflush:
+        session.add(Avatar(name="new", user=user))
+        with pytest.raises(PendingEntityError):
+            snapshot(user, User.avatars)
+
+
+def test_a_member_that_left_an_unloaded_collection_is_not_in_it(session):
+    """As the entity reads, before the flush."""
+    session.add(User(id=2, name="Nona"))
+    session.commit()
+    with session.no_autoflush:
+        user = session.get_one(User, 1)
+        session.get_one(Avatar, 1).user = session.get_one(User, 2)
+        assert [avatar.id for avatar in snapshot(user, User.avatars).avatars] == [2]
+
+
+def test_a_member_that_joined_an_unloaded_collection_is_in_it(session):
+    """As the entity reads, before the flush."""
+    session.add(User(id=2, name="Nona"))
+    session.commit()
+    with session.no_autoflush:
+        other = session.get_one(User, 2)
+        session.get_one(Avatar, 1).user = other
+        assert [avatar.id for avatar in snapshot(other, User.avatars).avatars] == [1]
+
+
+def test_a_path_below_an_expunged_member_is_an_error(session):
+    """It is detached; its row is there."""
+    user = session.get_one(User, 1)
+    session.expunge(user.avatars[0])
+    with pytest.raises(DetachedEntityError, match=r"Avatar\.photos"):
+        snapshot(user, User.avatars, Avatar.photos)

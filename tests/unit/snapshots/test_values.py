@@ -7,6 +7,7 @@ import datetime as dt
 import decimal
 import json
 import threading
+import traceback
 import uuid
 
 import msgspec
@@ -315,3 +316,28 @@ def test_a_copy_of_a_json_object_is_itself(frozen):
     """`copy.copy` has nothing to do; `.copy()` is the way to one that can be changed."""
     shown, _ = frozen(document=NESTED)
     assert copy.copy(shown.document) is shown.document
+
+
+def test_a_held_dict_cannot_be_initialised_again(frozen):
+    """`__init__` updates a dict."""
+    shown, _ = frozen(document={"a": 1})
+    shown.document.__init__(hacked=1)
+    assert shown.document == {"a": 1}
+
+
+class Telling:
+    """Its copying fails, and tells what it holds."""
+
+    def __deepcopy__(self, _memo):
+        msg = "canary-4711"
+        raise ValueError(msg)
+
+
+def test_an_error_of_a_value_s_own_copying_is_not_shown(store):
+    """It may hold the value."""
+    session = store(record())
+    live = session.get_one(Record, 1)
+    live.anything = Telling()
+    with pytest.raises(SnapshotSourceError) as caught, session.no_autoflush:
+        snapshot(live)
+    assert "canary-4711" not in "".join(traceback.format_exception(caught.value))

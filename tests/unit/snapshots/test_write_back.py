@@ -21,8 +21,9 @@ from sqla_safe import (
 )
 from tests.unit.snapshots.models.computed import Account, Point
 from tests.unit.snapshots.models.eager import Counted
+from tests.unit.snapshots.models.joins import Chief, Guard, NightGuard
 from tests.unit.snapshots.models.keys import Seat, Ticket
-from tests.unit.snapshots.models.values import Record, record
+from tests.unit.snapshots.models.values import Frozen, Record, Size, record
 from tests.unit.snapshots.models.versions import Book, Link, Page, Stamped, Token
 from tests.unit.snapshots.support import pickled, sent
 
@@ -570,3 +571,108 @@ def test_containers_are_stored_as_plain_ones(store, name, value):
     if name == "anything":
         assert type(stored) is dict
         assert type(stored["a"]) is list
+
+
+@pytest.mark.parametrize(
+    "value", [Frozen({"a": [1]}), Size(1, [{"a": 1}])], ids=["frozen dataclass", "named tuple"]
+)
+def test_no_class_of_a_snapshot_is_stored(store, value):
+    """Other programs read the column, too."""
+    session = store(record())
+    base = snapshot(session.get_one(Record, 1))
+    write_back(session, replace(base, anything=value), base=base)
+    [stored] = session.connection().exec_driver_sql("SELECT anything FROM record").scalars()
+    assert b"sqla_safe" not in stored
+
+
+@pytest.mark.parametrize(
+    "value", [Frozen({"a": [1]}), Size(1, [{"a": 1}])], ids=["frozen dataclass", "named tuple"]
+)
+def test_a_value_with_containers_in_it_is_stored_as_it_was(store, value):
+    """Equal, and of its class."""
+    session = store(record())
+    base = snapshot(session.get_one(Record, 1))
+    write_back(session, replace(base, anything=value), base=base)
+    session.commit()
+    assert session.get_one(Record, 1).anything == value
+
+
+# --- inheritance ------------------------------------------------------------------------------
+
+
+RENAMED = {
+    "single-table": (Chief(id=1), {"budget": 9}),
+    "joined": (Guard(id=1), {"post": "door"}),
+    "below joined": (NightGuard(id=1), {"lamp": "oil"}),
+    "two levels": (NightGuard(id=1), {"lamp": "oil", "post": "door"}),
+}
+
+
+@pytest.mark.parametrize(("made", "changes"), RENAMED.values(), ids=list(RENAMED))
+def test_a_subclass_column_with_another_name_is_stored(store, made, changes):
+    """Whatever table it is in."""
+    entity = type(made)
+    session = store(entity(id=1))
+    base = snapshot(session.get_one(entity, 1))
+    write_back(session, replace(base, **changes), base=base)
+    session.commit()
+    stored = row(session, entity)
+    assert {name: getattr(stored, name) for name in changes} == changes
+
+
+def test_a_row_of_which_a_part_is_gone_is_partly_written(library, book):
+    """The first UPDATE stands in the transaction, and the error says so."""
+    library.connection().exec_driver_sql("DELETE FROM book")
+    with pytest.raises(StaleSnapshotError, match="roll the transaction back") as caught:
+        write_back(library, replace(book, name="new", pages=20), base=book)
+    assert caught.value.partly
+
+
+def test_a_stale_row_is_not_partly_written(library, book):
+    """The first UPDATE finds nothing."""
+    library.connection().exec_driver_sql("UPDATE item SET version = 5")
+    with pytest.raises(StaleSnapshotError, match="Nothing was written") as caught:
+        write_back(library, replace(book, name="new", pages=20), base=book)
+    assert not caught.value.partly
+
+
+# --- foreign keys -----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def link(session):
+    """Give a live link whose page is loaded, in a database with another page."""
+    session.add(Page(id=2, title="other"))
+    session.commit()
+    live = session.get_one(Link, 1)
+    assert live.page.id == 1
+    return live
+
+
+def test_a_written_foreign_key_drops_its_relationship(session, link):
+    """The result does not hold the page from before."""
+    base = snapshot(link)
+    stored = write_back(session, replace(base, page_id=2), base=base)
+    with pytest.raises(NotLoadedError, match=r"Link\.page"):
+        _ = stored.page
+
+
+def test_a_written_foreign_key_leads_the_live_entity_elsewhere(session, link):
+    """Its relationship has expired."""
+    base = snapshot(link)
+    write_back(session, replace(base, page_id=2), base=base)
+    assert link.page.id == 2
+
+
+def test_a_later_snapshot_has_the_new_target(session, link):
+    """In the same session."""
+    base = snapshot(link)
+    write_back(session, replace(base, page_id=2), base=base)
+    assert snapshot(link, Link.page).page.id == 2
+
+
+def test_another_written_column_keeps_the_relationship(session, link):
+    """It leads where it led."""
+    base = snapshot(link)
+    stored = write_back(session, replace(base, url="new"), base=base)
+    assert stored.page is base.page

@@ -18,6 +18,7 @@ from sqlalchemy.orm import (
     mapped_column,
     relationship,
     synonym,
+    synonym_for,
 )
 
 
@@ -124,6 +125,10 @@ class Account(Greeter):
     def currency() -> str:
         """Name the currency."""
         return "EUR"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Read the instance's own attributes, as many recipes do."""
+        return {name: value for name, value in self.__dict__.items() if name[0] != "_"}
 
     def __str__(self) -> str:
         return f"{self.first} {self.last}"
@@ -257,3 +262,65 @@ class Release(Base):
     pair: Mapped[Pair] = composite(
         Pair, mapped_column("left", Integer), mapped_column("right", Integer)
     )
+
+
+@dataclasses.dataclass(order=True)
+class Spot:
+    """Its methods make others of its class."""
+
+    x: int
+    y: int
+
+    def moved(self, by: int) -> Self:
+        """Make one that is further to the right."""
+        return type(self)(self.x + by, self.y)
+
+    def __add__(self, other: Spot) -> Spot:
+        return self.__class__(self.x + other.x, self.y + other.y)
+
+
+class Mail:
+    """Its equality does not look at the case."""
+
+    def __init__(self, user: str, host: str) -> None:
+        self.user, self.host = user, host
+
+    def __composite_values__(self) -> tuple[str, str]:
+        return self.user, self.host
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Mail) and other.user.lower() == self.user.lower()
+
+    def __hash__(self) -> int:
+        return hash(self.user.lower())
+
+
+class Marker(Base):
+    """Composites with habits of their own, and synonyms that are not what they stand for."""
+
+    __tablename__ = "marker"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    spot: Mapped[Spot] = composite(Spot, mapped_column("x", Integer), mapped_column("y", Integer))
+    mail: Mapped[Mail] = composite(
+        Mail, mapped_column("user", String), mapped_column("host", String)
+    )
+    _label: Mapped[str] = mapped_column("label")
+    _code: Mapped[str] = mapped_column("code")
+
+    @synonym_for("_label")
+    @property
+    def label(self) -> str:
+        """The label in small letters."""
+        return self._label.lower()
+
+    @property
+    def _told(self) -> str:
+        return f"code {self._code}"
+
+    code = synonym("_code", descriptor=_told)
+
+
+def marker() -> Marker:
+    """Make a marker with everything."""
+    return Marker(id=1, spot=Spot(1, 2), mail=Mail("Lisa", "x"), _label="BIG", _code="c")

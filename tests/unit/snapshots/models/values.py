@@ -10,7 +10,18 @@ import json
 import uuid
 from typing import Any, NamedTuple
 
-from sqlalchemy import JSON, Enum, LargeBinary, PickleType, String, Text, Time, TypeDecorator, Uuid
+from sqlalchemy import (
+    JSON,
+    Enum,
+    Integer,
+    LargeBinary,
+    PickleType,
+    String,
+    Text,
+    Time,
+    TypeDecorator,
+    Uuid,
+)
 from sqlalchemy.ext.mutable import Mutable, MutableDict, MutableList, MutableSet
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -119,6 +130,38 @@ class TrackedJson(TypeDecorator[dict[str, Any]]):
     def process_result_value(self, value: Any, _dialect: Any) -> Any:
         """Read JSON."""
         return json.loads(value) if value else None
+
+
+class Access(enum.Flag):
+    READ = 1
+    WRITE = 2
+
+
+class Flags(TypeDecorator[Access]):
+    """Flags as their number."""
+
+    impl = Integer
+    cache_ok = True
+
+    @property
+    def python_type(self) -> type[Access]:
+        """The class of the values."""
+        return Access
+
+    def process_bind_param(self, value: Any, _dialect: Any) -> Any:
+        """Write the number."""
+        return None if value is None else value.value
+
+    def process_result_value(self, value: Any, _dialect: Any) -> Any:
+        """Read the number."""
+        return None if value is None else Access(value)
+
+
+class Grant(Base):
+    __tablename__ = "grant"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    access: Mapped[Access | None] = mapped_column(Flags)
 
 
 class Record(Base):
