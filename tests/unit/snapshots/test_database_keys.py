@@ -31,6 +31,7 @@ class Town(Base):
 
 @pytest.fixture
 def session():
+    """Give a session on empty tables."""
     engine = create_engine("sqlite://")
     Base.metadata.create_all(engine)
     with Session(engine) as session:
