@@ -1,23 +1,106 @@
-"""The bot at work: it polls Telegram until it is stopped."""
+"""The bot at work: it polls Telegram, or waits for its webhook, until it is stopped."""
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from aiogram.types import BotCommand
+from aiogram.webhook.aiohttp_server import SimpleRequestHandler, setup_application
+from aiohttp import web
 
 from avatar_bot.dispatcher import create_dispatcher
 from avatar_bot.engine import create_tables
+from avatar_bot.locales import en, ru
+from avatar_bot.trainer import Trainer
 
 if TYPE_CHECKING:
-    from aiogram import Bot
+    from collections.abc import AsyncIterator
+
+    from aiogram import Bot, Dispatcher
+    from aiogram.fsm.storage.base import BaseStorage
     from sqlalchemy.ext.asyncio import AsyncEngine
 
     from avatar_bot.engine import Sessions
+    from avatar_bot.settings import Settings
 
 
-async def poll(bot: Bot, engine: AsyncEngine, sessionmaker: Sessions) -> None:
-    """Create the tables that are missing, and answer updates until a signal ends it."""
+@asynccontextmanager
+async def at_work(
+    bot: Bot,
+    engine: AsyncEngine,
+    sessionmaker: Sessions,
+    storage: BaseStorage | None = None,
+    *,
+    unsafe: bool = False,
+) -> AsyncIterator[Dispatcher]:
+    """Give a dispatcher whose worker is running; at the end stop it and close the engine."""
+    trainer = Trainer(bot, sessionmaker)
     try:
         await create_tables(engine)
-        await create_dispatcher(sessionmaker).start_polling(bot)
+        dispatcher = create_dispatcher(
+            sessionmaker, unsafe=unsafe, storage=storage, wake=trainer.wake
+        )
+        trainer.start()
+        yield dispatcher
     finally:
+        await trainer.stop()
         await engine.dispose()
+
+
+async def poll(
+    bot: Bot, engine: AsyncEngine, sessionmaker: Sessions, storage: BaseStorage | None = None
+) -> None:
+    """Create the tables that are missing, and answer updates until a signal ends it."""
+    async with at_work(bot, engine, sessionmaker, storage) as dispatcher:
+        await introduce(bot)
+        await dispatcher.start_polling(bot)
+
+
+async def introduce(bot: Bot) -> None:
+    """Tell Telegram the commands, in both languages."""
+    for texts, language in ((en, None), (ru, "ru")):
+        commands = [
+            BotCommand(command=name, description=what) for name, what in texts.COMMANDS.items()
+        ]
+        await bot.set_my_commands(commands, language_code=language)
+
+
+async def serve(
+    bot: Bot,
+    engine: AsyncEngine,
+    sessionmaker: Sessions,
+    settings: Settings,
+    storage: BaseStorage | None = None,
+) -> None:
+    """Answer what Telegram posts to the webhook, until cancelled.
+
+    Several processes may do so behind one address: they share the database and Redis.
+    """
+    async with at_work(bot, engine, sessionmaker, storage) as dispatcher:
+        async with listening(bot, dispatcher, settings):
+            await introduce(bot)
+            await bot.set_webhook(
+                settings.webhook_url, secret_token=settings.webhook_secret or None
+            )
+            await asyncio.Event().wait()
+
+
+@asynccontextmanager
+async def listening(bot: Bot, dispatcher: Dispatcher, settings: Settings) -> AsyncIterator[None]:
+    """Serve the webhook's path on the host and port of the settings."""
+    app = web.Application()
+    handler = SimpleRequestHandler(
+        dispatcher, bot, handle_in_background=True, secret_token=settings.webhook_secret or None
+    )
+    handler.register(app, path=urlsplit(settings.webhook_url).path or "/")
+    setup_application(app, dispatcher, bot=bot)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, settings.host, settings.port).start()
+        yield
+    finally:
+        await runner.cleanup()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast, get_args, get_origin
@@ -294,12 +294,11 @@ def _first_owned(value: object) -> tuple[str, str] | None:
     return None
 
 
-def _parts(value: Any) -> Iterable[Any]:
+def _parts(value: Any) -> Any:
     if isinstance(value, Mapping):
         return [*value.keys(), *value.values()]
     if isinstance(value, (list, tuple, set, frozenset)):
-        elements: Any = value  # pyright knows nothing of a container's elements
-        return elements
+        return value
     return ()
 
 

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from aiogram import Bot
 
-from avatar_bot.demo.person import Person
 from avatar_bot.demo.telegram import TOKEN, Call, Json, Telegram
 from avatar_bot.dispatcher import create_dispatcher
 from avatar_bot.notifications import top_up
+from avatar_bot.simulator.person import Person
 
 if TYPE_CHECKING:
     from avatar_bot.demo.transcript import Transcript

@@ -14,6 +14,7 @@ from avatar_bot.demo.stage import Stage
 from avatar_bot.demo.transcript import Transcript
 from avatar_bot.engine import create_engine, create_sessionmaker, create_tables
 from avatar_bot.locales import ru
+from avatar_bot.services.training import PRICE
 from avatar_bot.services.user import WELCOME_COINS
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ async def new_way(stage: Stage) -> None:
     )
     stage.use_bot(unsafe=False)
     error = await stage.press(ru.CREATE_AVATAR)
-    answered = error is None and stage.answer().text == ru.avatar_menu(WELCOME_COINS, 0)
+    answered = error is None and stage.answer().text == ru.avatar_menu(WELCOME_COINS, 0, PRICE)
     stage.expect("the new handler answers with balance and number of avatars", met=answered)
 
 

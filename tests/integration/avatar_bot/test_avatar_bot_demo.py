@@ -18,11 +18,11 @@ from aiogram.types import Update
 from avatar_bot import __main__ as command_line
 from avatar_bot import polling
 from avatar_bot.demo import stage, story
-from avatar_bot.demo.person import Person
 from avatar_bot.demo.telegram import TOKEN, Telegram
 from avatar_bot.dispatcher import create_dispatcher
 from avatar_bot.engine import Sessions, create_engine, create_sessionmaker
 from avatar_bot.locales import ru
+from avatar_bot.simulator.person import Person
 
 ROOT = Path(__file__).resolve().parents[3]
 EXAMPLES = ROOT / "examples"
@@ -202,7 +202,7 @@ async def test_polling_answers_updates(
     engine = create_engine(url)
     sessions = create_sessionmaker(engine)
     telegram = PolledTelegram(create_dispatcher(sessions))
-    monkeypatch.setattr(polling, "create_dispatcher", lambda _sessions: telegram.dispatcher)
+    monkeypatch.setattr(polling, "create_dispatcher", lambda _sessions, **_: telegram.dispatcher)
     await polling.poll(Bot(TOKEN, session=telegram), engine, sessions)
     assert telegram.calls[-1].text == ru.welcome("Анна", 250)
     assert TOKEN not in caplog.text
