@@ -17,10 +17,14 @@ DATABASE_URL is optional (default: sqlite+aiosqlite:///avatar.db).
 """
 
 DEMO = """\
-Play the bug report without token, server or network, on a temporary SQLite database:
-real Telegram updates go through the dispatcher, and the conversation is printed.
-The exit code is 0 when everything happened as expected (with the old handlers, that they fail).
+Run the bot without token or network, on a temporary SQLite database, with a simulator of Telegram
+in place of the real one: a chat page on this machine, until Ctrl-C.
+
+With --script the bug report is played by itself and the conversation is printed. Then the exit
+code is 0 when everything happened as expected (with the old handlers, that they fail).
 """
+
+PORT = 8081
 
 
 def parser() -> argparse.ArgumentParser:
@@ -31,9 +35,11 @@ def parser() -> argparse.ArgumentParser:
     )
     commands = top.add_subparsers(dest="command", title="commands", metavar="[demo]")
     demo = commands.add_parser(
-        "demo", help="play the bug report on the terminal", description=DEMO, formatter_class=raw
+        "demo", help="chat with the bot on this machine", description=DEMO, formatter_class=raw
     )
-    demo.add_argument("--bug", action="store_true", help="only the old way, which fails")
+    demo.add_argument("--bug", action="store_true", help="the old handlers, which fail")
+    demo.add_argument("--script", action="store_true", help="play the report and print it")
+    demo.add_argument("--port", type=int, default=PORT, help="of the page; 0 takes a free one")
     return top
 
 
@@ -42,14 +48,25 @@ def main(arguments: list[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8")  # Russian texts, whatever the locale is
     options = parser().parse_args(arguments)
-    return run_demo(bug_only=options.bug) if options.command == "demo" else run_bot()
+    if options.command != "demo":
+        return run_bot()
+    return (
+        run_script(bug=options.bug) if options.script else run_demo(options.port, bug=options.bug)
+    )
 
 
-def run_demo(*, bug_only: bool) -> int:
-    """Play the demo."""
+def run_script(*, bug: bool) -> int:
+    """Play the report on the terminal."""
     from avatar_bot.demo import story  # noqa: PLC0415  `--help` answers at once
 
-    return story.run(bug_only=bug_only)
+    return story.run(bug_only=bug)
+
+
+def run_demo(port: int, *, bug: bool) -> int:
+    """Run the bot with the simulator and its page."""
+    from avatar_bot.demo import live  # noqa: PLC0415  `--help` answers at once
+
+    return live.run(port=port, unsafe=bug)
 
 
 def run_bot() -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from io import BytesIO
 
 from PIL import Image, ImageDraw, ImageFont, ImageOps, UnidentifiedImageError
@@ -13,6 +14,8 @@ PALETTES = (
     ((74, 26, 92), (250, 160, 188)),
 )
 INK = (255, 255, 255)
+SHADE = (255, 255, 255, 110)
+FONTS = ("DejaVuSans.ttf", "LiberationSans-Regular.ttf", "arial.ttf", "Arial.ttf")
 
 
 class BadPictureError(Exception):
@@ -32,13 +35,12 @@ def paint_avatar(name: str, number: int, photo: bytes) -> bytes:
 
 
 def paint_placeholder(name: str, number: int) -> bytes:
-    """Return a JPEG for an avatar that has no picture yet: a gradient and the first letter."""
+    """Return a JPEG for an avatar that has no picture yet: a head and shoulders."""
     dark, light = PALETTES[number % len(PALETTES)]
-    gradient = Image.linear_gradient("L").resize((SIDE, SIDE))
-    picture = ImageOps.colorize(gradient, dark, light)
-    middle = (SIDE // 2, SIDE // 2)
-    draw = ImageDraw.Draw(picture)
-    draw.text(middle, name[:1].upper(), INK, ImageFont.load_default(SIDE // 2), anchor="mm")
+    picture = ImageOps.colorize(Image.linear_gradient("L").resize((SIDE, SIDE)), dark, light)
+    draw = ImageDraw.Draw(picture, "RGBA")
+    draw.ellipse((176, 90, 336, 266), fill=SHADE)
+    draw.ellipse((106, 290, 406, 640), fill=SHADE)
     return _jpeg(_captioned(picture, name))
 
 
@@ -50,11 +52,21 @@ def _opened(photo: bytes) -> Image.Image:
 
 
 def _captioned(picture: Image.Image, name: str) -> Image.Image:
-    """Write the name on a band at the bottom."""
-    draw = ImageDraw.Draw(picture, "RGBA")
-    draw.rectangle((0, SIDE - 64, SIDE, SIDE), fill=(0, 0, 0, 120))
-    draw.text((SIDE // 2, SIDE - 32), name, INK, ImageFont.load_default(30), anchor="mm")
+    """Write the name on a band at the bottom, where there is a font that has its letters."""
+    font = _font(name)
+    if font is not None:
+        draw = ImageDraw.Draw(picture, "RGBA")
+        draw.rectangle((0, SIDE - 64, SIDE, SIDE), fill=(0, 0, 0, 120))
+        draw.text((SIDE // 2, SIDE - 32), name, INK, font, anchor="mm")
     return picture
+
+
+def _font(name: str) -> ImageFont.FreeTypeFont | ImageFont.ImageFont | None:
+    """Return a font of this machine, or Pillow's own, which has Latin letters only."""
+    for file in FONTS:
+        with suppress(OSError):
+            return ImageFont.truetype(file, 28)
+    return ImageFont.load_default(28) if name.isascii() else None
 
 
 def _jpeg(picture: Image.Image) -> bytes:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from aiogram.types import BotCommand
@@ -17,14 +17,49 @@ from avatar_bot.locales import en, ru
 from avatar_bot.trainer import Trainer
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from aiogram import Bot, Dispatcher
     from aiogram.fsm.storage.base import BaseStorage
+    from aiogram.types import TelegramObject
     from sqlalchemy.ext.asyncio import AsyncEngine
 
     from avatar_bot.engine import Sessions
     from avatar_bot.settings import Settings
+
+FINISH_SECONDS = 10.0
+
+
+class InFlight:
+    """Counts the updates that are being handled, so that stopping can wait for their answers."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    async def __call__(
+        self,
+        handler: Callable[[TelegramObject, dict[str, Any]], Awaitable[Any]],
+        event: TelegramObject,
+        data: dict[str, Any],
+    ) -> Any:
+        """Handle an update, counted."""
+        self._count += 1
+        self._idle.clear()
+        try:
+            return await handler(event, data)
+        finally:
+            self._count -= 1
+            if not self._count:
+                self._idle.set()
+
+    async def finish(self, seconds: float = FINISH_SECONDS) -> None:
+        """Wait until every update is answered, for some seconds at the most."""
+        await asyncio.sleep(0)  # what has just arrived begins
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._idle.wait()
 
 
 @asynccontextmanager
@@ -37,15 +72,17 @@ async def at_work(
     unsafe: bool = False,
 ) -> AsyncIterator[Dispatcher]:
     """Give a dispatcher whose worker is running; at the end stop it and close the engine."""
-    trainer = Trainer(bot, sessionmaker)
+    trainer, in_flight = Trainer(bot, sessionmaker), InFlight()
     try:
         await create_tables(engine)
         dispatcher = create_dispatcher(
             sessionmaker, unsafe=unsafe, storage=storage, wake=trainer.wake
         )
+        dispatcher.update.outer_middleware(in_flight)
         trainer.start()
         yield dispatcher
     finally:
+        await in_flight.finish()
         await trainer.stop()
         await engine.dispose()
 
@@ -79,13 +116,13 @@ async def serve(
 
     Several processes may do so behind one address: they share the database and Redis.
     """
-    async with at_work(bot, engine, sessionmaker, storage) as dispatcher:
-        async with listening(bot, dispatcher, settings):
-            await introduce(bot)
-            await bot.set_webhook(
-                settings.webhook_url, secret_token=settings.webhook_secret or None
-            )
-            await asyncio.Event().wait()
+    async with (
+        at_work(bot, engine, sessionmaker, storage) as dispatcher,
+        listening(bot, dispatcher, settings),
+    ):
+        await introduce(bot)
+        await bot.set_webhook(settings.webhook_url, secret_token=settings.webhook_secret or None)
+        await asyncio.Event().wait()
 
 
 @asynccontextmanager

@@ -23,20 +23,14 @@ class Settings(NamedTuple):
 
 def from_environment() -> Settings:
     """Read the variables; what is empty or missing has its default."""
-    names = dict(zip(Settings._fields, VARIABLES, strict=True))
-    found = {field: os.environ.get(name, "") for field, name in names.items()}
-    given = {field: value for field, value in found.items() if value}
-    port = int(given.pop("port", "8080"))
-    return Settings(**{"token": "", **given}, port=port)
-
-
-VARIABLES = (
-    "BOT_TOKEN",
-    "DATABASE_URL",
-    "REDIS_URL",
-    "BOT_API_URL",
-    "WEBHOOK_URL",
-    "WEBHOOK_SECRET",
-    "HOST",
-    "PORT",
-)
+    read = os.environ.get
+    return Settings(
+        token=read("BOT_TOKEN") or "",
+        database_url=read("DATABASE_URL") or DEFAULT_DATABASE,
+        redis_url=read("REDIS_URL") or "",
+        api_url=read("BOT_API_URL") or "",
+        webhook_url=read("WEBHOOK_URL") or "",
+        webhook_secret=read("WEBHOOK_SECRET") or "",
+        host=read("HOST") or "127.0.0.1",
+        port=int(read("PORT") or 8080),
+    )

@@ -77,7 +77,8 @@ class BotApi:
         self.open_queries: dict[str, int] = {}
         self.blocked: set[int] = set()
         self.commands: list[Json] = []
-        self.webhook: Json = {"url": ""}
+        self.webhook: Json = _webhook("")
+        self.secret = ""
         self.calls: list[Call] = []
         self.files = Files()
         self._message_ids = count(1)
@@ -141,11 +142,7 @@ class BotApi:
         return True
 
     def _set_webhook(self, fields: Fields) -> bool:
-        self.webhook = {
-            "url": fields.get("url", ""),
-            "has_custom_certificate": False,
-            "pending_update_count": 0,
-        }
+        self.webhook = _webhook(fields.get("url", ""))
         self.secret = fields.get("secret_token", "")
         return True
 
@@ -265,6 +262,10 @@ _NOT_MODIFIED = (
 def failure(status: HTTPStatus, description: str) -> tuple[HTTPStatus, Json]:
     """Return an answer that is an error."""
     return status, {"ok": False, "error_code": status.value, "description": description}
+
+
+def _webhook(url: str) -> Json:
+    return {"url": url, "has_custom_certificate": False, "pending_update_count": 0}
 
 
 def _text(fields: Fields) -> Json:

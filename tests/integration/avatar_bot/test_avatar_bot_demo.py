@@ -29,6 +29,9 @@ EXAMPLES = ROOT / "examples"
 REPORTED = "is not bound to a Session; lazy load operation of attribute 'balance' cannot proceed"
 
 
+SCRIPT = ("-m", "avatar_bot", "demo", "--script")
+
+
 def run(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run Python without a token; every warning is an error there as well."""
     clean = {name: value for name, value in os.environ.items() if name != "BOT_TOKEN"}
@@ -46,7 +49,7 @@ def run(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedP
 
 def test_demo_shows_the_error_and_the_answer() -> None:
     """The transcript holds the error of the old way, then the answers of the new one."""
-    demo = run("-m", "avatar_bot", "demo", cwd=EXAMPLES)
+    demo = run(*SCRIPT, cwd=EXAMPLES)
     assert (demo.returncode, demo.stderr) == (0, "")
     old, new, details = demo.stdout.split("── ")[1:]
     assert "[ Создать аватар ]" in old
@@ -61,7 +64,7 @@ def test_demo_shows_the_error_and_the_answer() -> None:
 
 def test_bug_shows_only_the_old_way() -> None:
     """`demo --bug` ends after the error, and succeeds: the error is what it is to show."""
-    demo = run("-m", "avatar_bot", "demo", "--bug", cwd=EXAMPLES)
+    demo = run(*SCRIPT, "--bug", cwd=EXAMPLES)
     assert (demo.returncode, demo.stderr) == (0, "")
     assert REPORTED in demo.stdout
     assert "scoped_services" not in demo.stdout
@@ -69,7 +72,7 @@ def test_bug_shows_only_the_old_way() -> None:
 
 def test_transcript_is_plain_and_utf8_when_piped() -> None:
     """No escape sequences go into a pipe, and Russian texts do not depend on the locale."""
-    demo = run("-m", "avatar_bot", "demo", "--bug", cwd=EXAMPLES, PYTHONIOENCODING="ascii")
+    demo = run(*SCRIPT, "--bug", cwd=EXAMPLES, PYTHONIOENCODING="ascii")
     assert demo.returncode == 0
     assert "Добро пожаловать" in demo.stdout
     assert "\x1b" not in demo.stdout
@@ -78,7 +81,7 @@ def test_transcript_is_plain_and_utf8_when_piped() -> None:
 def test_demo_leaves_nothing_behind(tmp_path: Path) -> None:
     """The demo's database is gone at the end, and DATABASE_URL is not touched."""
     url = f"sqlite+aiosqlite:///{tmp_path / 'production.db'}"
-    demo = run("-m", "avatar_bot", "demo", cwd=EXAMPLES, TMPDIR=str(tmp_path), DATABASE_URL=url)
+    demo = run(*SCRIPT, cwd=EXAMPLES, TMPDIR=str(tmp_path), DATABASE_URL=url)
     assert demo.returncode == 0
     assert list(tmp_path.iterdir()) == []
 
