@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -12,8 +13,8 @@ from aiogram.webhook.aiohttp_server import SimpleRequestHandler, setup_applicati
 from aiohttp import web
 
 from avatar_bot.dispatcher import create_dispatcher
-from avatar_bot.engine import create_tables
 from avatar_bot.locales import en, ru
+from avatar_bot.migrations import migrate
 from avatar_bot.trainer import Trainer
 
 if TYPE_CHECKING:
@@ -74,7 +75,6 @@ async def at_work(
     """Give a dispatcher whose worker is running; at the end stop it and close the engine."""
     trainer, in_flight = Trainer(bot, sessionmaker), InFlight()
     try:
-        await create_tables(engine)
         dispatcher = create_dispatcher(
             sessionmaker, unsafe=unsafe, storage=storage, wake=trainer.wake
         )
@@ -90,7 +90,8 @@ async def at_work(
 async def poll(
     bot: Bot, engine: AsyncEngine, sessionmaker: Sessions, storage: BaseStorage | None = None
 ) -> None:
-    """Create the tables that are missing, and answer updates until a signal ends it."""
+    """Bring the database up to date, and answer updates until a signal ends it."""
+    await migrate(engine)
     async with at_work(bot, engine, sessionmaker, storage) as dispatcher:
         await introduce(bot)
         await dispatcher.start_polling(bot)
@@ -112,17 +113,28 @@ async def serve(
     settings: Settings,
     storage: BaseStorage | None = None,
 ) -> None:
-    """Answer what Telegram posts to the webhook, until cancelled.
+    """Answer what Telegram posts to the webhook, until a signal ends it.
 
     Several processes may do so behind one address: they share the database and Redis.
     """
+    stop = stop_signal()
+    await migrate(engine)
     async with (
         at_work(bot, engine, sessionmaker, storage) as dispatcher,
         listening(bot, dispatcher, settings),
     ):
         await introduce(bot)
         await bot.set_webhook(settings.webhook_url, secret_token=settings.webhook_secret or None)
-        await asyncio.Event().wait()
+        await stop.wait()
+
+
+def stop_signal() -> asyncio.Event:
+    """Return an event that Ctrl-C and a termination set."""
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+    with suppress(NotImplementedError):  # on Windows, Ctrl-C is a KeyboardInterrupt
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, stop.set)
+    return stop
 
 
 @asynccontextmanager

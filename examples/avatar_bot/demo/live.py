@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import signal
 import traceback
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
@@ -19,8 +18,9 @@ from aiogram.dispatcher.event.bases import UNHANDLED
 
 from avatar_bot.demo.transcript import raised_at
 from avatar_bot.engine import create_engine, create_sessionmaker
+from avatar_bot.migrations import migrate
 from avatar_bot.notifications import top_up
-from avatar_bot.polling import at_work, introduce
+from avatar_bot.polling import at_work, introduce, stop_signal
 from avatar_bot.simulator.api import TOKEN
 from avatar_bot.simulator.server import Simulator, serving
 
@@ -51,11 +51,12 @@ def run(*, port: int, unsafe: bool) -> int:
 
 
 async def _run(database: Path, *, port: int, unsafe: bool) -> int:
-    simulator, stop = Simulator(), _stop_signal()
+    simulator, stop = Simulator(), stop_signal()
     try:
         async with AsyncExitStack() as stack:
             address = await stack.enter_async_context(serving(simulator, port))
             engine = create_engine(f"sqlite+aiosqlite:///{database}")
+            await migrate(engine)
             bot, dispatcher = await stack.enter_async_context(
                 living(simulator, address, engine, unsafe=unsafe)
             )
@@ -66,15 +67,6 @@ async def _run(database: Path, *, port: int, unsafe: bool) -> int:
         return 1
     print("Stopped.", flush=True)
     return 0
-
-
-def _stop_signal() -> asyncio.Event:
-    """Return an event that Ctrl-C and a termination set."""
-    stop, loop = asyncio.Event(), asyncio.get_running_loop()
-    with suppress(NotImplementedError):  # on Windows, Ctrl-C is a KeyboardInterrupt
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, stop.set)
-    return stop
 
 
 async def _poll_until_signalled(bot: Bot, dispatcher: Dispatcher, stop: asyncio.Event) -> None:
