@@ -51,7 +51,7 @@ def test_demo_shows_the_error_and_the_answer() -> None:
     """The transcript holds the error of the old way, then the answers of the new one."""
     demo = run(*SCRIPT, cwd=EXAMPLES)
     assert (demo.returncode, demo.stderr) == (0, "")
-    old, new, details = demo.stdout.split("── ")[1:]
+    old, new, details, own = demo.stdout.split("── ")[1:]
     assert "[ Создать аватар ]" in old
     assert "DetachedInstanceError: Parent instance <User at 0x" in old
     assert REPORTED in old
@@ -59,6 +59,8 @@ def test_demo_shows_the_error_and_the_answer() -> None:
     assert "💎 Баланс: 250 кредитов" in new
     assert "📁 У вас 0 аватаров" in new
     assert "💎 Сейчас на балансе: 350 кредитов" in details
+    assert "🎉 Аватар «Летняя Анна» готов!" in own
+    assert "💎 Баланс: 200 кредитов" in own
     assert "✗" not in demo.stdout
 
 
