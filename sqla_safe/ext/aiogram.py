@@ -30,13 +30,14 @@ from sqla_safe.snapshots import is_snapshot
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator
 
-    from aiogram import Dispatcher
+    from aiogram import Router
     from aiogram.types import TelegramObject
 
 __all__ = ["ScopeMiddleware"]
 
 A = TypeVar("A", bound=AsyncSession)
 _ABSENT = object()
+_CONTAINERS: tuple[type[Any], ...] = (list, tuple, set, frozenset)
 
 
 class ScopeMiddleware(BaseMiddleware):
@@ -92,7 +93,7 @@ class ScopeMiddleware(BaseMiddleware):
         self._named: dict[str, Any] = named
         self._by_class: dict[Any, Any] = {_class_of(s): s for s in (*named.values(), *services)}
         self._plans: WeakKeyDictionary[Any, dict[str, Any]] = WeakKeyDictionary()
-        self._installed: WeakSet[Dispatcher] = WeakSet()
+        self._installed: WeakSet[Router] = WeakSet()
 
     async def __call__(
         self,
@@ -101,7 +102,7 @@ class ScopeMiddleware(BaseMiddleware):
         data: dict[str, Any],
     ) -> Any:
         """Handle one event in a scope."""
-        self._install(data.get("dispatcher"))
+        self._install(_root_of(handler, data))
         result: Any = None
         control: Exception | None = None
         async with AsyncScopedServices[Any](self._source, (), self._options, self._place) as scope:
@@ -114,16 +115,16 @@ class ScopeMiddleware(BaseMiddleware):
             raise control
         return result
 
-    def _install(self, dispatcher: Dispatcher | None) -> None:
+    def _install(self, root: Router | None) -> None:
         """See to what an update's own middleware cannot: annotations, and error handlers."""
-        if dispatcher is None or dispatcher in self._installed:
+        if root is None or root in self._installed:
             return
-        self._installed.add(dispatcher)
-        for name, observer in dispatcher.observers.items():
+        self._installed.add(root)
+        for name, observer in root.observers.items():
             if name != "update":
                 observer.middleware(self._inject)
-        if self not in dispatcher.errors.outer_middleware:
-            dispatcher.errors.outer_middleware(self)
+        if self not in root.errors.outer_middleware:
+            root.errors.outer_middleware(self)
 
     def _keys(self, scope: AsyncScope[Any], data: dict[str, Any]) -> dict[str, Any]:
         """Return what filters and handlers are given by name."""
@@ -198,6 +199,17 @@ def _check_async(source: object) -> None:
 
 def _class_of(service: Any) -> Any:
     return cast("Any", service).cls if isinstance(service, Injected) else service
+
+
+def _root_of(handler: Any, data: dict[str, Any]) -> Router | None:
+    """Return the dispatcher; before aiogram 3.29 or so, only its handler leads to it."""
+    router = data.get("dispatcher") or data.get("event_router")
+    if router is None:
+        while isinstance(handler, partial):  # the middlewares behind this one
+            handler = handler.args[-1]
+        trigger = getattr(handler, "__wrapped__", None)
+        router = getattr(getattr(trigger, "__self__", None), "router", None)
+    return None if router is None else tuple(router.chain_head)[-1]
 
 
 def _itself(scope: AsyncScope[Any]) -> AsyncScope[Any]:
@@ -297,7 +309,7 @@ def _first_owned(value: object) -> tuple[str, str] | None:
 def _parts(value: Any) -> Any:
     if isinstance(value, Mapping):
         return [*value.keys(), *value.values()]
-    if isinstance(value, (list, tuple, set, frozenset)):
+    if isinstance(value, _CONTAINERS):
         return value
     return ()
 

@@ -51,6 +51,7 @@ async def _tell(sessions: Sessions, *, bug_only: bool) -> list[str]:
     if not bug_only:
         await new_way(stage)
         await balance_details(stage)
+    if not bug_only and not stage.failures:
         await avatar_of_ones_own(stage)
     return stage.failures
 

@@ -267,6 +267,35 @@ async def test_a_router_can_have_a_scope_alone(chat: Chat) -> None:
     assert await chat.stored() == ["a"]
 
 
+async def forget_dispatcher(handler: Any, event: Any, data: dict[str, Any]) -> Any:
+    """Do as aiogram did up to 3.28."""
+    data.pop("dispatcher", None)
+    return await handler(event, data)
+
+
+@pytest.mark.parametrize("on", ["update", "router"])
+async def test_an_older_aiogram_does_not_name_the_dispatcher(chat: Chat, on: str) -> None:
+    """Annotations and error handlers are seen to all the same."""
+    chat.dispatcher.update.outer_middleware(forget_dispatcher)
+    router = Router()
+    chat.dispatcher.include_router(router)
+    observer = chat.dispatcher.update if on == "update" else router.message
+    observer.outer_middleware(ScopeMiddleware(chat.sessions, Notes))
+    chat.dispatcher.update.outer_middleware(forget_dispatcher)
+
+    @router.message()
+    async def handler(message: Message, notes: Notes) -> None:
+        await notes.add("lost")
+        raise ZeroDivisionError
+
+    @chat.dispatcher.errors()
+    async def on_error(event: ErrorEvent, notes: Notes) -> None:
+        await notes.add("kept")
+
+    await chat.write()
+    assert await chat.stored() == ["kept"]
+
+
 async def test_two_databases_do_not_mix(chat: Chat, engine: AsyncEngine) -> None:
     """Two middlewares give two scopes; a service is built from its own."""
     other = async_sessionmaker(engine, info={"other": True})

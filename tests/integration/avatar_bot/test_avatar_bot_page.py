@@ -22,7 +22,8 @@ from tests.integration.avatar_bot.world import World, world
 playwright = pytest.importorskip(
     "playwright.async_api", reason="playwright, which drives the browser, is not installed"
 )
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
 pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine"),
     pytest.mark.timeout(180),
