@@ -145,7 +145,7 @@ class ScopeMiddleware(BaseMiddleware):
     ) -> Any:
         """Give a handler what its annotations ask for."""
         scope = data.get(self._scope_name)
-        if not isinstance(scope, AsyncScope) or scope._source is not self._source:
+        if not isinstance(scope, AsyncScope) or scope._unit.source is not self._source:
             return await handler(event, data)
         plan = self._plan_of(data["handler"].callback)
         return await handler(event, {**data, **{name: give(scope) for name, give in plan.items()}})
