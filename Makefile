@@ -4,7 +4,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL: # the targets share their environments
-.PHONY: help demo test coverage lint typing bench clean
+.PHONY: help demo transcript test coverage lint typing bench clean
 
 export PYTHON
 PYTEST_ARGS ?=
@@ -12,11 +12,15 @@ BIN := .venv/bin
 ACTIVE := PATH="$(CURDIR)/$(BIN):$$PATH" PYRIGHT_PYTHON_IGNORE_WARNINGS=1
 
 help: ## Show what each target does
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: ## Run the avatar bot's demo: no token, no server, no network
-	@sh .ci/venv .venv-demo --editable '.[aiogram,aiosqlite]'
-	@cd examples && PYTHONUTF8=1 ../.venv-demo/bin/python -m avatar_bot demo
+demo: ## Chat with the avatar bot in a browser: no token, no network (where CI is set: transcript)
+	@sh .ci/venv .venv-demo --editable '.[aiogram,aiosqlite]' --group bot
+	@cd examples && PYTHONUTF8=1 ../.venv-demo/bin/python -m avatar_bot demo $(if $(CI),--script)
+
+transcript: ## Play the bug report with the avatar bot and print the conversation
+	@sh .ci/venv .venv-demo --editable '.[aiogram,aiosqlite]' --group bot
+	@cd examples && PYTHONUTF8=1 ../.venv-demo/bin/python -m avatar_bot demo --script
 
 test: ## Run the tests, on servers that they start and stop themselves
 	@sh .ci/venv .venv --editable . --group test

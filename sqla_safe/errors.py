@@ -35,6 +35,10 @@ and of snapshots, all below `SqlaSafeError`:
     WriteBackError                 SQS183  a change that `write_back` cannot store
     StaleSnapshotError             SQS184  the row was changed or deleted meanwhile
 
+and of integrations, below `SqlaSafeError`:
+
+    FsmDataError                   SQS190  FSM data that belongs to a session
+
 The texts never hold a column value or a bound parameter. Those that SQLAlchemy has a class for
 derive from that class too; its ``code``, a page of SQLAlchemy's documentation, gives way to ours.
 """
@@ -58,6 +62,7 @@ __all__ = [
     "DeletedEntityError",
     "DetachedEntityError",
     "FrozenSnapshotError",
+    "FsmDataError",
     "IdleInTransactionWarning",
     "ManagedTransactionError",
     "NoScopeError",
@@ -733,4 +738,26 @@ class StaleSnapshotError(SqlaSafeError, StaleDataError):
             f"{self.entity} ({self.key}) was changed or deleted after its snapshot was made. "
             f"{written}. Instead: load it again, make the change on the new snapshot "
             "(replace) and write that back; `base` and `changed` hold both states"
+        )
+
+
+class FsmDataError(SqlaSafeError, TypeError):
+    """What belongs to a session, or a snapshot, was put into FSM data. Nothing was stored.
+
+    Attributes:
+        name: the key of the FSM data.
+        kind: the class of what was found there.
+        what: ``"an entity"``, ``"a snapshot"``, ``"a session"`` or ``"a scope"``.
+    """
+
+    code: str | None = "SQS190"
+    name: str
+    kind: str
+    what: str
+
+    def _text(self) -> str:
+        return (
+            f"The FSM data {self.name!r} holds {self.what} ({self.kind}). FSM data outlives the "
+            "update and its session, and may be kept outside of this process. Nothing was stored. "
+            "Instead: the id; or to_dict(snapshot) or dumps(snapshot)"
         )

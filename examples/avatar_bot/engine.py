@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from sqlalchemy.ext.asyncio import (
     AsyncEngine,
@@ -17,9 +17,12 @@ from sqla_safe import configure, prepare_sqlite
 Sessions: TypeAlias = async_sessionmaker[AsyncSession]
 
 
-def create_engine(url: str) -> AsyncEngine:
-    """Return an engine for `url`; on SQLite with real transactions, WAL and foreign keys."""
-    engine = create_async_engine(url)
+def create_engine(url: str, **options: Any) -> AsyncEngine:
+    """Return an engine for `url`; on SQLite with real transactions, WAL and foreign keys.
+
+    A connection that the server has closed meanwhile, by a restart, is replaced when it is taken.
+    """
+    engine = create_async_engine(url, pool_pre_ping=True, **options)
     if engine.dialect.name == "sqlite":
         prepare_sqlite(engine)
     return engine

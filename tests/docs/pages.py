@@ -11,6 +11,7 @@ ROOT = Path(__file__).parents[2]
 RUNS = {
     "README.md",
     "docs/index.md",
+    "docs/reference/aiogram.md",
     "docs/reference/errors.md",
     "docs/reference/guard.md",
     "docs/reference/scopes.md",

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from aiogram import Bot
 
-from avatar_bot.demo.person import Person
 from avatar_bot.demo.telegram import TOKEN, Call, Json, Telegram
 from avatar_bot.dispatcher import create_dispatcher
 from avatar_bot.notifications import top_up
+from avatar_bot.simulator.person import Person
+from avatar_bot.trainer import Trainer
 
 if TYPE_CHECKING:
     from avatar_bot.demo.transcript import Transcript
@@ -43,6 +45,22 @@ class Stage:
         """Let the person press a button; return the error of the handler, if it failed."""
         self.transcript.person(self.anna.name, f"presses [ {button} ]")
         return await self._feed(self.anna.press(button))
+
+    async def send_photos(self, *pictures: bytes) -> Exception | None:
+        """Let the person send photos as an album; return the first error of a handler."""
+        self.transcript.person(self.anna.name, f"sends an album of {len(pictures)} photos")
+        before = len(self.telegram.calls)
+        updates = self.anna.send_photos(*pictures)
+        errors = await asyncio.gather(*(self._error_of(update) for update in updates))
+        self.transcript.bot(self.telegram.calls[before:])
+        return next((error for error in errors if error is not None), None)
+
+    async def train(self) -> None:
+        """Let the worker do its work, and show the last step of it and the end."""
+        before = len(self.telegram.calls)
+        await Trainer(self.bot, self.sessions, step_seconds=0).work_once()
+        said = [call for call in self.telegram.calls[before:] if call.text]
+        self.transcript.bot(said[-2:])
 
     async def top_up(self, coins: int) -> None:
         """Let a payment of the person arrive."""

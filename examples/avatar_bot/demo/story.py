@@ -14,12 +14,15 @@ from avatar_bot.demo.stage import Stage
 from avatar_bot.demo.transcript import Transcript
 from avatar_bot.engine import create_engine, create_sessionmaker, create_tables
 from avatar_bot.locales import ru
+from avatar_bot.pictures import paint_placeholder
+from avatar_bot.services.training import PRICE
 from avatar_bot.services.user import WELCOME_COINS
 
 if TYPE_CHECKING:
     from avatar_bot.engine import Sessions
 
 TOP_UP = 100
+AVATAR = "Летняя Анна"
 REPORTED = "lazy load operation of attribute 'balance' cannot proceed"
 
 
@@ -48,6 +51,8 @@ async def _tell(sessions: Sessions, *, bug_only: bool) -> list[str]:
     if not bug_only:
         await new_way(stage)
         await balance_details(stage)
+    if not bug_only and not stage.failures:
+        await avatar_of_ones_own(stage)
     return stage.failures
 
 
@@ -72,7 +77,7 @@ async def new_way(stage: Stage) -> None:
     )
     stage.use_bot(unsafe=False)
     error = await stage.press(ru.CREATE_AVATAR)
-    answered = error is None and stage.answer().text == ru.avatar_menu(WELCOME_COINS, 0)
+    answered = error is None and stage.answer().text == ru.avatar_menu(WELCOME_COINS, 0, PRICE)
     stage.expect("the new handler answers with balance and number of avatars", met=answered)
 
 
@@ -87,3 +92,26 @@ async def balance_details(stage: Stage) -> None:
     details = ru.balance_details(TOP_UP, balance, balance)
     answered = error is None and stage.answer().text == details
     stage.expect("the details show the stored balance", met=answered)
+
+
+async def avatar_of_ones_own(stage: Stage) -> None:
+    """Show an avatar from its name to the gallery."""
+    stage.transcript.section(
+        "An avatar of one's own",
+        "paid and stored in one transaction; trainer.py carries it on in scopes of its own",
+    )
+    await stage.press(ru.CREATE_AVATAR)
+    await stage.press(ru.NEW_AVATAR)
+    await stage.write(AVATAR)
+    await stage.press(ru.FEMALE)
+    await stage.press(ru.PORTRAIT)
+    await stage.send_photos(*(paint_placeholder(name, n) for n, name in enumerate("ABC")))
+    await stage.press(ru.PHOTOS_DONE)
+    await stage.press(ru.START_TRAINING)
+    await stage.train()
+    stage.expect("the avatar is ready", met=stage.answer().text == ru.training_done(AVATAR))
+    await stage.press(ru.GALLERY)
+    stage.expect("the gallery shows it", met=AVATAR in stage.answer().text)
+    await stage.press(ru.BACK_TO_MAIN)
+    balance = WELCOME_COINS + TOP_UP - PRICE
+    stage.expect("it was paid once", met=stage.answer().text == ru.main_menu(balance))

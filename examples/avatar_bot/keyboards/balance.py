@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from avatar_bot.keyboards.main import CREATE_AVATAR, column
-from avatar_bot.locales import ru
+from avatar_bot.keyboards.buttons import column
+from avatar_bot.keyboards.main import CREATE_AVATAR
 
 if TYPE_CHECKING:
     from aiogram.types import InlineKeyboardMarkup
+
+    from avatar_bot.locales import Texts
 
 BALANCE_DETAILS = "balance_details_"
 
@@ -34,6 +36,6 @@ class BalanceDetails(NamedTuple):
         return cls(int(match[1]), int(match[2])) if match else None
 
 
-def top_up_notice(details: BalanceDetails) -> InlineKeyboardMarkup:
+def top_up_notice(texts: Texts, details: BalanceDetails) -> InlineKeyboardMarkup:
     """Return the buttons under a top-up notification."""
-    return column((ru.BALANCE_DETAILS, details.pack()), (ru.CREATE_AVATAR, CREATE_AVATAR))
+    return column((texts.BALANCE_DETAILS, details.pack()), (texts.CREATE_AVATAR, CREATE_AVATAR))

@@ -2,18 +2,61 @@
 
 from __future__ import annotations
 
-AVATAR_PRICE = 150
-
 CREATE_AVATAR = "Создать аватар"
+NEW_AVATAR = "➕ Новый аватар"
+GALLERY = "🖼 Галерея"
 HELP_BUTTON = "❓ Помощь"
 BACK_TO_MAIN = "◀️ Главное меню"
+BACK = "◀️ Назад"
+CANCEL = "✖️ Отмена"
 BALANCE_DETAILS = "✨ Подробности"
+MALE = "👨 Мужской"
+FEMALE = "👩 Женский"
+PORTRAIT = "🎭 Портрет"
+STYLE = "🎨 Художественный"
+PHOTOS_DONE = "✅ Готово"
+ADD_PHOTOS = "📷 Добавить фото"
+TRAIN = "🚀 Обучить аватар"
+START_TRAINING = "💎 Оплатить и начать"
+MAKE_MAIN = "⭐ Сделать основным"
+RENAME = "✏️ Переименовать"
+DELETE = "🗑 Удалить"
+REALLY_DELETE = "🗑 Да, удалить"
+SOURCE_PHOTOS = "📷 Исходные фото"
+
+COMMANDS = {"start": "Главное меню", "help": "Как пользоваться ботом"}
 
 UNKNOWN_USER = "❌ Пользователь не найден. Отправьте /start."
+UNKNOWN_AVATAR = "❌ Этого аватара больше нет."
 BAD_BUTTON = "❌ Ошибка в данных пополнения"
+OLD_BUTTON = "⌛ Эта кнопка устарела. Отправьте /start."
+UNKNOWN_INPUT = "🤔 Не понимаю. Отправьте /start, чтобы открыть меню, или /help."
+USE_BUTTONS = "👆 Выберите один из вариантов кнопкой выше."
 FAILED = "❌ Произошла ошибка. Попробуйте позже."
-HELP = "ℹ️ Аватар — это ваш портрет, нарисованный по нескольким фото.\n\n/start — главное меню"
-MAIN_MENU = "👋 Главное меню\n\nВыберите действие:"
+HELP = (
+    "ℹ️ Аватар — это ваш портрет, нарисованный по нескольким фото.\n\n"
+    "Создайте аватар, пришлите фото и запустите обучение.\n\n"
+    "/start — главное меню"
+)
+ASK_GENDER = "Шаг 2 из 3. Чей это портрет?"
+ASK_TYPE = "Шаг 3 из 3. Какой аватар сделать?"
+CANCELLED = "Создание аватара отменено."
+BAD_NAME = "✏️ Имя — от 1 до 32 символов в одну строку. Попробуйте ещё раз:"
+ASK_NEW_NAME = "✏️ Пришлите новое имя аватара:"
+PHOTO_AS_FILE = "📷 Пришлите снимок как фото, а не как файл."
+PHOTO_WANTED = "📷 Сейчас я жду фото. Чтобы выйти, нажмите «Отмена»."
+NO_AVATARS = "🖼 Галерея пуста.\n\nСоздайте первый аватар!"
+BUSY = "⏳ Аватар обучается. Дождитесь окончания."
+NOW_MAIN = "⭐ Теперь это основной аватар"
+DELETED = "🗑 Аватар удалён"
+NO_PHOTOS = "У этого аватара нет фото."
+NAMES_OF_STATUS = {
+    "draft": "черновик",
+    "training": "обучается",
+    "ready": "готов",
+    "failed": "обучение не удалось",
+}
+NAMES_OF_TYPE = {"portrait": "портрет", "style": "художественный"}
 
 
 def plural(count: int, one: str, few: str, many: str) -> str:
@@ -28,19 +71,112 @@ def coins(count: int) -> str:
     return plural(count, "кредит", "кредита", "кредитов")
 
 
+def bar(done: int, total: int) -> str:
+    """Return a progress bar of ten squares."""
+    filled = done * 10 // total
+    return "▓" * filled + "░" * (10 - filled)
+
+
 def welcome(first_name: str, balance: int) -> str:
     """Greet after /start."""
     return f"👋 Добро пожаловать, {first_name}!\nНа балансе {coins(balance)}. Выберите действие:"
 
 
-def avatar_menu(balance: int, avatars_count: int) -> str:
+def main_menu(balance: int) -> str:
+    """Show the main menu."""
+    return f"👋 Главное меню\n\n💎 Баланс: {coins(balance)}\n\nВыберите действие:"
+
+
+def avatar_menu(balance: int, avatars_count: int, price: int) -> str:
     """Show what the user has and what an avatar costs."""
     return (
         "🧑‍🎨 Аватары\n\n"
         f"💎 Баланс: {coins(balance)}\n"
         f"📁 У вас {plural(avatars_count, 'аватар', 'аватара', 'аватаров')}\n\n"
-        f"Новый аватар стоит {coins(AVATAR_PRICE)}."
+        f"Новый аватар стоит {coins(price)}."
     )
+
+
+def ask_name(balance: int, price: int) -> str:
+    """Ask for the name of a new avatar."""
+    return (
+        f"Новый аватар\n\n💎 Баланс: {coins(balance)}, обучение стоит {coins(price)}.\n\n"
+        "Шаг 1 из 3. Как назовём аватар?"
+    )
+
+
+def ask_photos(name: str, count: int, least: int, most: int) -> str:
+    """Ask for the photos of an avatar."""
+    return (
+        f"📷 Фото для аватара «{name}»\n\n{bar(count, most)} {count} из {most}\n\n"
+        f"Пришлите от {least} до {most} фото, можно альбомом. Лучше всего — лицо крупно, "
+        "при хорошем свете."
+    )
+
+
+def photos_refused(small: int, repeated: int, extra: int, most: int, side: int) -> str:
+    """Tell which photos were not taken, and why."""
+    lines = []
+    if small:
+        lines.append(f"⚠️ Слишком мелкие: {small}. Нужно не меньше {side}×{side} точек.")
+    if repeated:
+        lines.append(f"⚠️ Уже были: {repeated}.")
+    if extra:
+        lines.append(f"⚠️ Лишние: {extra}. Больше {most} фото не нужно.")
+    return "\n".join(lines)
+
+
+def too_few_photos(count: int, least: int) -> str:
+    """Tell that a training needs more photos."""
+    return f"Нужно не меньше {least} фото, а пока {count}."
+
+
+def confirm_training(name: str, photos: int, price: int, balance: int) -> str:
+    """Ask whether to pay."""
+    return (
+        f"🚀 Обучение аватара «{name}»\n\n📷 Фото: {photos}\n💰 Стоимость: {coins(price)}\n"
+        f"💎 Баланс: {coins(balance)}\n\nЕсли что-то пойдёт не так, кредиты вернутся."
+    )
+
+
+def not_enough_coins(price: int, balance: int) -> str:
+    """Tell that the balance does not suffice."""
+    return f"💎 Не хватает кредитов: нужно {price}, на балансе {balance}."
+
+
+def training_progress(name: str, done: int, total: int) -> str:
+    """Show how far a training is."""
+    return f"🚀 Обучаю аватар «{name}»\n\n{bar(done, total)} {done * 100 // total}%"
+
+
+def training_done(name: str) -> str:
+    """Tell that an avatar is ready."""
+    return f"🎉 Аватар «{name}» готов!"
+
+
+def training_failed(name: str, price: int) -> str:
+    """Tell that a training failed."""
+    return f"😔 Аватар «{name}» обучить не удалось. {coins(price)} — снова на балансе."
+
+
+def avatar_card(avatar: object, position: int, total: int) -> str:
+    """Describe an avatar in the gallery."""
+    star = "⭐ " if avatar.is_main else ""
+    return (
+        f"{star}{avatar.name}\n\nТип: {NAMES_OF_TYPE[avatar.type.value]}\n"
+        f"Состояние: {NAMES_OF_STATUS[avatar.status.value]}\n"
+        f"Фото: {len(avatar.photos)}\n\n{position} из {total}"
+    )
+
+
+def really_delete(name: str) -> str:
+    """Ask before deleting."""
+    return f"🗑 Удалить аватар «{name}» вместе с фото? Вернуть его будет нельзя."
+
+
+def renamed(name: str) -> str:
+    """Confirm a new name."""
+    return f"✏️ Готово: теперь аватар зовётся «{name}»."
 
 
 def topped_up(added: int, balance: int) -> str:

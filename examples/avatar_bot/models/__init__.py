@@ -2,6 +2,7 @@
 
 from avatar_bot.models.avatar import Avatar, AvatarGender, AvatarPhoto, AvatarStatus, AvatarType
 from avatar_bot.models.base import Base
+from avatar_bot.models.training import Training, TrainingStatus
 from avatar_bot.models.user import BalanceTransaction, TransactionKind, User, UserBalance
 
 __all__ = [
@@ -12,6 +13,8 @@ __all__ = [
     "AvatarType",
     "BalanceTransaction",
     "Base",
+    "Training",
+    "TrainingStatus",
     "TransactionKind",
     "User",
     "UserBalance",

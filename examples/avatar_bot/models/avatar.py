@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from sqlalchemy import ForeignKey, String
+from sqlalchemy import ForeignKey, LargeBinary, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from avatar_bot.models.base import Base, CreatedAt
@@ -32,14 +32,16 @@ class AvatarStatus(Enum):
     """How far an avatar has come."""
 
     DRAFT = "draft"
-    UPLOADING = "uploading"
     TRAINING = "training"
     READY = "ready"
     FAILED = "failed"
 
 
 class Avatar(CreatedAt, Base):
-    """One avatar of one user."""
+    """One avatar of one user.
+
+    `origin` names the message whose button created it: however often that is pressed, there is one.
+    """
 
     __tablename__ = "avatars"
 
@@ -50,10 +52,15 @@ class Avatar(CreatedAt, Base):
     type: Mapped[AvatarType] = mapped_column(default=AvatarType.PORTRAIT)
     status: Mapped[AvatarStatus] = mapped_column(default=AvatarStatus.DRAFT)
     is_main: Mapped[bool] = mapped_column(default=False)
+    origin: Mapped[str | None] = mapped_column(String(64), unique=True)
+    picture: Mapped[bytes | None] = mapped_column(LargeBinary, deferred=True)
 
     user: Mapped[User] = relationship(back_populates="avatars")
     photos: Mapped[list[AvatarPhoto]] = relationship(
-        back_populates="avatar", order_by="AvatarPhoto.upload_order"
+        back_populates="avatar",
+        order_by="AvatarPhoto.upload_order",
+        cascade="all, delete-orphan",
+        passive_deletes=True,
     )
 
 
@@ -61,10 +68,12 @@ class AvatarPhoto(CreatedAt, Base):
     """A photo the user sent for an avatar, by its Telegram file id."""
 
     __tablename__ = "avatar_photos"
+    __table_args__ = (UniqueConstraint("avatar_id", "unique_id", name="uq_avatar_photos_photo"),)
 
     id: Mapped[int] = mapped_column(primary_key=True)
     avatar_id: Mapped[int] = mapped_column(ForeignKey("avatars.id", ondelete="CASCADE"), index=True)
     file_id: Mapped[str] = mapped_column(String(255))
+    unique_id: Mapped[str] = mapped_column(String(255))
     upload_order: Mapped[int]
 
     avatar: Mapped[Avatar] = relationship(back_populates="photos")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, String
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from avatar_bot.models.base import Base, CreatedAt
@@ -55,13 +55,21 @@ class UserBalance(Base):
 
 
 class BalanceTransaction(CreatedAt, Base):
-    """One change of a balance; the sum of a user's changes is the user's balance."""
+    """One change of a balance; the sum of a user's changes is the user's balance.
+
+    A training is charged once and refunded once: the constraint says so, whatever the code does.
+    `training_id` is no foreign key: the books stay when an avatar and its trainings are deleted.
+    """
 
     __tablename__ = "balance_transactions"
+    __table_args__ = (
+        UniqueConstraint("training_id", "kind", name="uq_balance_transactions_training"),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
     amount: Mapped[int]
     kind: Mapped[TransactionKind]
+    training_id: Mapped[int | None]
 
     user: Mapped[User] = relationship(back_populates="transactions")

@@ -15,6 +15,14 @@ if TYPE_CHECKING:
 WELCOME_COINS = 250
 
 
+class NotEnoughCoinsError(Exception):
+    """The user cannot pay, and has `balance`."""
+
+    def __init__(self, balance: int) -> None:
+        super().__init__(balance)
+        self.balance = balance
+
+
 class UserService:
     """Finds and registers users and keeps their coins."""
 
@@ -51,7 +59,27 @@ class UserService:
             )
         )
 
-    async def add_coins(self, user_id: int, amount: int, kind: TransactionKind) -> int:
+    async def spend(self, user_id: int, price: int, training_id: int) -> int:
+        """Charge the user for a training, and return the new balance.
+
+        Raises:
+            NotEnoughCoinsError: The balance is below the price. Nothing was changed.
+        """
+        statement = (
+            update(UserBalance)
+            .where(UserBalance.user_id == user_id, UserBalance.coins >= price)
+            .values(coins=UserBalance.coins - price)
+            .returning(UserBalance.coins)
+        )
+        coins = await self.session.scalar(statement)
+        if coins is None:
+            raise NotEnoughCoinsError(await self.get_user_balance(user_id))
+        self._record(user_id, -price, TransactionKind.CHARGE, training_id)
+        return coins
+
+    async def add_coins(
+        self, user_id: int, amount: int, kind: TransactionKind, training_id: int | None = None
+    ) -> int:
         """Change the balance by `amount`, record why, and return the new balance.
 
         Raises:
@@ -65,8 +93,15 @@ class UserService:
             .returning(UserBalance.coins)
         )
         coins = (await self.session.scalars(statement)).one()
-        self.session.add(BalanceTransaction(user_id=user_id, amount=amount, kind=kind))
+        self._record(user_id, amount, kind, training_id)
         return coins
+
+    def _record(
+        self, user_id: int, amount: int, kind: TransactionKind, training_id: int | None
+    ) -> None:
+        self.session.add(
+            BalanceTransaction(user_id=user_id, amount=amount, kind=kind, training_id=training_id)
+        )
 
     async def _store(self, user: User) -> User:
         """Insert a new user; of two at the same moment one wins and both get it."""

@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from io import BytesIO
 from typing import Any
 
 from aiogram import Bot, Dispatcher
+from PIL import Image
 from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.orm import Session
 
-from avatar_bot.demo.person import Person
 from avatar_bot.demo.telegram import TOKEN, Call, Json, Telegram
 from avatar_bot.dispatcher import create_dispatcher
 from avatar_bot.engine import Sessions
+from avatar_bot.locales import ru
+from avatar_bot.simulator.person import Person
+from avatar_bot.trainer import Trainer
 
 TELEGRAM_ID = 174171680
+
+
+def picture(number: int, side: int = 400) -> bytes:
+    """Return a JPEG of its own colour."""
+    out = BytesIO()
+    Image.new("RGB", (side, side + 20), (number * 20 % 256, 90, 140)).save(out, "JPEG")
+    return out.getvalue()
 
 
 @dataclass
@@ -58,7 +70,9 @@ class Chat:
         self.sessions = sessions
         self.telegram = Telegram()
         self.bot = Bot(TOKEN, session=self.telegram)
-        self.safe = create_dispatcher(sessions)
+        self.trainer = Trainer(self.bot, sessions, step_seconds=0, idle_seconds=0.05)
+        self.safe = create_dispatcher(sessions, wake=self.trainer.wake)
+        self.safe["albums"].quiet = 0.02
         self.unsafe = create_dispatcher(sessions, unsafe=True)
         self.person = Person(self.telegram, TELEGRAM_ID, "Анна", "anna_demo")
 
@@ -73,6 +87,29 @@ class Chat:
     async def press_unsafe(self, button: str) -> list[Call]:
         """Press a button of the bot as it was."""
         return await self.feed(self.person.press(button), self.unsafe)
+
+    async def send_photos(self, *pictures: bytes) -> list[Call]:
+        """Send photos at the same moment; return what the bot called."""
+        before = len(self.telegram.calls)
+        updates = self.person.send_photos(*pictures)
+        await asyncio.gather(*(self.feed(update, self.safe) for update in updates))
+        return self.telegram.calls[before:]
+
+    async def create_avatar(self, name: str = "Летний") -> list[Call]:
+        """Go through the questions about a new avatar."""
+        await self.write("/start")
+        await self.press(ru.CREATE_AVATAR)
+        await self.press(ru.NEW_AVATAR)
+        await self.write(name)
+        await self.press(ru.FEMALE)
+        return await self.press(ru.PORTRAIT)
+
+    async def start_training(self, name: str = "Летний") -> list[Call]:
+        """Create an avatar, send three photos and pay."""
+        await self.create_avatar(name)
+        await self.send_photos(*(picture(number) for number in range(3)))
+        await self.press(ru.PHOTOS_DONE)
+        return await self.press(ru.START_TRAINING)
 
     async def press_data(self, data: str) -> list[Call]:
         """Press a button that holds `data`; return what the bot called."""

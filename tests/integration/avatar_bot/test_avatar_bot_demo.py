@@ -18,15 +18,18 @@ from aiogram.types import Update
 from avatar_bot import __main__ as command_line
 from avatar_bot import polling
 from avatar_bot.demo import stage, story
-from avatar_bot.demo.person import Person
 from avatar_bot.demo.telegram import TOKEN, Telegram
 from avatar_bot.dispatcher import create_dispatcher
 from avatar_bot.engine import Sessions, create_engine, create_sessionmaker
 from avatar_bot.locales import ru
+from avatar_bot.simulator.person import Person
 
 ROOT = Path(__file__).resolve().parents[3]
 EXAMPLES = ROOT / "examples"
 REPORTED = "is not bound to a Session; lazy load operation of attribute 'balance' cannot proceed"
+
+
+SCRIPT = ("-m", "avatar_bot", "demo", "--script")
 
 
 def run(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -46,9 +49,9 @@ def run(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedP
 
 def test_demo_shows_the_error_and_the_answer() -> None:
     """The transcript holds the error of the old way, then the answers of the new one."""
-    demo = run("-m", "avatar_bot", "demo", cwd=EXAMPLES)
+    demo = run(*SCRIPT, cwd=EXAMPLES)
     assert (demo.returncode, demo.stderr) == (0, "")
-    old, new, details = demo.stdout.split("── ")[1:]
+    old, new, details, own = demo.stdout.split("── ")[1:]
     assert "[ Создать аватар ]" in old
     assert "DetachedInstanceError: Parent instance <User at 0x" in old
     assert REPORTED in old
@@ -56,12 +59,14 @@ def test_demo_shows_the_error_and_the_answer() -> None:
     assert "💎 Баланс: 250 кредитов" in new
     assert "📁 У вас 0 аватаров" in new
     assert "💎 Сейчас на балансе: 350 кредитов" in details
+    assert "🎉 Аватар «Летняя Анна» готов!" in own
+    assert "💎 Баланс: 200 кредитов" in own
     assert "✗" not in demo.stdout
 
 
 def test_bug_shows_only_the_old_way() -> None:
     """`demo --bug` ends after the error, and succeeds: the error is what it is to show."""
-    demo = run("-m", "avatar_bot", "demo", "--bug", cwd=EXAMPLES)
+    demo = run(*SCRIPT, "--bug", cwd=EXAMPLES)
     assert (demo.returncode, demo.stderr) == (0, "")
     assert REPORTED in demo.stdout
     assert "scoped_services" not in demo.stdout
@@ -69,7 +74,7 @@ def test_bug_shows_only_the_old_way() -> None:
 
 def test_bug_explains_the_error() -> None:
     """Below the error of the report stand the lines that led to it, and what to write instead."""
-    demo = run("-m", "avatar_bot", "demo", "--bug", cwd=EXAMPLES)
+    demo = run(*SCRIPT, "--bug", cwd=EXAMPLES)
     assert "SQS101 User.balance was read after its scope had ended" in demo.stdout
     assert "read:    avatar_bot/handlers/avatar/main_unsafe.py:" in demo.stdout
     assert "loaded:  avatar_bot/services/user.py:" in demo.stdout
@@ -79,7 +84,7 @@ def test_bug_explains_the_error() -> None:
 
 def test_transcript_is_plain_and_utf8_when_piped() -> None:
     """No escape sequences go into a pipe, and Russian texts do not depend on the locale."""
-    demo = run("-m", "avatar_bot", "demo", "--bug", cwd=EXAMPLES, PYTHONIOENCODING="ascii")
+    demo = run(*SCRIPT, "--bug", cwd=EXAMPLES, PYTHONIOENCODING="ascii")
     assert demo.returncode == 0
     assert "Добро пожаловать" in demo.stdout
     assert "\x1b" not in demo.stdout
@@ -88,7 +93,7 @@ def test_transcript_is_plain_and_utf8_when_piped() -> None:
 def test_demo_leaves_nothing_behind(tmp_path: Path) -> None:
     """The demo's database is gone at the end, and DATABASE_URL is not touched."""
     url = f"sqlite+aiosqlite:///{tmp_path / 'production.db'}"
-    demo = run("-m", "avatar_bot", "demo", cwd=EXAMPLES, TMPDIR=str(tmp_path), DATABASE_URL=url)
+    demo = run(*SCRIPT, cwd=EXAMPLES, TMPDIR=str(tmp_path), DATABASE_URL=url)
     assert demo.returncode == 0
     assert list(tmp_path.iterdir()) == []
 
@@ -212,7 +217,7 @@ async def test_polling_answers_updates(
     engine = create_engine(url)
     sessions = create_sessionmaker(engine)
     telegram = PolledTelegram(create_dispatcher(sessions))
-    monkeypatch.setattr(polling, "create_dispatcher", lambda _sessions: telegram.dispatcher)
+    monkeypatch.setattr(polling, "create_dispatcher", lambda _sessions, **_: telegram.dispatcher)
     await polling.poll(Bot(TOKEN, session=telegram), engine, sessions)
     assert telegram.calls[-1].text == ru.welcome("Анна", 250)
     assert TOKEN not in caplog.text

@@ -18,6 +18,7 @@ from avatar_bot.locales import ru
 from avatar_bot.models import AvatarGender, BalanceTransaction, User
 from avatar_bot.notifications import UnknownUserError, top_up
 from avatar_bot.services import AvatarService, UserService
+from avatar_bot.services.training import PRICE
 from avatar_bot.services.user import WELCOME_COINS
 from sqla_safe import scoped_services
 from tests.integration.avatar_bot.chat import TELEGRAM_ID, Chat, counting
@@ -92,7 +93,7 @@ async def test_safe_menu_shows_balance_and_avatars(
     await chat.write("/start")
     chat.safe["sessions"] = async_sessionmaker(engine, expire_on_commit=expires)
     edit, answer = await chat.press("Создать аватар")
-    assert (edit.method, edit.text) == ("editMessageText", ru.avatar_menu(WELCOME_COINS, 0))
+    assert (edit.method, edit.text) == ("editMessageText", ru.avatar_menu(WELCOME_COINS, 0, PRICE))
     assert answer.method == "answerCallbackQuery"
 
 
@@ -122,7 +123,7 @@ async def test_press_on_an_inaccessible_message_gets_a_new_one(chat: Chat) -> No
     old = {"date": 0, "message_id": 1, "chat": chat.person.chat}
     update["callback_query"]["message"] = old
     menu, _ = await chat.feed(update, chat.safe)
-    assert (menu.method, menu.text) == ("sendMessage", ru.avatar_menu(WELCOME_COINS, 0))
+    assert (menu.method, menu.text) == ("sendMessage", ru.avatar_menu(WELCOME_COINS, 0, PRICE))
 
 
 async def test_failed_edit_is_no_success(chat: Chat) -> None:
@@ -235,4 +236,4 @@ async def test_help_and_the_way_back(chat: Chat) -> None:
     assert answer.text == ru.HELP
     await chat.press("Создать аватар")
     edit, _ = await chat.press("◀️ Главное меню")
-    assert edit.text == ru.MAIN_MENU
+    assert edit.text == ru.main_menu(WELCOME_COINS)

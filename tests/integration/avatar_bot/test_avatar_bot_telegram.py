@@ -9,9 +9,9 @@ from aiogram import Bot
 from aiogram.exceptions import TelegramBadRequest, TelegramNotFound
 from aiogram.types import InlineKeyboardButton, InlineKeyboardMarkup, TelegramObject, Update
 
-from avatar_bot.demo.person import NoSuchButtonError, Person
 from avatar_bot.demo.telegram import TOKEN, Telegram
-from avatar_bot.keyboards.main import column
+from avatar_bot.keyboards.buttons import column
+from avatar_bot.simulator.person import NoSuchButtonError, Person
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ async def test_unknown_method_is_not_found(bot: Bot) -> None:
         await bot.get_chat_menu_button()
 
 
-async def test_files_are_not_simulated(bot: Bot) -> None:
+async def test_unknown_files_are_missing(bot: Bot) -> None:
     """A download fails instead of giving an empty file."""
     with pytest.raises(FileNotFoundError):
         await bot.download_file("photos/file_1.jpg")

@@ -12,15 +12,17 @@ from aiogram import F, Router
 
 from avatar_bot.handlers.screen import show_screen
 from avatar_bot.keyboards.main import CREATE_AVATAR, avatar_menu
-from avatar_bot.locales import ru
 from avatar_bot.models import Avatar, User
 from avatar_bot.services import AvatarService, UserService
+from avatar_bot.services.training import PRICE
 from sqla_safe import asnapshot, scoped_services
 
 if TYPE_CHECKING:
+    from aiogram.fsm.context import FSMContext
     from aiogram.types import CallbackQuery
 
     from avatar_bot.engine import Sessions
+    from avatar_bot.locales import Texts
 
 
 class AvatarMenu(NamedTuple):
@@ -40,15 +42,18 @@ async def load_avatar_menu(telegram_id: int, sessions: Sessions) -> AvatarMenu |
         return AvatarMenu(await asnapshot(user, User.balance), await asnapshot(user_avatars))
 
 
-async def show_avatar_menu(callback: CallbackQuery, sessions: Sessions) -> None:
+async def show_avatar_menu(
+    callback: CallbackQuery, sessions: Sessions, state: FSMContext, texts: Texts
+) -> None:
     """Show the balance and how many avatars there are."""
+    await state.clear()
     menu = await load_avatar_menu(callback.from_user.id, sessions)
     if menu is None:
-        await callback.answer(ru.UNKNOWN_USER, show_alert=True)
+        await callback.answer(texts.UNKNOWN_USER, show_alert=True)
         return
     # The scope has ended, and `user.balance` is what the report could not read here.
-    text = ru.avatar_menu(menu.user.balance.coins, len(menu.avatars))
-    await show_screen(callback, text, avatar_menu())
+    text = texts.avatar_menu(menu.user.balance.coins, len(menu.avatars), PRICE)
+    await show_screen(callback, text, avatar_menu(texts))
 
 
 def create_router() -> Router:

@@ -12,20 +12,21 @@ from aiogram import F, Router
 from avatar_bot.di_unsafe import get_avatar_service, get_user_service
 from avatar_bot.handlers.screen import show_screen
 from avatar_bot.keyboards.main import CREATE_AVATAR, avatar_menu
-from avatar_bot.locales import ru
+from avatar_bot.services.training import PRICE
 
 if TYPE_CHECKING:
     from aiogram.types import CallbackQuery
 
     from avatar_bot.engine import Sessions
+    from avatar_bot.locales import Texts
 
 
-async def show_avatar_menu(callback: CallbackQuery, sessions: Sessions) -> None:
+async def show_avatar_menu(callback: CallbackQuery, sessions: Sessions, texts: Texts) -> None:
     """Show the balance and how many avatars there are: raises `DetachedInstanceError`."""
     async with get_user_service(sessions) as user_service:
         user = await user_service.get_user_by_telegram_id(callback.from_user.id)
         if user is None:
-            await callback.answer(ru.UNKNOWN_USER, show_alert=True)
+            await callback.answer(texts.UNKNOWN_USER, show_alert=True)
             return
 
     # The session of `user` is closed. Its columns are still there; nobody loaded its balance.
@@ -34,7 +35,8 @@ async def show_avatar_menu(callback: CallbackQuery, sessions: Sessions) -> None:
 
     # The default does not help: what is raised is no AttributeError.
     balance = getattr(user, "balance", 0)
-    await show_screen(callback, ru.avatar_menu(balance, len(user_avatars)), avatar_menu())
+    text = texts.avatar_menu(balance, len(user_avatars), PRICE)
+    await show_screen(callback, text, avatar_menu(texts))
 
 
 def create_router() -> Router:

@@ -1,4 +1,4 @@
-"""A person with a phone: writes to the bot and presses its buttons.
+"""A person with a phone: writes to the bot, sends photos and presses its buttons.
 
 What a person does becomes an `Update` in the JSON that Telegram sends to a bot.
 """
@@ -8,10 +8,13 @@ from __future__ import annotations
 from itertools import count
 from typing import TYPE_CHECKING
 
-from avatar_bot.demo.telegram import BOT
+from avatar_bot.simulator.api import BOT
 
 if TYPE_CHECKING:
-    from avatar_bot.demo.telegram import Json, Telegram
+    from collections.abc import Sequence
+
+    from avatar_bot.simulator.api import BotApi
+    from avatar_bot.simulator.files import Json
 
 _update_ids = count(830_000_001)
 
@@ -23,22 +26,19 @@ class NoSuchButtonError(LookupError):
 class Person:
     """One user in a private chat with the bot."""
 
-    def __init__(self, telegram: Telegram, telegram_id: int, name: str, username: str) -> None:
+    def __init__(
+        self, telegram: BotApi, telegram_id: int, name: str, username: str, language: str = "ru"
+    ) -> None:
         self.telegram = telegram
         self.name = name
+        names = {"first_name": name, "username": username}
         self.sender: Json = {
             "id": telegram_id,
             "is_bot": False,
-            "first_name": name,
-            "username": username,
-            "language_code": "ru",
+            **names,
+            "language_code": language,
         }
-        self.chat: Json = {
-            "id": telegram_id,
-            "first_name": name,
-            "username": username,
-            "type": "private",
-        }
+        self.chat: Json = {"id": telegram_id, **names, "type": "private"}
 
     def write(self, text: str) -> Json:
         """Return the update for a message of this person."""
@@ -46,7 +46,19 @@ class Person:
         if text.startswith("/"):
             length = len(text.split(maxsplit=1)[0])
             content["entities"] = [{"offset": 0, "length": length, "type": "bot_command"}]
-        return _update("message", self.telegram.store(self.chat, self.sender, content))
+        return self._message(content)
+
+    def send_photos(self, *pictures: bytes) -> list[Json]:
+        """Return the updates for photos; more than one are an album.
+
+        Raises:
+            NotAPictureError: One of them is none.
+        """
+        stored: Sequence[Json] = [
+            {"photo": self.telegram.files.add(data).photo()} for data in pictures
+        ]
+        album = {"media_group_id": self.telegram.next_group()} if len(pictures) > 1 else {}
+        return [self._message({**photo, **album}) for photo in stored]
 
     def press(self, button: str) -> Json:
         """Return the update for a press on a button of the bot's last message."""
@@ -59,10 +71,10 @@ class Person:
 
     def callback(self, message: Json, data: str) -> Json:
         """Return the update for callback data sent from `message`."""
-        update = _update("callback_query", {"from": self.sender, "message": message})
+        update = _update("callback_query", {"from": self.sender, "message": dict(message)})
         query = update["callback_query"]
         query |= {"id": str(update["update_id"] << 32), "chat_instance": "-384", "data": data}
-        self.telegram.open_queries.add(query["id"])
+        self.telegram.open_queries[query["id"]] = self.chat["id"]
         return update
 
     def last_message(self) -> Json:
@@ -70,6 +82,9 @@ class Person:
         messages = self.telegram.messages.values()
         mine = (m for m in messages if m["chat"] == self.chat and m["from"] == BOT)
         return max(mine, key=lambda message: int(message["message_id"]), default={})
+
+    def _message(self, content: Json) -> Json:
+        return _update("message", dict(self.telegram.store(self.chat, self.sender, content)))
 
 
 def _update(kind: str, content: Json) -> Json:

@@ -1,0 +1,128 @@
+"""The photos of an avatar: checked, stored one by one, answered album by album."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from aiogram import F, Router
+
+from avatar_bot.handlers.screen import show_screen
+from avatar_bot.keyboards import avatar as keyboards
+from avatar_bot.keyboards.buttons import Action, AvatarButton
+from avatar_bot.services import AvatarService
+from avatar_bot.services.avatar import (
+    MAX_PHOTOS,
+    MIN_PHOTOS,
+    AvatarBusyError,
+    DuplicatePhotoError,
+    TooManyPhotosError,
+)
+from avatar_bot.states import PhotoUpload
+from sqla_safe import asnapshot, scoped_services
+
+if TYPE_CHECKING:
+    from collections import Counter
+
+    from aiogram.fsm.context import FSMContext
+    from aiogram.types import CallbackQuery, Message, PhotoSize
+
+    from avatar_bot.engine import Sessions
+    from avatar_bot.handlers.avatar.albums import Albums
+    from avatar_bot.locales import Texts
+    from avatar_bot.models import Avatar
+
+MIN_SIDE = 320
+ADDED, SMALL, REPEATED, EXTRA, BUSY, GONE = "added", "small", "repeated", "extra", "busy", "gone"
+ANSWERS = {AvatarBusyError: BUSY, DuplicatePhotoError: REPEATED, TooManyPhotosError: EXTRA}
+
+
+class Place(NamedTuple):
+    """Whose avatar a photo is for."""
+
+    telegram_id: int
+    avatar_id: int
+
+
+async def ask_photos(
+    callback: CallbackQuery,
+    callback_data: AvatarButton,
+    sessions: Sessions,
+    state: FSMContext,
+    texts: Texts,
+) -> None:
+    """Show how many photos an avatar has, and wait for more."""
+    avatar = await load(Place(callback.from_user.id, callback_data.avatar_id), sessions)
+    if avatar is None:
+        await callback.answer(texts.UNKNOWN_AVATAR, show_alert=True)
+        return
+    await state.set_state(PhotoUpload.waiting)
+    await state.set_data({"avatar_id": avatar.id})
+    await show_screen(callback, progress(avatar, texts), keyboards.photos(texts, avatar.id))
+
+
+async def load(place: Place, sessions: Sessions) -> Avatar | None:
+    """Return a snapshot of an avatar with its photos."""
+    async with scoped_services(sessions, AvatarService) as avatars:
+        avatar = await avatars.get_avatar(*place)
+        return None if avatar is None else await asnapshot(avatar)
+
+
+def progress(avatar: Avatar, texts: Texts) -> str:
+    """Return the screen that asks for photos."""
+    return texts.ask_photos(avatar.name, len(avatar.photos), MIN_PHOTOS, MAX_PHOTOS)
+
+
+async def take_photo(
+    message: Message, sessions: Sessions, state: FSMContext, albums: Albums, texts: Texts
+) -> None:
+    """Store a photo; the first one of an album waits for the others, and answers for all."""
+    place = Place(message.chat.id, (await state.get_data()).get("avatar_id", 0))
+    album = (message.chat.id, message.media_group_id or message.message_id)
+    results = await albums.collect(album, _store(place, message.photo[-1], sessions))
+    if results is not None:
+        await _answer(message, place, results, sessions, texts)
+
+
+async def _store(place: Place, photo: PhotoSize, sessions: Sessions) -> str:
+    """Store a photo if it is fit for use; return what became of it."""
+    if min(photo.width, photo.height) < MIN_SIDE:
+        return SMALL
+    try:
+        async with scoped_services(sessions, AvatarService) as avatars:
+            avatar = await avatars.lock_avatar(*place)
+            if avatar is None:
+                return GONE
+            await avatars.add_photo(avatar, photo.file_id, photo.file_unique_id)
+    except tuple(ANSWERS) as error:
+        return ANSWERS[type(error)]
+    return ADDED
+
+
+async def _answer(
+    message: Message, place: Place, results: Counter[str], sessions: Sessions, texts: Texts
+) -> None:
+    """Tell how many photos there are now, and which were not taken."""
+    avatar = await load(place, sessions)
+    if avatar is None:
+        await message.answer(texts.UNKNOWN_AVATAR)
+        return
+    refused = texts.photos_refused(
+        results[SMALL], results[REPEATED], results[EXTRA], MAX_PHOTOS, MIN_SIDE
+    )
+    busy = texts.BUSY if results[BUSY] else ""
+    text = "\n\n".join(filter(None, (refused, busy, progress(avatar, texts))))
+    await message.answer(text, reply_markup=keyboards.photos(texts, place.avatar_id))
+
+
+async def want_photo(message: Message, texts: Texts) -> None:
+    """Tell whoever sends something else what is expected."""
+    await message.answer(texts.PHOTO_AS_FILE if message.document else texts.PHOTO_WANTED)
+
+
+def create_router() -> Router:
+    """Return a router with the handlers of this module."""
+    router = Router(name="photo_upload")
+    router.callback_query.register(ask_photos, AvatarButton.filter(F.action == Action.PHOTOS))
+    router.message.register(take_photo, PhotoUpload.waiting, F.photo)
+    router.message.register(want_photo, PhotoUpload.waiting)
+    return router

@@ -1,0 +1,1 @@
+"""Integrations: one module per framework, each of which imports only its own."""

@@ -1,0 +1,141 @@
+"""Many people in the avatar bot at once: cancellations, a restart of the database, right books.
+
+Short by default. SQLA_SAFE_BOT_STORM=60 lets 200 people use the bot for a minute.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import random
+import signal
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from sqlalchemy import func, select
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+
+from avatar_bot.engine import create_engine, create_sessionmaker, create_tables
+from avatar_bot.models import (
+    Avatar,
+    AvatarStatus,
+    BalanceTransaction,
+    Training,
+    TrainingStatus,
+    TransactionKind,
+    User,
+    UserBalance,
+)
+from tests import databases, servers
+from tests.databases import Database
+from tests.faults.bot_storm import Storm
+
+SEED = int(os.environ.get("SQLA_SAFE_SEED", "0")) or random.randrange(1, 10**6)
+SECONDS = float(os.environ.get("SQLA_SAFE_BOT_STORM", "3"))
+PEOPLE = 200 if "SQLA_SAFE_BOT_STORM" in os.environ else 40
+
+
+@pytest.fixture
+def database() -> Iterator[Database]:
+    """Give a database on a server that may be killed."""
+    with (
+        servers.postgres_server() as server,
+        databases.postgres_database("asyncpg", server) as database,
+    ):
+        yield database
+
+
+async def restart(database: Database) -> None:
+    """Kill one backend with SIGKILL: PostgreSQL ends all the others and starts again."""
+    [(pid,)] = await asyncio.to_thread(
+        database.probe.rows,
+        "SELECT pid FROM pg_stat_activity WHERE datname = current_database()"
+        " AND pid <> pg_backend_pid() LIMIT 1",
+    )
+    os.kill(pid, signal.SIGKILL)
+
+
+async def wait_until_idle(engine: AsyncEngine) -> None:
+    """Wait until the worker has announced every training."""
+    open_ones = select(func.count(Training.id)).where(Training.announced.is_(False))
+    async with asyncio.timeout(60 + SECONDS):
+        while True:
+            with contextlib.suppress(DBAPIError, OSError):
+                async with AsyncSession(engine) as session:
+                    if not await session.scalar(open_ones):
+                        return
+            await asyncio.sleep(0.2)
+
+
+async def rows(engine: AsyncEngine, statement: Any) -> list[Any]:
+    """Run a query and return its rows."""
+    async with AsyncSession(engine) as session:
+        return list(await session.execute(statement))
+
+
+@pytest.mark.timeout(240 + 4 * SECONDS)
+async def test_bot_storm(database: Database, caplog: pytest.LogCaptureFixture) -> None:
+    """Each update is answered, each balance is the sum of its changes, each training ends once."""
+    caplog.set_level(logging.CRITICAL)
+    engine = create_engine(database.url, pool_size=5, max_overflow=0, pool_timeout=20)
+    await create_tables(engine)
+    storm = Storm(create_sessionmaker(engine), SEED)
+    running = asyncio.create_task(storm.run(PEOPLE, SECONDS))
+    await asyncio.sleep(SECONDS / 2)
+    await restart(database)
+    report = await running
+    await wait_until_idle(engine)
+    await storm.trainer.stop()
+
+    counts = f"{report.handled} handled, {report.cut_off} cut off, {report.failed} failed"
+    seed = f"seed {SEED}: {counts}"
+    assert report.unanswered == [], seed
+    assert storm.telegram.open_queries == {}, seed
+    assert report.cut_off > PEOPLE / 4, seed
+    await check_books(engine, seed)
+    await check_trainings(engine, seed)
+    assert engine.sync_engine.pool.checkedout() == 0, seed  # type: ignore[attr-defined]
+    assert database.probe.idle_in_transaction() == 0, seed
+    await engine.dispose()
+    logging.getLogger(__name__).critical(seed)
+
+
+async def check_books(engine: AsyncEngine, seed: str) -> None:
+    """The sum of a user's changes is the balance, and everybody was welcomed once."""
+    total = func.sum(BalanceTransaction.amount)
+    by_user = (
+        select(User.id, UserBalance.coins, total)
+        .join(UserBalance, UserBalance.user_id == User.id)
+        .join(BalanceTransaction, BalanceTransaction.user_id == User.id)
+        .group_by(User.id, UserBalance.coins)
+    )
+    found = await rows(engine, by_user)
+    assert len(found) == PEOPLE, seed
+    assert [row for row in found if row[1] != row[2]] == [], seed
+    welcomes = select(func.count()).where(BalanceTransaction.kind == TransactionKind.WELCOME)
+    assert (await rows(engine, welcomes))[0][0] == PEOPLE, seed
+
+
+async def check_trainings(engine: AsyncEngine, seed: str) -> None:
+    """Each training has ended once, was charged once, and was refunded if and only if it failed."""
+    kinds = dict.fromkeys(TransactionKind, 0)
+    trainings = await rows(engine, select(Training.id, Training.status))
+    changes = select(BalanceTransaction.training_id, BalanceTransaction.kind)
+    booked = await rows(engine, changes.where(BalanceTransaction.training_id.is_not(None)))
+    assert len(trainings) > PEOPLE / 4, seed
+    for number, status in trainings:
+        assert status is not TrainingStatus.RUNNING, seed
+        mine = [kind for training, kind in booked if training == number]
+        counts = kinds | {kind: mine.count(kind) for kind in mine}
+        refunds = int(status is TrainingStatus.FAILED)
+        expected = (1, refunds)
+        assert (counts[TransactionKind.CHARGE], counts[TransactionKind.REFUND]) == expected, seed
+    stuck = select(func.count(Avatar.id)).where(Avatar.status == AvatarStatus.TRAINING)
+    assert (await rows(engine, stuck))[0][0] == 0, seed
+    mains = select(Avatar.user_id).where(Avatar.is_main).group_by(Avatar.user_id)
+    twice = await rows(engine, mains.having(func.count() > 1))
+    assert twice == [], seed
