@@ -14,9 +14,10 @@ ACTIVE := PATH="$(CURDIR)/$(BIN):$$PATH" PYRIGHT_PYTHON_IGNORE_WARNINGS=1
 help: ## Show what each target does
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: ## Chat with the avatar bot in a browser: no token, no network (where CI is set: transcript)
+demo: ## Chat with the avatar bot in a browser: no token, no network (without a terminal: transcript)
 	@sh .ci/venv .venv-demo --editable '.[aiogram,aiosqlite]' --group bot
-	@cd examples && PYTHONUTF8=1 ../.venv-demo/bin/python -m avatar_bot demo $(if $(CI),--script)
+	@cd examples && { [ -z "$$CI" ] && [ -t 1 ] || set -- --script; \
+		PYTHONUTF8=1 ../.venv-demo/bin/python -m avatar_bot demo "$$@"; }
 
 transcript: ## Play the bug report with the avatar bot and print the conversation
 	@sh .ci/venv .venv-demo --editable '.[aiogram,aiosqlite]' --group bot
