@@ -7,8 +7,7 @@ from sqlalchemy import ForeignKey, String, create_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship
 
 from sqla_safe import snapshot
-
-from .support import sent
+from tests.unit.snapshots.support import sent
 
 
 class Base(DeclarativeBase):
