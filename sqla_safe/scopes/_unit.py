@@ -23,7 +23,7 @@ from sqla_safe.scopes._boundary import (
     rollback_only,
     swallowed,
 )
-from sqla_safe.scopes._connected import Connected
+from sqla_safe.scopes._connected import Connected, is_shared
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -244,6 +244,8 @@ class Unit(Connected):
         if self.wrote and self.policy.resolve_commit:
             self.xid = self._transaction_id()
         self._restore_connections()
+        if self._statement_limit and any(map(is_shared, self.connections)):
+            self.lift_statement_limit()
         self.refuse_late()
         if self.clock is not None:
             self.clock.reschedule(None)  # COMMIT is not torn

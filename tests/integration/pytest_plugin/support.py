@@ -1,0 +1,79 @@
+"""A small project in a folder of its own, and what pytest says about it."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from textwrap import dedent
+
+ROOT = Path(__file__).parents[3]
+APP = '''
+from sqlalchemy import create_engine
+from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, sessionmaker
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class Note(Base):
+    __tablename__ = "note"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    text: Mapped[str]
+
+
+engine = create_engine("sqlite:///app.db")
+Session = sessionmaker(engine)
+async_engine = create_async_engine("sqlite+aiosqlite:///app.db")
+AsyncSession = async_sessionmaker(async_engine)
+Base.metadata.create_all(engine)
+'''
+
+
+@dataclass(frozen=True)
+class Result:
+    """How the tests of a project ended."""
+
+    outcomes: dict[str, str]
+    output: str
+
+    def __getitem__(self, test: str) -> str:
+        return self.outcomes[test]
+
+
+class Project:
+    """A folder with an application, and tests that pytest is run on in a process of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.write("app.py", APP)
+        self.write("pytest.ini", "[pytest]\nfilterwarnings = error\n")
+
+    def write(self, name: str, text: str) -> None:
+        """Write a file."""
+        (self.folder / name).write_text(dedent(text))
+
+    def run(self, tests: str, *options: str, python: str = sys.executable) -> Result:
+        """Write `test_it.py` and run it; the outcome of a test is its worst phase's."""
+        self.write("test_it.py", tests)
+        command = [python, "-m", "pytest", "-rA", "-p", "no:cacheprovider", "--color=no"]
+        done = subprocess.run(
+            [*command, *options],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=self.folder,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join((str(ROOT), str(self.folder)))},
+            timeout=120,
+        )
+        output = done.stdout + done.stderr
+        outcomes: dict[str, str] = {}
+        for outcome, test in re.findall(r"^(PASSED|FAILED|ERROR) \S+?::(\S+)", output, re.M):
+            outcomes[test] = outcome if outcome != "PASSED" else outcomes.get(test, outcome)
+        return Result(outcomes, output)
