@@ -18,19 +18,21 @@ if TYPE_CHECKING:
 
     from sqla_safe.ext._testing._leaks import Watch
 
+
 _MODES = ("off", "report", "raise", "strict")
 _MARKER = (
     "sqla_safe(mode=None, *, leaks=None): how strict sqla_safe's guard is in this test "
     f"({', '.join(_MODES)}), and whether what it leaves open fails it"
 )
-_guarding = pytest.StashKey["Callable[[], None]"]()
-_watching = pytest.StashKey["Watch"]()
+_mode: pytest.StashKey[str | None] = pytest.StashKey()
+_undo: pytest.StashKey[Callable[[], None]] = pytest.StashKey()
+_watching: pytest.StashKey[Watch] = pytest.StashKey()
 
 
 class _Wanted(NamedTuple):
     """What is asked for one test."""
 
-    mode: Any = None
+    mode: str | None = None
     leaks: bool | None = None
 
 
@@ -59,14 +61,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Turn the guard on for the whole run, so that it sees the application being imported."""
     config.addinivalue_line("markers", _MARKER)
-    mode = config.getoption("--sqla-safe") or config.getini("sqla_safe")
+    mode = config.stash[_mode] = config.getoption("--sqla-safe") or config.getini("sqla_safe")
     if mode:
-        config.stash[_guarding] = _turn(mode, "sqla_safe in the configuration file")
+        config.stash[_undo] = _turn(mode, "sqla_safe in the configuration file")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Turn it off."""
-    undo = config.stash.get(_guarding, None)
+    undo = config.stash.get(_undo, None)
     if undo is not None:
         undo()
 
@@ -76,7 +78,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
     """Run a test as strictly as is wanted, its fixtures included."""
     wanted = _wanted(item)
     with ExitStack() as stack:
-        if wanted.mode is not None:
+        if wanted.mode:  # again where it is the project's: configure() may have been called since
             stack.callback(_turn(wanted.mode, f"the marker of {item.nodeid}"))
         if wanted.leaks:
             stack.enter_context(_watched(item.config))
@@ -139,18 +141,20 @@ def _assert_statements() -> Any:
 
 def _wanted(item: pytest.Item) -> _Wanted:
     marker = item.get_closest_marker("sqla_safe")
-    wanted = _Wanted() if marker is None else _read(marker, item.nodeid)
-    if wanted.leaks is not None:
-        return wanted
-    by_option: bool = item.config.getoption("--sqla-safe-leaks")
-    return wanted._replace(leaks=by_option or item.config.getini("sqla_safe_leaks"))
+    own = _Wanted() if marker is None else _read(marker, item.nodeid)
+    config = item.config
+    mode = config.stash[_mode] if own.mode is None else own.mode
+    leaks = own.leaks
+    if leaks is None:
+        leaks = bool(config.getoption("--sqla-safe-leaks") or config.getini("sqla_safe_leaks"))
+    return _Wanted(mode, leaks)
 
 
 def _read(marker: pytest.Mark, test: str) -> _Wanted:
     try:
         return _Wanted(*marker.args, **marker.kwargs)
     except TypeError:
-        msg = f"the marker of {test} is not {_MARKER.partition(':')[0]}"
+        msg = f"the marker of {test} is not {_MARKER}"
         raise pytest.UsageError(msg) from None
 
 

@@ -58,12 +58,12 @@ def is_anything_off() -> bool:
 
 def turn_all(mode: Mode) -> Callable[[], None]:
     """Set the mode of every sessionmaker's guard that is not off; return how to undo it."""
-    before = [(guard, guard.mode) for guard in _guards.values() if guard.mode != "off"]
-    for guard, _ in before:
-        guard.mode = mode
+    before: dict[Guard, Mode] = {guard: guard.mode for guard in _guards.values()}
+    for guard, was in before.items():
+        guard.mode = "off" if was == "off" else mode
 
     def undo() -> None:
-        for guard, was in before:
+        for guard, was in before.items():
             guard.mode = was
 
     return undo

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 SHARED_OPTION = "sqla_safe_shared"
 """The execution option of the connection that all scopes of a test share."""
+_READ_ONLY_BY_STATEMENT = (("mysql", "mariadb"), ("postgresql",))
+"""Where SET TRANSACTION works: at a beginning, and inside a savepoint, until its end."""
 
 
 class Connected(Use):
@@ -188,9 +190,9 @@ def _set_read_only(connection: Connection) -> None:
         connection.exec_driver_sql("PRAGMA query_only = ON")
         connection.info[READ_ONLY_OPTION] = True
         _watch_checkin(connection.engine.pool)
-    elif name in ("mysql", "mariadb") and not is_shared(connection):
-        connection.exec_driver_sql("SET TRANSACTION READ ONLY")
-    elif name == "postgresql" and is_shared(connection):  # holds until the savepoint ends
+    elif (name in ("mysql", "mariadb") and not is_shared(connection)) or (
+        name == "postgresql" and is_shared(connection)
+    ):
         connection.exec_driver_sql("SET TRANSACTION READ ONLY")
 
 

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar, overload
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, async_sessionmaker
-from sqlalchemy.orm import Session, sessionmaker
 
 from sqla_safe.errors import ScopeOptionError, ScopeSourceError
 from sqla_safe.ext._testing import _savepoints
@@ -18,6 +17,8 @@ from sqla_safe.scopes._sqlite import is_prepared
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
+
+    from sqlalchemy.orm import Session, sessionmaker
 
 ConnectionT = TypeVar("ConnectionT", Connection, AsyncConnection)
 OnCommit = Literal["run", "capture"]

@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Engine, event
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from sqla_safe._locations import current_line
 from sqla_safe.errors import StatementCountError
@@ -14,9 +13,14 @@ from sqla_safe.errors import StatementCountError
 if TYPE_CHECKING:
     from collections.abc import Generator
 
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
 _SHOWN = 200
 """The characters of a statement that an error shows."""
-_TRANSACTIONAL = ("BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE", "SET TRANSACTION", "PRAGMA")
+_TRANSACTIONAL = (
+    *("BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE", "SET TRANSACTION", "PRAGMA"),
+    *("SELECT TXID_", "SET LOCAL STATEMENT_TIMEOUT"),  # what a scope asks and sets at its end
+)
 
 
 class Statements(list[str]):

@@ -1,4 +1,4 @@
-"""Fixtures: sessionmakers on fresh tables, SQLite's unprepared, and projects that pytest is run on."""
+"""Fixtures: sessionmakers on fresh tables, SQLite unprepared, and a project to run pytest on."""
 
 from __future__ import annotations
 

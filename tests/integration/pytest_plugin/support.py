@@ -11,7 +11,9 @@ from pathlib import Path
 from textwrap import dedent
 
 ROOT = Path(__file__).parents[3]
-APP = '''
+ASYNCIO = "--override-ini=asyncio_default_fixture_loop_scope=function"
+"""The option that lets pytest-asyncio take part, and keeps it from warning."""
+APP = """
 from sqlalchemy import create_engine
 from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, sessionmaker
@@ -33,7 +35,7 @@ Session = sessionmaker(engine)
 async_engine = create_async_engine("sqlite+aiosqlite:///app.db")
 AsyncSession = async_sessionmaker(async_engine)
 Base.metadata.create_all(engine)
-'''
+"""
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,8 @@ class Project:
         """Write `test_it.py` and run it; the outcome of a test is its worst phase's."""
         self.write("test_it.py", tests)
         command = [python, "-m", "pytest", "-rA", "-p", "no:cacheprovider", "--color=no"]
+        if ASYNCIO not in options:
+            command += ["-p", "no:asyncio"]
         done = subprocess.run(
             [*command, *options],
             capture_output=True,
@@ -74,6 +78,8 @@ class Project:
         )
         output = done.stdout + done.stderr
         outcomes: dict[str, str] = {}
-        for outcome, test in re.findall(r"^(PASSED|FAILED|ERROR) \S+?::(\S+)", output, re.M):
+        for outcome, test in re.findall(
+            r"^(PASSED|FAILED|ERROR) \S+?::(\S+)", output, re.MULTILINE
+        ):
             outcomes[test] = outcome if outcome != "PASSED" else outcomes.get(test, outcome)
         return Result(outcomes, output)

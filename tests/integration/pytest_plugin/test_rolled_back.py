@@ -21,7 +21,6 @@ from sqla_safe import (
     scoped_services,
 )
 from sqla_safe.ext.pytest import rolled_back
-from tests.databases import Database
 from tests.integration.scopes.models import Note, Notes, SyncNotes, stored
 
 TEXTS = select(Note.text).order_by(Note.id)
@@ -161,13 +160,16 @@ def test_an_independent_scope_that_fails_leaves_the_one_around_it(sync_sessions)
 
 def test_independent_work_that_is_lost_here_only_fails_the_test(sync_sessions) -> None:
     """Production stores it, one connection cannot: the end of the test says so, with both lines."""
-    with pytest.raises(OuterTransactionError, match="in production it stays stored") as raised:
-        with rolled_back(sync_sessions):
-            with pytest.raises(KeyError), scoped_services(sync_sessions, SyncNotes) as outer:
-                outer.add("a")
-                with scoped_services(sync_sessions, SyncNotes, propagation="requires_new") as new:
-                    new.add("b")
-                raise KeyError
+    with (
+        pytest.raises(OuterTransactionError, match="in production it stays stored") as raised,
+        rolled_back(sync_sessions),
+        pytest.raises(KeyError),
+        scoped_services(sync_sessions, SyncNotes) as outer,
+    ):
+        outer.add("a")
+        with scoped_services(sync_sessions, SyncNotes, propagation="requires_new") as new:
+            new.add("b")
+        raise KeyError
     assert str(raised.value).count(f"{__name__.rpartition('.')[2]}.py:") == 2
 
 
@@ -251,9 +253,11 @@ def test_read_only_and_isolation_can_be_asked_for(sync_sessions) -> None:
             notes.add("a")
         with scoped_services(sync_sessions, read_only=True) as scope:
             assert list(scope.session.scalars(TEXTS)) == ["a"]
-        with pytest.raises(ReadOnlyScopeError):
-            with scoped_services(sync_sessions, SyncNotes, read_only=True) as notes:
-                notes.add("b")
+        with (
+            pytest.raises(ReadOnlyScopeError),
+            scoped_services(sync_sessions, SyncNotes, read_only=True) as notes,
+        ):
+            notes.add("b")
         with scoped_services(sync_sessions, SyncNotes) as notes:
             notes.add("c")
         assert list(test.connection.scalars(TEXTS)) == ["a", "c"]
@@ -296,12 +300,15 @@ def test_a_timeout_ends_with_its_scope(pg_sync, pg_sync_engine: Engine) -> None:
 
 def test_a_swallowed_error_is_noticed_there_too(sync_sessions) -> None:
     """Success means stored, in tests as well."""
-    with rolled_back(sync_sessions):
-        with pytest.raises(RollbackOnlyError), scoped_services(sync_sessions) as scope:
-            with pytest.raises(KeyError), scoped_services(sync_sessions, SyncNotes) as notes:
-                notes.add("a")
-                raise KeyError
-            assert scope.is_active
+    with (
+        rolled_back(sync_sessions),
+        pytest.raises(RollbackOnlyError),
+        scoped_services(sync_sessions) as scope,
+    ):
+        with pytest.raises(KeyError), scoped_services(sync_sessions, SyncNotes) as notes:
+            notes.add("a")
+            raise KeyError
+        assert scope.is_active
 
 
 def test_callbacks_run_when_a_scope_ends_well(sync_sessions) -> None:
@@ -401,10 +408,12 @@ def test_only_a_sessionmaker_with_an_engine_can_be_rolled_back(sync_engine: Engi
         rolled_back(sync_engine)
     with pytest.raises(ScopeSourceError, match="no engine"), rolled_back(sessionmaker()):
         pass
-    with sync_engine.connect() as connection:
-        with pytest.raises(ScopeSourceError, match="Connection"):
-            with rolled_back(sessionmaker(connection)):
-                pass
+    with (
+        sync_engine.connect() as connection,
+        pytest.raises(ScopeSourceError, match="Connection"),
+        rolled_back(sessionmaker(connection)),
+    ):
+        pass
 
 
 async def test_only_an_async_sessionmaker_with_an_engine_can_be_rolled_back(sessions) -> None:
