@@ -77,13 +77,13 @@ class Watch:
 
 def _watch_scopes(opened: Callable[[BaseScope[Any]], None]) -> Callable[[], None]:
     """Hear of each scope that is made; scopes themselves pay nothing while nobody listens."""
-    original = BaseScope.__init__
+    cls: Any = BaseScope
+    original = cls.__init__
 
     def init(self: BaseScope[Any], *args: Any, **kwargs: Any) -> None:
         original(self, *args, **kwargs)
         opened(self)
 
-    cls: Any = BaseScope
     cls.__init__ = init
 
     def unwatch() -> None:

@@ -11,6 +11,8 @@ from pathlib import Path
 from textwrap import dedent
 
 ROOT = Path(__file__).parents[3]
+PYTHON = os.environ.get("PLUGIN_PYTHON", sys.executable)
+"""An interpreter with another pytest, to see that the plugin works there too."""
 ASYNCIO = "--override-ini=asyncio_default_fixture_loop_scope=function"
 """The option that lets pytest-asyncio take part, and keeps it from warning."""
 APP = """
@@ -61,10 +63,10 @@ class Project:
         """Write a file."""
         (self.folder / name).write_text(dedent(text))
 
-    def run(self, tests: str, *options: str, python: str = sys.executable) -> Result:
+    def run(self, tests: str, *options: str) -> Result:
         """Write `test_it.py` and run it; the outcome of a test is its worst phase's."""
         self.write("test_it.py", tests)
-        command = [python, "-m", "pytest", "-rA", "-p", "no:cacheprovider", "--color=no"]
+        command = [PYTHON, "-m", "pytest", "-rA", "-p", "no:cacheprovider", "--color=no"]
         if ASYNCIO not in options:
             command += ["-p", "no:asyncio"]
         done = subprocess.run(
