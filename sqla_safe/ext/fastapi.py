@@ -23,7 +23,7 @@ from sqla_safe.services._inject import Injected
 try:
     from fastapi import Depends, FastAPI
     from fastapi.concurrency import run_in_threadpool
-    from starlette.requests import HTTPConnection
+    from starlette.requests import HTTPConnection  # noqa: TC002  (FastAPI reads it from the annotations)
 except ModuleNotFoundError as error:
     raise missing(error, "fastapi") from None
 
@@ -111,7 +111,7 @@ def depends(
     isolation_level: str | None = None,
     timeout: float | None = None,
 ) -> Any:
-    """Return a dependency of one sessionmaker, for ``Annotated[UserService, depends(...)]``.
+    """Make a dependency of one sessionmaker, for the inside of ``Annotated``.
 
     Dependencies of the same sessionmaker and options share one scope in a request.
 

@@ -41,7 +41,7 @@ async def filled(sessions) -> None:
 
 
 async def test_a_snapshot_is_a_response_model(app: FastAPI, sessions) -> None:
-    """What it holds is written, relationships included, in as many statements as it took to load."""
+    """What it holds is written, relationships included; only the endpoint runs statements."""
     await filled(sessions)
 
     @app.get("/", response_model=AuthorOut)
