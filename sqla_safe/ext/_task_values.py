@@ -90,7 +90,7 @@ def _name(entity: type[Any]) -> str:
 
 
 def _entity_name(snap: Any) -> str:
-    kinds: list[Any] = list(type(snap).__mro__)
+    kinds: list[type[object]] = list(type(snap).__mro__)
     return next(kind.__name__ for kind in kinds[1:] if inspect(kind, raiseerr=False) is not None)
 
 
