@@ -177,6 +177,20 @@ async def test_a_reader_after_its_own_commit_does_not_join_an_older_load(shelf: 
     assert (await old, await new) == ("Anna", "Berta")
 
 
+async def test_a_reader_after_a_commit_does_not_join_a_load_from_before_it(shelf: Shelf) -> None:
+    """Not even one that began while the change was under way."""
+    shelf.gate = asyncio.Event()
+    async with scoped_services(shelf.sessions) as scope:
+        await shelf.cache.invalidate_on_commit(scope, 1)
+        old = asyncio.create_task(shelf.name())
+        await _until(lambda: shelf.loads == 1)
+        (await scope.session.get_one(User, 1)).name = "Berta"
+    new = asyncio.create_task(shelf.name())
+    await _until(lambda: shelf.loads == 2)
+    shelf.gate.set()
+    assert (await old, await new) == ("Anna", "Berta")
+
+
 async def test_a_process_that_dies_at_commit_leaves_nothing_stale(shelf: Shelf) -> None:
     """Its hold is forgotten after a while, and the entry was dropped before the COMMIT."""
     dying = shelf.other_process(hold=0.1)
