@@ -26,8 +26,8 @@ try:
     from aiogram import BaseMiddleware
     from aiogram.dispatcher.event.bases import CancelHandler, SkipHandler
     from aiogram.fsm.storage.base import BaseStorage, StateType, StorageKey
-except ModuleNotFoundError as error:
-    raise missing(error, "aiogram") from None
+except ModuleNotFoundError as _error:
+    raise missing(_error, "aiogram") from None
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator, Mapping

@@ -11,18 +11,30 @@ from __future__ import annotations
 
 import random
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqla_safe.ext._extras import missing
 from sqla_safe.ext._task_values import TaskCodec
 from sqla_safe.scopes import is_retryable
 
-try:  # by name, because neither of them has types
-    _Task: Any = import_module("celery").Task
+if TYPE_CHECKING:
+
+    class _Task:
+        """What is used here of Celery's class, which has no types."""
+
+        request: Any
+        retry: Any
+
+        def __call__(self, *args: Any, **kwargs: Any) -> Any: ...
+
+
+try:  # by name, for the same reason
+    if not TYPE_CHECKING:
+        _Task = import_module("celery").Task
     _serialization: Any = import_module("kombu.serialization")
     _json: Any = import_module("kombu.utils.json")
-except ModuleNotFoundError as error:
-    raise missing(error, "celery") from None
+except ModuleNotFoundError as _error:
+    raise missing(_error, "celery") from None
 
 __all__ = ["RetryingTask", "use_snapshots"]
 
@@ -79,7 +91,7 @@ def _accepted(app: Any) -> list[str]:
     return list(before) if before else ["json"]
 
 
-class RetryingTask(_Task):  # type: ignore[misc]  # Celery has no types
+class RetryingTask(_Task):
     """The base of tasks that are sent again when the database asks for it.
 
     That is what `is_retryable` says: the database gave the transaction up for another one, or the
@@ -99,7 +111,7 @@ class RetryingTask(_Task):  # type: ignore[misc]  # Celery has no types
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the task, and ask Celery to retry it where that may help."""
         try:
-            return _Task.__call__(self, *args, **kwargs)
+            return super().__call__(*args, **kwargs)
         except Exception as error:
             if not is_retryable(error):
                 raise

@@ -20,8 +20,8 @@ from sqla_safe.services._inject import Injected
 try:
     from dishka import BaseScope, Provider
     from dishka import Scope as Lifetime
-except ModuleNotFoundError as error:
-    raise missing(error, "dishka") from None
+except ModuleNotFoundError as _error:
+    raise missing(_error, "dishka") from None
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -24,8 +24,8 @@ try:
     from fastapi import Depends, FastAPI
     from fastapi.concurrency import run_in_threadpool
     from starlette.requests import HTTPConnection  # noqa: TC002  (FastAPI reads it from the annotations)
-except ModuleNotFoundError as error:
-    raise missing(error, "fastapi") from None
+except ModuleNotFoundError as _error:
+    raise missing(_error, "fastapi") from None
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Hashable

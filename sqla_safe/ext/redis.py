@@ -20,8 +20,8 @@ from sqla_safe.snapshots._fingerprint import fingerprint
 
 try:
     from redis.exceptions import RedisError
-except ModuleNotFoundError as error:
-    raise missing(error, "redis") from None
+except ModuleNotFoundError as _error:
+    raise missing(_error, "redis") from None
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -19,8 +19,8 @@ from sqla_safe.services._inject import Injected
 
 try:
     from svcs import Container, Registry
-except ModuleNotFoundError as error:
-    raise missing(error, "svcs") from None
+except ModuleNotFoundError as _error:
+    raise missing(_error, "svcs") from None
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator

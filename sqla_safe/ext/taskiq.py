@@ -21,8 +21,8 @@ try:
     from taskiq import TaskiqMiddleware
     from taskiq.exceptions import NoResultError
     from taskiq.kicker import AsyncKicker
-except ModuleNotFoundError as error:
-    raise missing(error, "taskiq") from None
+except ModuleNotFoundError as _error:
+    raise missing(_error, "taskiq") from None
 
 if TYPE_CHECKING:
     from taskiq import TaskiqMessage, TaskiqResult
