@@ -101,7 +101,5 @@ def _is(value: Any, *kinds: type[Any]) -> bool:
 
 def _like(container: Any, parts: list[Any]) -> Any:
     """Return the parts in a container of the same kind, named tuples and the like as tuples."""
-    for kind in _CONTAINERS:
-        if _is(container, kind):
-            return kind(parts)
-    return parts
+    kind = next(kind for kind in _CONTAINERS if _is(container, kind))
+    return kind(parts)

@@ -17,24 +17,30 @@ from sqla_safe.ext._extras import missing
 from sqla_safe.ext._task_values import TaskCodec
 from sqla_safe.scopes import is_retryable
 
+
+def _load(name: str) -> Any:
+    """Import by name, because Celery has no types."""
+    try:
+        return import_module(name)
+    except ModuleNotFoundError as error:
+        raise missing(error, "celery") from None
+
+
 if TYPE_CHECKING:
 
     class _Task:
-        """What is used here of Celery's class, which has no types."""
+        """What is used here of Celery's class."""
 
         request: Any
         retry: Any
 
         def __call__(self, *args: Any, **kwargs: Any) -> Any: ...
 
+else:
+    _Task = _load("celery").Task
 
-try:  # by name, for the same reason
-    if not TYPE_CHECKING:
-        _Task = import_module("celery").Task
-    _serialization: Any = import_module("kombu.serialization")
-    _json: Any = import_module("kombu.utils.json")
-except ModuleNotFoundError as _error:
-    raise missing(_error, "celery") from None
+_serialization = _load("kombu.serialization")
+_json = _load("kombu.utils.json")
 
 __all__ = ["RetryingTask", "use_snapshots"]
 

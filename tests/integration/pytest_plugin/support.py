@@ -63,7 +63,7 @@ class Project:
         """Write a file."""
         (self.folder / name).write_text(dedent(text))
 
-    def run(self, tests: str, *options: str) -> Result:
+    def run(self, tests: str, *options: str, coverage: bool = True) -> Result:
         """Write `test_it.py` and run it; the outcome of a test is its worst phase's."""
         self.write("test_it.py", tests)
         command = [PYTHON, "-m", "pytest", "-rA", "-p", "no:cacheprovider", "--color=no"]
@@ -75,7 +75,7 @@ class Project:
             text=True,
             check=False,
             cwd=self.folder,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join((str(ROOT), str(self.folder)))},
+            env=self._environment(coverage=coverage),
             timeout=120,
         )
         output = done.stdout + done.stderr
@@ -85,3 +85,7 @@ class Project:
         ):
             outcomes[test] = outcome if outcome != "PASSED" else outcomes.get(test, outcome)
         return Result(outcomes, output)
+
+    def _environment(self, *, coverage: bool) -> dict[str, str]:
+        kept = {n: v for n, v in os.environ.items() if coverage or not n.startswith("COV")}
+        return {**kept, "PYTHONPATH": os.pathsep.join((str(ROOT), str(self.folder)))}

@@ -23,6 +23,7 @@ def test_without_options_nothing_is_imported_and_nothing_changes(project: Projec
         """,
         "-p",
         "no:hypothesispytest",
+        coverage=False,
     )
     assert result["test_it"] == "PASSED", result.output
     assert "sqla" not in result.output.replace("sqla-safe", "").lower().partition("collected")[2]
@@ -154,7 +155,7 @@ LEAKS = """
 
     @pytest.fixture(scope="module")
     def shared():
-        with engine.connect() as connection:
+        with engine.connect() as connection, scoped_services(Session):
             yield connection
 
     def test_shared_fixture(shared):

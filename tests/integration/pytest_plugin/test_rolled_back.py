@@ -186,6 +186,16 @@ def test_the_tests_own_error_wins_over_that(sync_sessions) -> None:
         raise ZeroDivisionError
 
 
+async def test_an_async_tests_own_error_wins_too(sessions) -> None:
+    """The same with an `async_sessionmaker`."""
+    with pytest.raises(ZeroDivisionError):
+        async with rolled_back(sessions), scoped_services(sessions, Notes) as outer:
+            await outer.add("a")
+            async with scoped_services(sessions, Notes, propagation="requires_new") as new:
+                await new.add("b")
+            raise ZeroDivisionError
+
+
 async def test_tasks_that_overlap_are_refused(sessions) -> None:
     """Two transactions at once on one connection would undo each other; one of them raises."""
     first, second = asyncio.Event(), asyncio.Event()
@@ -206,6 +216,47 @@ async def test_tasks_that_overlap_are_refused(sessions) -> None:
     async with rolled_back(sessions):
         ended = await asyncio.gather(begin_first(), begin_second(), return_exceptions=True)
     assert OuterTransactionError in map(type, ended)
+
+
+async def test_tasks_that_overlap_and_fail_fail_with_their_own_errors(sessions) -> None:
+    """Whichever is undone first takes the other along; nothing of either was to be stored."""
+    first, second = asyncio.Event(), asyncio.Event()
+
+    async def begin_first() -> None:
+        async with scoped_services(sessions, Notes) as notes:
+            await notes.add("a")
+            first.set()
+            await second.wait()
+            raise KeyError
+
+    async def begin_second() -> None:
+        await first.wait()
+        async with scoped_services(sessions, Notes) as notes:
+            await notes.add("b")
+            second.set()
+            await asyncio.sleep(0.05)
+            raise ZeroDivisionError
+
+    async with rolled_back(sessions):
+        ended = await asyncio.gather(begin_first(), begin_second(), return_exceptions=True)
+    assert list(map(type, ended)) == [KeyError, ZeroDivisionError]
+
+
+def test_two_sessionmakers_have_two_transactions(sync_database, sync_sessions, make_engine) -> None:
+    """Each its own; sessions of a third one are left alone."""
+    if sync_database.dialect == "sqlite":
+        pytest.skip("SQLite has one writer")
+    other, third = (sessionmaker(make_engine(sync_database)) for _ in range(2))
+    with rolled_back(other):
+        with rolled_back(sync_sessions) as test:
+            with scoped_services(sync_sessions, SyncNotes) as notes:
+                notes.add("a")
+            with scoped_services(other, SyncNotes) as notes:
+                notes.add("b")
+            assert list(test.connection.scalars(TEXTS)) == ["a"]
+        with scoped_services(third, SyncNotes) as notes:
+            notes.add("c")
+    assert stored(sync_database) == ["c"]
 
 
 async def test_tasks_one_after_the_other_are_fine(sessions) -> None:
@@ -347,6 +398,7 @@ async def test_async_callbacks_can_be_captured(sessions) -> None:
         ran.append("a")
 
     async with rolled_back(sessions, on_commit="capture") as test:
+        assert test.callbacks == []
         async with scoped_services(sessions) as scope:
             scope.on_commit(callback)
             scope.on_commit(lambda: ran.append("b"))

