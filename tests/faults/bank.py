@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
-from sqlalchemy import CheckConstraint
+from sqlalchemy import CheckConstraint, Dialect, make_url
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.schema import CreateTable
@@ -103,7 +103,5 @@ def _hooks_wrong(ledger: Ledger, stored: set[int]) -> set[int]:
     return (stored ^ (set(ledger.called_back) - ledger.unknown)) | (set(ledger.called_back) - once)
 
 
-def _dialect(database: Database):
-    from sqlalchemy import make_url
-
+def _dialect(database: Database) -> Dialect:
     return make_url(database.url).get_dialect()()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import random
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from typing import Protocol
 
 import pytest
@@ -39,7 +39,7 @@ def sized() -> Callable[[int, int], int]:
 
 
 @pytest.fixture
-def figures(request: pytest.FixtureRequest) -> Iterator[Figures]:
+def figures(request: pytest.FixtureRequest) -> Figures:
     """Give a function that writes what a test has counted into the table at the end."""
     began = time.perf_counter()
 
@@ -49,7 +49,7 @@ def figures(request: pytest.FixtureRequest) -> Iterator[Figures]:
         name = request.node.name.removeprefix("test_").replace("_", " ")
         ROWS.append((name, size, f"{said} ({took:.0f} s)"))
 
-    yield write
+    return write
 
 
 @pytest.hookimpl(wrapper=True)

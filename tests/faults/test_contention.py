@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
-from sqla_safe import AsyncScope, transactional
+from sqla_safe import AsyncScope, current_scope, transactional
 from tests.faults.bank import Account, Bank, Ledger, check, open_accounts
 
 WORKERS = 32
@@ -59,7 +59,7 @@ async def test_increments(pg, maker, figures, sized):
 
 @pytest.mark.timeout(3_600)
 @pytest.mark.parametrize("isolation_level", ["SERIALIZABLE", "REPEATABLE READ"])
-async def test_transfers(pg, maker, figures, sized, seed, isolation_level):
+async def test_transfers(pg, maker, figures, sized, seed, *, isolation_level):
     """Transfers between few accounts keep the sum, and each is done once and announced once."""
     accounts, number = 8, sized(300, 6_000)
     open_accounts(pg, accounts)
@@ -69,13 +69,8 @@ async def test_transfers(pg, maker, figures, sized, seed, isolation_level):
     @transactional(maker, Bank, attempts=ATTEMPTS, isolation_level=isolation_level)
     async def transfer(bank: Bank, plan: tuple[int, int, int, int]) -> None:
         ledger.tries[plan[0]] += 1
-        scope_of(bank).on_commit(lambda: ledger.called_back.update([plan[0]]))
+        current_scope(maker).on_commit(lambda: ledger.called_back.update([plan[0]]))
         await bank.transfer(*plan)
-
-    def scope_of(_bank: Bank) -> AsyncScope[AsyncSession]:
-        from sqla_safe import current_scope
-
-        return current_scope(maker)
 
     async def work(mine: list[tuple[int, int, int, int]]) -> None:
         for plan in mine:
