@@ -45,11 +45,13 @@ class Log:
 
 
 async def one_scope(maker: Maker, log: Log) -> None:
+    """Write."""
     async with scoped_services(maker) as scope:
         await log.write(scope)
 
 
 async def inside_savepoint(maker: Maker, log: Log) -> None:
+    """Write beside a savepoint."""
     async with scoped_services(maker) as scope:
         async with scoped_services(maker, propagation="nested") as inner:
             await inner.session.execute(text("SELECT 1"))
@@ -57,6 +59,7 @@ async def inside_savepoint(maker: Maker, log: Log) -> None:
 
 
 async def beside_another(maker: Maker, log: Log) -> None:
+    """Write in an independent scope."""
     async with scoped_services(maker) as scope:
         await scope.session.execute(text("SELECT 1"))
         async with scoped_services(maker, propagation="requires_new") as other:
@@ -64,6 +67,7 @@ async def beside_another(maker: Maker, log: Log) -> None:
 
 
 async def stored_early(maker: Maker, log: Log) -> None:
+    """Store early and go on."""
     async with scoped_services(maker) as scope:
         await log.write(scope)
         await scope.commit()
@@ -71,6 +75,7 @@ async def stored_early(maker: Maker, log: Log) -> None:
 
 
 async def failing(maker: Maker, log: Log) -> None:
+    """Write, and fail."""
     with pytest.raises(KeyError):
         async with scoped_services(maker) as scope:
             await log.write(scope)
@@ -78,6 +83,7 @@ async def failing(maker: Maker, log: Log) -> None:
 
 
 async def run_again(maker: Maker, log: Log) -> None:
+    """Write in a function that may be run again."""
     @transactional(maker, attempts=3)
     async def work(scope: AsyncScope[Any]) -> None:
         await log.write(scope)
@@ -85,7 +91,7 @@ async def run_again(maker: Maker, log: Log) -> None:
     await work()
 
 
-SCENARIOS = (one_scope, inside_savepoint, failing, run_again)
+SCENARIOS = (one_scope, inside_savepoint, stored_early, failing, run_again)
 TWO_CONNECTIONS = (beside_another,)  # SQLite has one writer
 DRIVERS = ("asyncpg", "psycopg-async", "aiosqlite")
 
@@ -95,7 +101,7 @@ DRIVERS = ("asyncpg", "psycopg-async", "aiosqlite")
 @pytest.mark.parametrize("scenario", [*SCENARIOS, *TWO_CONNECTIONS])
 @pytest.mark.parametrize("async_database", DRIVERS, indirect=True)
 async def test_cancelled_at_every_await(async_database, scenario, warm, figures, sized):
-    """Whatever the await, the scope knows its outcome and the pool is whole; in a soak all pairs."""
+    """Whatever the await, the scope knows its outcome and the pool is whole."""
     if async_database.dialect == "sqlite" and scenario in TWO_CONNECTIONS:
         pytest.skip("SQLite has one writer")
     cancels = 2 if scenario is one_scope else sized(1, 2)

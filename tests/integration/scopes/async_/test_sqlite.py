@@ -183,7 +183,7 @@ async def test_select_cancelled_while_it_has_rows(maker, async_database):
 
     gc.disable()
     try:
-        for moment in range(1, 9):
+        for moment in range(1, 12):
             with await_points((moment,)) as points:
                 await asyncio.wait([points.create_task(read())])
             await until(lambda: async_database.probe.idle_in_transaction() == 0, 1)
