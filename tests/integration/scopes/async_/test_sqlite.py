@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+from itertools import count
 
 import pytest
 from sqlalchemy import select, text
@@ -183,10 +184,11 @@ async def test_select_cancelled_while_it_has_rows(maker, async_database):
 
     gc.disable()
     try:
-        for moment in range(1, 12):
+        for moment in count(1):
             with await_points((moment,)) as points:
                 await asyncio.wait([points.create_task(read())])
             await until(lambda: async_database.probe.idle_in_transaction() == 0, 1)
+            if not points.cancelled_at:
+                break
     finally:
         gc.enable()
-    assert points.cancelled_at == (), "there is a later await"
