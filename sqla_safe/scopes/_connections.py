@@ -50,6 +50,9 @@ def _on_error(context: ExceptionContext) -> BaseException | None:
     if unit is None or unit.is_closed:
         return None
     error = context.original_exception
+    if unit.phase == "committing" and context.dialect.name == "sqlite":
+        driver: Any = context.connection and context.connection.connection.driver_connection
+        unit.in_transaction = driver.in_transaction
     unit.failed(
         Failure(context.sqlalchemy_exception or error, current_line()),
         lost=not context.is_disconnect and _transaction_is_gone(context.connection, error),

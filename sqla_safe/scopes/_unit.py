@@ -297,6 +297,8 @@ class Unit(Connected):
         """Say what became of the data when ``session.commit()`` raised."""
         if self.outcome == "committed":  # it was a listener's error, after COMMIT
             return "committed"
+        if self.in_transaction is not None:  # SQLite says so itself
+            return "rolled_back" if self.in_transaction else "committed"
         sent = [c for c in self.connections if c.closed or not c.in_transaction()]
         if not sent or (isinstance(error, SQLAlchemyError) and not isinstance(error, DBAPIError)):
             return "rolled_back"
@@ -390,9 +392,12 @@ class Unit(Connected):
             return error
         return error if self.outcome == "rolled_back" else self._unknown(error)
 
-    def _unknown(self, error: BaseException | None) -> CommitOutcomeUnknownError:
+    def _unknown(self, error: BaseException | None) -> BaseException:
         xid = None if self.xid is None else str(self.xid)
         unknown = CommitOutcomeUnknownError(opened_at=self.opened_at, transaction_id=xid)
+        if error is not None and not isinstance(error, Exception | asyncio.CancelledError):
+            error.add_note(f"sqla_safe: {unknown}")  # Ctrl-C and the like stay what they are
+            return error
         unknown.__cause__ = error
         return unknown
 

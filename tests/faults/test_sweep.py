@@ -87,6 +87,7 @@ async def failing(maker: Maker, log: Log) -> None:
 
 async def run_again(maker: Maker, log: Log) -> None:
     """Write in a function that may be run again."""
+
     @transactional(maker, attempts=3)
     async def work(scope: AsyncScope[Any]) -> None:
         await log.write(scope)
