@@ -6,7 +6,6 @@ import asyncio
 import gc
 import logging
 import os
-import random
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -14,16 +13,17 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker
 
 from sqla_safe import prepare_sqlite, scoped_services
+from tests.faults.conftest import SEED, Figures
 from tests.faults.storm import TABLES, Weather, storm
 
 if TYPE_CHECKING:
     from tests.databases import Database
 
-SEED = int(os.environ.get("SQLA_SAFE_SEED", "0")) or random.randrange(1, 10**6)
 OPERATIONS = int(os.environ.get("SQLA_SAFE_STORM", "700"))
 DRIVERS = ("asyncpg", "psycopg-async", "aiosqlite")
 
 
+@pytest.mark.timeout(120 + OPERATIONS / 20)
 @pytest.mark.parametrize("canceller", ["asyncio", "anyio"])
 @pytest.mark.parametrize("async_database", DRIVERS, indirect=True)
 async def test_storm(
@@ -31,6 +31,7 @@ async def test_storm(
     async_engine: AsyncEngine,
     canceller: str,
     caplog: pytest.LogCaptureFixture,
+    figures: Figures,
 ) -> None:
     """What is stored is what `outcome` says, whole or not at all, and the pool is as new."""
     if async_database.dialect == "sqlite":
@@ -50,6 +51,14 @@ async def test_storm(
         gc.collect()
         await asyncio.sleep(0)
 
+    figures(
+        f"{OPERATIONS} scopes",
+        cancelled=report.cancelled,
+        stored=len(report.said("committed")),
+        unknown=len(report.said("unknown")),
+        tasks_left=len(left),
+        slots_out=async_engine.pool.checkedout(),  # type: ignore[attr-defined]  # a QueuePool
+    )
     seed = f"seed {SEED}, {canceller}"
     rows = async_database.probe.rows("SELECT op, count(*) FROM storm_row GROUP BY op")
     stored = {op for op, parts in rows if parts == 2}
