@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker
 
 from sqla_safe import prepare_sqlite, scoped_services
 from tests.faults.conftest import SEED, Figures
-from tests.faults.storm import TABLES, Weather, storm
+from tests.faults.storm import TABLES, Weather, calm, storm
 
 if TYPE_CHECKING:
     from tests.databases import Database
@@ -39,7 +39,9 @@ async def test_storm(
     for statement in TABLES:
         async_database.probe.execute(statement)
     maker = async_sessionmaker(async_engine)
-    longest = 0.12 if async_database.dialect == "sqlite" else 0.06
+    longest = 0.9 * await calm(maker, 40)  # so that some of them get through on any machine
+    async_database.probe.execute("DELETE FROM storm_row")
+    async_database.probe.execute("UPDATE storm_counter SET n = 0")
     weather = Weather(SEED, OPERATIONS, at_once=40, longest=longest, canceller=canceller)
 
     with warnings.catch_warnings(record=True) as caught, caplog.at_level(logging.WARNING):
@@ -69,7 +71,8 @@ async def test_storm(
     assert report.said("unknown") == set(), seed
     assert async_database.probe.scalar("SELECT sum(n) FROM storm_counter") == len(stored), seed
     assert report.errors == [], seed
-    assert report.cancelled > OPERATIONS / 10, seed
+    assert report.cancelled > OPERATIONS / 20, seed
+    assert len(stored) > OPERATIONS / 50, seed
     assert async_engine.pool.checkedout() == 0, seed  # type: ignore[attr-defined]  # a QueuePool
     assert async_database.probe.idle_in_transaction() == 0, seed
     assert left == set(), seed
