@@ -73,7 +73,7 @@ async def storm(maker: async_sessionmaker[AsyncSession], weather: Weather) -> Re
     async def one(op: int, moment: float, times: int) -> None:
         async with limiter:
             late = op % 2  # half of them are cut off early, and most of the others get through
-            await _cancelled(op, moment * weather.usual * (3 if late else 0.4), times)
+            await _cancelled(op, moment * weather.usual * (5 if late else 0.4), times)
 
     async def _cancelled(op: int, delay: float, times: int) -> None:
         try:
