@@ -37,6 +37,7 @@ _BLOCK = re.compile(rf"{_FENCE.pattern}|(?s:{_COMMENT.pattern})", re.MULTILINE)
 _CODE = re.compile(r"(`+)(?!`).+?(?<!`)\1(?!`)", re.DOTALL)
 _LINK = re.compile(r"(?<!!)\[(?:[^\[\]]|\[[^\]]*\])*\]\(\s*<?([^)\s>]+)>?[^)]*\)")
 _HEADING = re.compile(r"^#{1,6}[ \t]+(.+?)[ \t]*#*$", re.MULTILINE)
+_NAMED = re.compile(r"\{ #([\w-]+) \}$")
 _SNIPPET = re.compile(r"^::: (\S+)$", re.MULTILINE)
 
 
@@ -84,11 +85,13 @@ def links(page: str) -> list[str]:
 
 
 def anchors(page: str) -> set[str]:
-    """Return the anchors of a page's headings, as GitHub and mkdocs make them."""
+    """Return the anchors of a page's headings: as mkdocs makes them, or as `{ #named }`."""
     return {_slug(heading) for heading in _HEADING.findall(prose(page))}
 
 
 def _slug(heading: str) -> str:
+    if named := _NAMED.search(heading):
+        return named[1]
     plain = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading).replace("`", "")
     kept = re.sub(r"[^\w\s-]", "", unicodedata.normalize("NFC", plain)).strip().lower()
     return re.sub(r"[ \t]+", "-", kept)
