@@ -97,5 +97,6 @@ def _slug(heading: str) -> str:
     return re.sub(r"[ \t]+", "-", kept)
 
 
+PROSE |= {page for page in pages() if page.startswith("docs/en/reference/api/")}
 RUNS = {page for page in pages() if english(page) == page} - PROSE
 """Pages whose Python blocks are run."""
