@@ -14,9 +14,7 @@ import sqla_safe
 from sqla_safe import ext
 from tests.docs.pages import ENGLISH, generated, pages
 
-SHOWN = Counter(
-    name for page in pages() if page.startswith(ENGLISH) for name in generated(page)
-)
+SHOWN = Counter(name for page in pages() if page.startswith(ENGLISH) for name in generated(page))
 EXTENSIONS = [found.name for found in pkgutil.iter_modules(ext.__path__)]
 
 
