@@ -40,6 +40,19 @@ def column_type(attribute: ColumnProperty[Any]) -> TypeEngine[Any]:
     return kind
 
 
+def enum_class(attribute: ColumnProperty[Any] | None) -> type[Any]:
+    """Return the Enum whose members a column holds, NoneType for anything else."""
+    if attribute is None:
+        return type(None)
+    kind = column_type(attribute)
+    if isinstance(kind, Enum):
+        return kind.enum_class or type(None)
+    try:
+        return kind.python_type
+    except NotImplementedError:
+        return type(None)
+
+
 def _type_name(kind: TypeEngine[Any]) -> str:
     """Name a column type as far as its values go; a longer string is no other value."""
     names = ",".join(kind.enums) if isinstance(kind, Enum) else ""
