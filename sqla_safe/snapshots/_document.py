@@ -46,9 +46,9 @@ class Links(msgspec.Struct, array_like=True, forbid_unknown_fields=True, gc=Fals
 
     name: str
     kind: str
-    is_run: bool
     numbers: list[Natural | None]
     sizes: list[Natural] = []
+    is_run: bool = False
     keys: str = ""
 
 

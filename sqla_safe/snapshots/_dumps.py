@@ -9,7 +9,6 @@ import msgspec
 
 from sqla_safe.errors import SnapshotEncodeError, SnapshotSourceError
 from sqla_safe.snapshots import _wire
-from sqla_safe.snapshots._attributes import real_dict
 from sqla_safe.snapshots._base import Snapshot
 from sqla_safe.snapshots._document import (
     EXPANSION,
@@ -98,12 +97,8 @@ class _Part(NamedTuple):
 def _split(family: Family, snaps: list[Any]) -> list[_Part]:
     """Split the snapshots of a class by what they hold."""
     columns: dict[str, list[Any]] = {}
-    is_whole = snaps is family.snaps
-    for name in family.plan.slots:
-        if is_whole and sum(map(len, family.related[name])) == len(snaps):
-            columns[name] = list(chain.from_iterable(family.related[name]))
-            continue
-        values, holds = read(family.plan, name, snaps)
+    for name in (*family.plan.slots, *family.plan.declared):
+        values, holds = _column(family, name, snaps)
         if holds is None:
             columns[name] = values
         elif any(holds):
@@ -111,6 +106,14 @@ def _split(family: Family, snaps: list[Any]) -> list[_Part]:
             others = [snap for snap, held in zip(snaps, holds, strict=True) if not held]
             return _split(family, ones) + _split(family, others)
     return [_Part(family, snaps, columns)]
+
+
+def _column(family: Family, name: str, snaps: list[Any]) -> tuple[list[Any], list[bool] | None]:
+    """Return an attribute of some snapshots; a relationship was read when they were surveyed."""
+    surveyed = family.related.get(name, [])
+    if snaps is family.snaps and sum(map(len, surveyed)) == len(snaps):
+        return list(chain.from_iterable(surveyed)), None
+    return read(family.plan, name, snaps)
 
 
 class _Writer:
@@ -209,7 +212,8 @@ class _Writer:
         run = part.family.run(name) if part.is_whole else None
         if run is not None and run.family in self._starts:
             kind = MANY if part.family.plan.relations[name].uselist else ONE
-            return Links(name, kind, True, [self._starts[run.family] + run.first], run.sizes)
+            first = self._starts[run.family] + run.first
+            return Links(name, kind, [first], run.sizes, is_run=True)
         return self._numbered(name, column)
 
     def _numbered(self, name: str, column: list[Any]) -> Links:
@@ -223,6 +227,6 @@ class _Writer:
         elif tuple in kinds:
             kind = MANY
         else:
-            return Links(name, ONE, False, list(map(self.numbers.get, map(id, column))))
-        members = list(map(self.numbers.__getitem__, map(id, members_of(column))))
-        return Links(name, kind, False, members, list(map(len, column)), keys)
+            return Links(name, ONE, list(map(self.numbers.get, map(id, column))))
+        members: list[int | None] = list(map(self.numbers.__getitem__, map(id, members_of(column))))
+        return Links(name, kind, members, list(map(len, column)), keys=keys)

@@ -39,13 +39,11 @@ class Accessors(NamedTuple):
     """Store several columns at once, in the order in which they were named."""
 
 
-def make_accessors(
-    entity: type, slots: Mapping[str, str], columns: Iterable[str]
-) -> Accessors:
+def make_accessors(entity: type, slots: Mapping[str, str], columns: Iterable[str]) -> Accessors:
     """Return the functions for each attribute; ``slots`` gives the name of the slot behind it.
 
-    ``columns`` are the attributes that are stored at once. Reading raises `NotLoadedError` when one of the snapshots does not hold the attribute; storing
-    needs snapshots that are still open.
+    ``columns`` are the attributes that are stored at once. Reading raises `NotLoadedError` when one
+    of the snapshots does not hold the attribute; storing needs snapshots that are still open.
     """
     source = "\n\n".join(
         _SOURCE.format(number=number, name=name, slot=slot)

@@ -132,6 +132,7 @@ class _Reader:
         if document.version != VERSION:
             raise self._other_version("the data has another format")
         plans = list(map(self._plan_of, document.groups))
+        self._require_distinct(document.groups)
         self._measure(list(zip(plans, document.groups, strict=True)))
         for plan, group in zip(plans, document.groups, strict=True):
             snaps = plan.open_shells(group.count)
@@ -161,6 +162,12 @@ class _Reader:
             raise self._other_version(f"{name} was mapped differently when it was made")
         return plan
 
+    def _require_distinct(self, groups: list[Group]) -> None:
+        for group in groups:
+            names = [column.name for column in (*group.values, *group.links)]
+            if len(set(names)) < len(names):
+                raise self.refuse("it holds a column twice")
+
     def _measure(self, groups: list[tuple[Plan, Group]]) -> None:
         """Refuse data that would become much more than it is, before anything is made of it."""
         if sum(group.count for _, group in groups) > self._max_objects:
@@ -175,10 +182,11 @@ class _Reader:
         plan, group, snaps = part
         columns: dict[str, list[Any]] = {}
         for name, kind, plain, text in map(_fields, group.values):
-            values = _wire.read_column(kind, plain, text, plan.enum_class(name))
-            if len(values) != group.count or name not in plan.values:
+            if name not in plan.values:
                 raise self.refuse("its columns do not fit")
-            columns[name] = values
+            columns[name] = _wire.read_column(kind, plain, text, plan.enum_class(name))
+            if len(columns[name]) != group.count:
+                raise self.refuse("its columns do not fit")
         if not columns.keys() >= set(plan.key_names):
             raise self.refuse("a primary key is missing")
         plan.store_columns(snaps, columns)
@@ -254,7 +262,7 @@ class _Reader:
         if document.many and not many:
             name = self._plan.entity.__name__
             raise self.refuse(f"it holds several, for loads(tuple[{name}, ...], data)")
-        roots = tuple(list(map(self._everything.__getitem__, document.roots)))
+        roots = tuple(map(self._everything.__getitem__, document.roots))
         if many:
             return roots
         (root,) = roots

@@ -120,7 +120,7 @@ class Plan:
     @cached_property
     def fingerprint(self) -> str:
         """What tells this mapping from an older one."""
-        return fingerprint(self.mapper)
+        return fingerprint(self.mapper, self.declared)
 
     @cached_property
     def reachable(self) -> dict[str, type[Any]]:
@@ -136,7 +136,9 @@ class Plan:
 
     def owner(self, name: str) -> str:
         """Return the name of the class that the attribute is mapped on."""
-        return self.mapper.attrs[name].parent.class_.__name__
+        attribute = self.mapper.attrs.get(name)
+        entity = self.entity if attribute is None else attribute.parent.class_
+        return entity.__name__
 
     def key_of(self, snap: Any) -> tuple[Any, ...]:
         """Return the primary key that a snapshot holds."""

@@ -13,10 +13,11 @@ from operator import is_
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqla_safe.errors import NotLoadedError
+from sqla_safe.snapshots._attributes import real_dict
 from sqla_safe.snapshots._values import FrozenDict, types_in
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from sqla_safe.snapshots._plan import Plan
 
@@ -149,10 +150,17 @@ def _back(batch: _Batch, column: list[Any]) -> Run | None:
 
 def read(plan: Plan, name: str, snaps: list[Any]) -> tuple[list[Any], list[bool] | None]:
     """Return the values of an attribute; and who holds it, when not all do."""
+    if name in plan.declared:
+        dicts = list(map(real_dict, snaps))
+        values = [held[name] for held in dicts if name in held]
+        return values, None if len(values) == len(snaps) else [name in held for held in dicts]
     try:
         return plan.read[name](snaps), None
     except NotLoadedError:
-        get = plan.slots[name].__get__
+        return _read_partly(plan.slots[name].__get__, snaps)
+
+
+def _read_partly(get: Callable[[Any], Any], snaps: list[Any]) -> tuple[list[Any], list[bool]]:
     values: list[Any] = []
     holds: list[bool] = []
     for snap in snaps:

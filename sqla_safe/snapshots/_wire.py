@@ -97,7 +97,8 @@ def _write_timedelta(value: dt.timedelta) -> str:
 
 
 def _read_timedelta(text: str) -> dt.timedelta:
-    return dt.timedelta(**dict(zip(("days", "seconds", "microseconds"), map(int, text.split()))))
+    days, seconds, microseconds = map(int, text.split())
+    return dt.timedelta(days, seconds, microseconds)
 
 
 def _write_complex(value: complex) -> str:
@@ -163,6 +164,10 @@ def write_column(column: list[Any], *, careful: bool) -> tuple[str, list[Any], s
         if kind == "datetime":
             return _write_datetimes(column)
         return kind, _each(_FORMS[kind].write, column), ""
+    return _write_others(column)
+
+
+def _write_others(column: list[Any]) -> tuple[str, list[Any], str]:
     if all(isinstance(value, enum.Flag) or value is None for value in column):
         return FLAG, _each(_flag_text, column), ""
     if all(isinstance(value, enum.Enum) or value is None for value in column):
@@ -317,7 +322,7 @@ def _read_tagged(value: Any) -> Any:
         require_distinct(keys)
         return FrozenDict(zip(keys, [_read_tagged(item) for _, item in data], strict=True))
     if tag == "tuple":
-        return tuple(list(map(_read_tagged, data)))
+        return tuple(map(_read_tagged, data))
     if tag == "set":
         items = list(map(_read_tagged, data))
         require_distinct(items)
