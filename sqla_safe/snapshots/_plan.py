@@ -74,7 +74,7 @@ class Plan:
         self.open_class, self.snapshot_class = make_classes(self, slot_names)
         self.slots = {key: vars(self.open_class)[slot] for key, slot in slot_names.items()}
         self.columns = tuple(key for key, _ in mapper.column_attrs.items())
-        self.read, self.store, self._store_all = make_accessors(
+        self.read, self.store, self._store_all, self.freeze_all = make_accessors(
             self.entity, slot_names, self.columns
         )
         self.put: dict[str, Put] = {key: slot.__set__ for key, slot in self.slots.items()}
