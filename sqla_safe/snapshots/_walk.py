@@ -322,6 +322,8 @@ class Walk:
         target = self._index[late.relation.target].get(late.key)
         if target is not None:
             late.relation.store([late.snap], [late.relation.fitting(target)])
+        elif late.path is not None and instance_state(late.entity).identity_token is not None:
+            self.absent[late.path].append(late.entity)  # the key alone does not say which shard's
         elif late.path is not None and late.key not in self.targets.asked[late.path]:
             self.absent_keys[late.path][late.key] = None
         elif late.path is not None and _has_changed_key(late):
