@@ -78,18 +78,24 @@ EXPANSION = 32
 """How many bytes of objects one byte of data may become."""
 
 _OBJECT, _SLOT = 96, 8
+_VALUE = {
+    "Decimal": 128,
+    **dict.fromkeys(("IPv4Network", "IPv6Network", "IPv4Interface", "IPv6Interface"), 900),
+}
 _COLLECTION = {ONE: 0, MANY: 64, SET: 232, MAP: 248}
 _MEMBER = {ONE: 0, MANY: 8, SET: 64, MAP: 104}
 
 
 def footprint(groups: Iterable[tuple[Plan, Group]]) -> int:
-    """Return how many bytes the objects and collections of a document take, without the values.
+    """Return how many bytes the objects and collections of a document take, and its large values.
 
     Data in which it is more than `EXPANSION` allows is refused before anything is made of it;
     `dumps` adds padding to such data, which few columns in many objects make.
     """
     return sum(
-        group.count * (_OBJECT + _SLOT * len(plan.slots)) + sum(map(_weight, group.links))
+        group.count * (_OBJECT + _SLOT * len(plan.slots))
+        + sum([len(values.plain) * _VALUE.get(values.kind, 0) for values in group.values])
+        + sum(map(_weight, group.links))
         for plan, group in groups
     )
 

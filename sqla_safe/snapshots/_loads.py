@@ -182,7 +182,7 @@ class _Reader:
         plan, group, snaps = part
         columns: dict[str, list[Any]] = {}
         for name, kind, plain, text in map(_fields, group.values):
-            if name not in plan.values:
+            if name not in plan.values or len(plain) not in (0, group.count):
                 raise self.refuse("its columns do not fit")
             columns[name] = _wire.read_column(kind, plain, text, plan.enum_class(name))
             if len(columns[name]) != group.count:

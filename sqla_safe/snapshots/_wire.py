@@ -35,6 +35,7 @@ ENUM = "enum"
 FLAG = "flag"
 
 _NATIVE: frozenset[type] = frozenset({int, float, str, bool, type(None)})
+_TEXTS: frozenset[type] = frozenset({str, type(None)})
 _SMALL = 2**63
 _FEW = 16
 _NESTED = (list, dict)
@@ -269,6 +270,8 @@ def read_column(kind: str, plain: list[Any], text: str, enum_class: Any) -> list
         return values
     if kind == TAGGED:
         return read_text(text)
+    if not types_in(plain) <= _TEXTS:
+        raise ValueError("a value that is no text, and of no type of its own either")
     if kind == FLAG and issubclass(enum_class, enum.Flag):
         return _each(lambda number: enum_class(int(number)), plain)
     if kind == ENUM and issubclass(enum_class, enum.Enum):

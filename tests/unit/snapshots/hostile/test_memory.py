@@ -184,6 +184,44 @@ def test_bare_objects_of_ones_own_are_read(store):
 # --- values that grow -------------------------------------------------------------------------
 
 
+SHORTEST = {
+    "int": "1000",
+    "float": "1",
+    "bytes": "",
+    "complex": "0 0",
+    "Decimal": "1",
+    "datetime": "20200101",
+    "zoned": "20200101[UTC]",
+    "date": "20200101",
+    "time": "00",
+    "timedelta": "0 0 0",
+    "UUID": "0" * 32,
+    "IPv4Address": "1.1.1.1",
+    "IPv6Address": "::",
+    "IPv4Network": "1.1.1.1",
+    "IPv6Network": "::",
+    "IPv4Interface": "1.1.1.1",
+    "IPv6Interface": "::",
+}
+
+
+@pytest.mark.parametrize(("kind", "text"), SHORTEST.items(), ids=list(SHORTEST))
+@pytest.mark.parametrize("count", [10_000, 10_001], ids=["fitting", "one too many"])
+def test_the_shortest_values_take_little_memory(node, kind, text, count):
+    """A network of two letters becomes an object of 900 bytes."""
+    document = msgspec.msgpack.decode(bare(node, 10_000))
+    document[3][0][3].append(["name", kind, [text] * count, ""])
+    refused(msgspec.msgpack.encode(document), Node)
+
+
+@pytest.mark.parametrize("kind", SHORTEST)
+def test_numbers_are_no_values_of_a_kind(node, kind):
+    """A network can be made of one, which is one byte."""
+    document = msgspec.msgpack.decode(bare(node, 1))
+    document[3][0][3].append(["name", kind, [0], ""])
+    assert refused(msgspec.msgpack.encode(document), Node)
+
+
 def test_a_decimal_bomb_takes_no_memory(store):
     """An exponent is not expanded."""
     shown = snapshot(store(record(amount=None)).get_one(Record, 1))
