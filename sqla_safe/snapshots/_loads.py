@@ -164,7 +164,8 @@ class _Reader:
 
     def _require_distinct(self, groups: list[Group]) -> None:
         for group in groups:
-            names = [column.name for column in (*group.values, *group.links)]
+            names = [values.name for values in group.values]
+            names += [links.name for links in group.links]
             if len(set(names)) < len(names):
                 raise self.refuse("it holds a column twice")
 
