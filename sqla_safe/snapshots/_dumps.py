@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import chain, count
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
 import msgspec
 
@@ -27,8 +28,12 @@ from sqla_safe.snapshots._survey import Survey, members_of, read
 from sqla_safe.snapshots._values import FrozenDict, types_in
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sqla_safe.snapshots._plan import Plan
     from sqla_safe.snapshots._survey import Family
+
+T = TypeVar("T")
 
 _encoders: dict[str, Any] = {
     "msgpack": msgspec.msgpack.Encoder(),
@@ -80,6 +85,26 @@ def _snapshots_of(given: Any) -> list[Any]:
                 instead="dumps(snapshot(entity, ...))",
             )
     return roots
+
+
+_NO_TEXT = "str that is no Unicode text (a lone surrogate)"
+
+
+def _written(attribute: str, write: Callable[[list[Any]], T], values: list[Any]) -> T:
+    """Return what values become on the wire.
+
+    Raises:
+        SnapshotEncodeError: for one that has no form there; it names the attribute.
+    """
+    try:
+        return write(values)
+    except _wire.NoFormError as error:
+        kind = error.kind.__qualname__
+    except UnicodeEncodeError:
+        kind = _NO_TEXT
+    except ValueError:  # more digits than Python turns into text
+        kind = "number of that size"
+    raise SnapshotEncodeError(attribute=attribute, kind=kind)
 
 
 class _Part(NamedTuple):
@@ -152,15 +177,21 @@ class _Writer:
 
     def _no_text(self, form: str) -> SnapshotEncodeError:
         """Find the column that cannot be encoded, now that one of them could not."""
-        kind = "str that is no Unicode text (a lone surrogate)"
-        for part in self._parts:
-            for name, column in part.columns.items():
-                try:
-                    if name not in part.family.plan.relations:
-                        _encoders[form].encode(self._values(part.family.plan, name, column))
-                except UnicodeEncodeError:
-                    break
-        return SnapshotEncodeError(attribute=f"{part.family.plan.owner(name)}.{name}", kind=kind)
+        attribute = next(
+            f"{part.family.plan.owner(name)}.{name}"
+            for part in self._parts
+            for name, column in part.columns.items()
+            if name not in part.family.plan.relations
+            and not self._is_text(part.family.plan, name, column, form)
+        )
+        return SnapshotEncodeError(attribute=attribute, kind=_NO_TEXT)
+
+    def _is_text(self, plan: Plan, name: str, column: list[Any], form: str) -> bool:
+        try:
+            _encoders[form].encode(self._values(plan, name, column))
+        except UnicodeEncodeError:
+            return False
+        return True
 
     # --- numbers ---------------------------------------------------------------
 
@@ -194,14 +225,8 @@ class _Writer:
 
     def _values(self, plan: Plan, name: str, column: list[Any]) -> Values:
         attribute = f"{plan.owner(name)}.{name}"
-        try:
-            kind, plain, text = _wire.write_column(column, careful=self._careful)
-        except _wire.NoFormError as error:
-            raise SnapshotEncodeError(attribute=attribute, kind=error.kind.__qualname__) from None
-        except OverflowError:
-            raise
-        except ValueError:  # more digits than Python turns into text
-            raise SnapshotEncodeError(attribute=attribute, kind="number of that size") from None
+        write = partial(_wire.write_column, careful=self._careful)
+        kind, plain, text = _written(attribute, write, column)
         if kind in (_wire.ENUM, _wire.FLAG):
             used = types_in(column) - {type(None)}
             if used != {plan.enum_class(name)}:
@@ -214,14 +239,15 @@ class _Writer:
             kind = MANY if part.family.plan.relations[name].uselist else ONE
             first = self._starts[run.family] + run.first
             return Links(name, kind, [first], run.sizes, is_run=True)
-        return self._numbered(name, column)
+        return self._numbered(part.family.plan, name, column)
 
-    def _numbered(self, name: str, column: list[Any]) -> Links:
+    def _numbered(self, plan: Plan, name: str, column: list[Any]) -> Links:
         kinds = types_in(column)
         keys = ""
         if FrozenDict in kinds:
             kind = MAP
-            keys = _wire.write_text(list(chain.from_iterable(column)))
+            attribute = f"{plan.owner(name)}.{name}"
+            keys = _written(attribute, _wire.write_text, list(chain.from_iterable(column)))
         elif frozenset in kinds:
             kind = SET
         elif tuple in kinds:

@@ -66,7 +66,7 @@ def make_accessors(entity: type, slots: Mapping[str, str], columns: Iterable[str
     source += "\n\n" + _loops({name: slots[name] for name in columns})
     file = f"<sqla_safe snapshots of {entity.__module__}.{entity.__qualname__}>"
     scope: dict[str, Any] = {}
-    exec(compile(source, file, "exec"), scope)  # noqa: S102  (only names of slots go in)
+    exec(compile(source, file, "exec"), scope)  # noqa: S102  (only names go in)
     linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
     return Accessors(
         read={name: scope[f"read_{number}"] for number, name in enumerate(slots)},

@@ -73,7 +73,7 @@ class Plan:
         slot_names = name_slots(mapper)
         self.open_class, self.snapshot_class = make_classes(self, slot_names)
         self.slots = {key: vars(self.open_class)[slot] for key, slot in slot_names.items()}
-        self.columns = tuple(key for key, _ in mapper.column_attrs.items())
+        self.columns = tuple(map(str, mapper.column_attrs.keys()))
         self.read, self.store, self._store_all, self.freeze_all = make_accessors(
             self.entity, slot_names, self.columns
         )

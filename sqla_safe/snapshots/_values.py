@@ -238,6 +238,11 @@ def is_frozenset(value: Any) -> TypeIs[frozenset[Any]]:
     return isinstance(value, frozenset)
 
 
+def is_tuple(value: Any) -> TypeIs[tuple[Any, ...]]:
+    """Say whether a value is a tuple."""
+    return isinstance(value, tuple)
+
+
 def is_set(value: Any) -> TypeIs[set[Any] | frozenset[Any]]:
     """Say whether a value is a set, frozen or not."""
     return isinstance(value, (set, frozenset))

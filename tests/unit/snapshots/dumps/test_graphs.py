@@ -219,3 +219,13 @@ def test_runs_need_no_numbers(store):
     document = msgspec.msgpack.decode(dumps(shown))
     numbers = [len(links[2]) for group in document[3] for links in group[4] if links[4]]
     assert numbers == [1] * 4
+
+
+@every_format
+@pytest.mark.parametrize("key", ["\ud800", len], ids=["surrogate", "function"])
+def test_a_key_without_a_form_is_refused(store, form, key):
+    """That of a collection is named like any value."""
+    base = snapshot(store(full_box()).get_one(Box, 1), Box.by_size)
+    odd = replace(base, by_size={key: next(iter(base.by_size.values()))})
+    with pytest.raises(SnapshotEncodeError, match=r"Box\.by_size"):
+        dumps(odd, format=form)
