@@ -24,6 +24,7 @@ from sqla_safe.snapshots._document import (
     Values,
     footprint,
 )
+from sqla_safe.snapshots._forms import NoFormError
 from sqla_safe.snapshots._survey import Survey, members_of, read
 from sqla_safe.snapshots._values import FrozenDict, types_in
 
@@ -98,7 +99,7 @@ def _written(attribute: str, write: Callable[[list[Any]], T], values: list[Any])
     """
     try:
         return write(values)
-    except _wire.NoFormError as error:
+    except NoFormError as error:
         kind = error.kind.__qualname__
     except UnicodeEncodeError:
         kind = _NO_TEXT

@@ -3,26 +3,21 @@
 Most columns hold one type, whose name is the kind, and become a list of plain values: those that
 msgpack and JSON have types for, or short texts. Values that nest are one JSON text for the whole
 column, and when they are not JSON themselves, tagged one by one. Reading calls nothing but the
-constructors in this module.
+constructors in `_forms`.
 """
 
 from __future__ import annotations
 
-import base64
 import datetime as dt
-import decimal
 import enum
-import ipaddress
 import math
-import re
-import uuid
-import zoneinfo
 from collections import Counter
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from sqla_safe.snapshots._forms import FORMS, KINDS, NoFormError, zone_key
 from sqla_safe.snapshots._values import FrozenDict, type_of, types_in
 
 if TYPE_CHECKING:
@@ -40,107 +35,6 @@ _SMALL = 2**63
 _FEW = 16
 _NESTED = (list, dict)
 _EMPTY: FrozenDict[Any, Any] = FrozenDict()
-
-
-class NoFormError(Exception):
-    """A value of a type that has no form on the wire."""
-
-    def __init__(self, kind: type) -> None:
-        super().__init__(kind.__qualname__)
-        self.kind = kind
-
-
-class _Form(NamedTuple):
-    """How values of one type are written as text, and read again."""
-
-    write: Callable[[Any], Any]
-    read: Callable[[Any], Any]
-
-
-def _write_bytes(value: bytes) -> str:
-    return base64.b64encode(value).decode()
-
-
-def _read_bytes(text: str) -> bytes:
-    return base64.b64decode(text, validate=True)
-
-
-def _write_time(value: dt.time) -> str:
-    if value.tzinfo is not None and value.utcoffset() is None:
-        raise NoFormError(type(value))  # a zone without a date has no offset to write
-    return value.isoformat()
-
-
-def _zone_key(value: dt.datetime) -> str | None:
-    """Return the name of a time zone, None where there is none, or only an offset."""
-    return value.tzinfo.key if isinstance(value.tzinfo, zoneinfo.ZoneInfo) else None
-
-
-def _write_zoned(value: dt.datetime) -> str:
-    """Return what the clock on the wall says, and where; an offset would miss folds and gaps."""
-    wall = value.replace(tzinfo=None).isoformat()
-    return f"{wall}{'~' * value.fold}[{_zone_key(value)}]"
-
-
-def _read_zoned(text: str) -> dt.datetime:
-    wall, key = text.removesuffix("]").split("[")
-    if not _ZONE.fullmatch(key):
-        raise ValueError("no name of a time zone")
-    moment = dt.datetime.fromisoformat(wall.removesuffix("~"))
-    return moment.replace(tzinfo=zoneinfo.ZoneInfo(key), fold=int(wall.endswith("~")))
-
-
-_ZONE = re.compile(r"[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*")
-
-
-def _write_timedelta(value: dt.timedelta) -> str:
-    return f"{value.days} {value.seconds} {value.microseconds}"
-
-
-def _read_timedelta(text: str) -> dt.timedelta:
-    days, seconds, microseconds = map(int, text.split())
-    return dt.timedelta(days, seconds, microseconds)
-
-
-def _write_complex(value: complex) -> str:
-    return f"{value.real!r} {value.imag!r}"
-
-
-def _read_complex(text: str) -> complex:
-    real, imaginary = map(float, text.split())
-    return complex(real, imaginary)
-
-
-_FORMS: dict[str, _Form] = {
-    "int": _Form(str, int),
-    "float": _Form(str, float),
-    "bytes": _Form(_write_bytes, _read_bytes),
-    "complex": _Form(_write_complex, _read_complex),
-    "Decimal": _Form(str, decimal.Decimal),
-    "datetime": _Form(dt.datetime.isoformat, dt.datetime.fromisoformat),
-    "zoned": _Form(_write_zoned, _read_zoned),
-    "date": _Form(dt.date.isoformat, dt.date.fromisoformat),
-    "time": _Form(_write_time, dt.time.fromisoformat),
-    "timedelta": _Form(_write_timedelta, _read_timedelta),
-    "UUID": _Form(str, uuid.UUID),
-    "IPv4Address": _Form(str, ipaddress.IPv4Address),
-    "IPv6Address": _Form(str, ipaddress.IPv6Address),
-    "IPv4Network": _Form(str, ipaddress.IPv4Network),
-    "IPv6Network": _Form(str, ipaddress.IPv6Network),
-    "IPv4Interface": _Form(str, ipaddress.IPv4Interface),
-    "IPv6Interface": _Form(str, ipaddress.IPv6Interface),
-}
-_KINDS: dict[type, str] = {
-    bytes: "bytes",
-    complex: "complex",
-    decimal.Decimal: "Decimal",
-    dt.datetime: "datetime",
-    dt.date: "date",
-    dt.time: "time",
-    dt.timedelta: "timedelta",
-    uuid.UUID: "UUID",
-    **{getattr(ipaddress, name): name for name in _FORMS if name.startswith("IPv")},
-}
 
 
 # --- writing -----------------------------------------------------------------
@@ -161,10 +55,10 @@ def write_column(column: list[Any], *, careful: bool) -> tuple[str, list[Any], s
     if types <= _NATIVE and not (careful and _has_odd(types, column)):
         return NATIVE, column, ""
     types.discard(type(None))
-    if len(types) == 1 and (kind := _KINDS.get(next(iter(types)))):
+    if len(types) == 1 and (kind := KINDS.get(next(iter(types)))):
         if kind == "datetime":
             return _write_datetimes(column)
-        return kind, _each(_FORMS[kind].write, column), ""
+        return kind, _each(FORMS[kind].write, column), ""
     return _write_others(column)
 
 
@@ -183,11 +77,11 @@ def _write_datetimes(column: list[dt.datetime | None]) -> tuple[str, list[Any], 
     zones = set(map(attrgetter("tzinfo"), values))
     if zones <= {None, dt.UTC}:
         return "datetime", msgspec.to_builtins(column), ""  # isoformat(), at a third of the time
-    zoned = list(map(_zone_key, values)).count(None)
+    zoned = list(map(zone_key, values)).count(None)
     if 0 < zoned < len(values):
         return TAGGED, [], write_text(column)
     kind = "datetime" if zoned else "zoned"
-    return kind, _each(_FORMS[kind].write, column), ""
+    return kind, _each(FORMS[kind].write, column), ""
 
 
 def _flag_text(value: enum.Flag) -> str:
@@ -212,10 +106,10 @@ def _write_tagged(value: Any) -> Any:
         return ["tuple" if kind is tuple else "set", list(map(_write_tagged, value))]
     if kind in _NATIVE:
         return [kind.__name__, str(value)] if _is_odd(value) else value
-    if kind in _KINDS:
-        is_zoned = kind is dt.datetime and _zone_key(value) is not None
-        name = "zoned" if is_zoned else _KINDS[kind]
-        return [name, _FORMS[name].write(value)]
+    if kind in KINDS:
+        is_zoned = kind is dt.datetime and zone_key(value) is not None
+        name = "zoned" if is_zoned else KINDS[kind]
+        return [name, FORMS[name].write(value)]
     for base in (str, int, float):
         if isinstance(value, base) and not isinstance(value, enum.Enum):
             return _write_tagged(base(value))
@@ -276,7 +170,7 @@ def read_column(kind: str, plain: list[Any], text: str, enum_class: Any) -> list
         return _each(lambda number: enum_class(int(number)), plain)
     if kind == ENUM and issubclass(enum_class, enum.Enum):
         return _each(enum_class.__members__.__getitem__, plain)
-    return _each(_FORMS[kind].read, plain)
+    return _each(FORMS[kind].read, plain)
 
 
 def _each(convert: Callable[[Any], Any], values: list[Any]) -> list[Any]:
@@ -330,4 +224,4 @@ def _read_tagged(value: Any) -> Any:
         items = list(map(_read_tagged, data))
         require_distinct(items)
         return frozenset(items)
-    return _FORMS[tag].read(data)
+    return FORMS[tag].read(data)
