@@ -46,7 +46,10 @@ class Family:
         places = dict(zip(map(id, snaps), count(len(self.snaps))))
         if len(places) < len(snaps) or not self.places.keys().isdisjoint(places):
             return False
-        self.places.update(places)
+        if self.places:
+            self.places.update(places)
+        else:
+            self.places = places
         self.snaps += snaps
         return True
 
@@ -115,7 +118,7 @@ class Survey:
         if holds is not None:
             self._meet(list(members_of(column)))
             return
-        if types_in(column) == {tuple}:
+        if batch.family.plan.relations[key].uselist and types_in(column) == {tuple}:
             run = self._collections(batch, column)
         else:
             run = _back(batch, column)
