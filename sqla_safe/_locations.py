@@ -14,8 +14,11 @@ import sqlalchemy
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from types import CodeType, FrameType
+
+
+_getcurrent: Callable[[], Any] = greenlet.getcurrent
 
 
 def _folder(file: str | None) -> str:
@@ -87,12 +90,12 @@ class _Kinds(dict[str, Kind]):
         return kind
 
 
-_KINDS = _Kinds()
+KINDS = _Kinds()
 
 
 def kind_of(file: str) -> Kind:
     """Say whose a file is: the project's, another library's, of no interest, or the event loop."""
-    return _KINDS[file]
+    return KINDS[file]
 
 
 class Place(tuple["CodeType", int]):
@@ -138,17 +141,20 @@ def current_line() -> str:
     return str(here() or UNKNOWN)
 
 
-def here() -> Place | None:
+def here(frame: FrameType | None = None) -> Place | None:
     """Return the line of user code that is running in this task, the project's before a library's.
 
     None when no user code is there, as in a task that SQLAlchemy made for itself.
+
+    Args:
+        frame: where to begin; by default the caller's frame.
     """
-    frame: FrameType | None = sys._getframe(1)
-    runner: Any = greenlet.getcurrent()
-    library = None
+    if frame is None:
+        frame = sys._getframe(1)
+    runner = library = None
     while True:  # `stack` written out, because every statement of a guarded session asks
         while frame is not None:
-            kind = _KINDS[frame.f_code.co_filename]
+            kind = KINDS[frame.f_code.co_filename]
             if kind == "project":
                 return Place((frame.f_code, frame.f_lasti))
             if kind == "loop":
@@ -156,7 +162,7 @@ def here() -> Place | None:
             if kind == "library" and library is None:
                 library = Place((frame.f_code, frame.f_lasti))
             frame = frame.f_back
-        runner = runner.parent
+        runner = (runner or _getcurrent()).parent
         if runner is None:
             return library
         frame = runner.gr_frame
@@ -167,7 +173,7 @@ def project_place(frame: FrameType | None) -> Place | None:
     if frame is None:
         return None
     code = frame.f_code
-    return Place((code, frame.f_lasti)) if _KINDS[code.co_filename] == "project" else None
+    return Place((code, frame.f_lasti)) if KINDS[code.co_filename] == "project" else None
 
 
 def stack(frame: FrameType | None) -> Iterator[FrameType]:
@@ -175,7 +181,7 @@ def stack(frame: FrameType | None) -> Iterator[FrameType]:
     runner = greenlet.getcurrent()
     while True:
         while frame is not None:
-            if _KINDS[frame.f_code.co_filename] == "loop":
+            if KINDS[frame.f_code.co_filename] == "loop":
                 return
             yield frame
             frame = frame.f_back

@@ -7,6 +7,8 @@ Each is wrapped around the method that was there, on a subclass of one sessionma
 from __future__ import annotations
 
 import sys
+from asyncio import _get_running_loop, current_task
+from threading import get_ident
 from typing import TYPE_CHECKING, Any, cast
 
 from sqlalchemy.exc import MissingGreenlet, StatementError
@@ -43,7 +45,7 @@ def opening(inner: Callable[..., Any]) -> Callable[..., Any]:
 
     def __init__(self: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807
         if self._sqs_record is None and self._sqs_guard.mode != "off":
-            self._sqs_record = Record(self._sqs_guard, site())
+            self._sqs_record = Record(self._sqs_guard, site(sys._getframe(1)))
         inner(self, *args, **kwargs)
 
     return __init__
@@ -78,17 +80,16 @@ def executing(inner: Callable[..., Any]) -> Callable[..., Any]:
     """Wrap an operation that executes a statement: one at a time, and marked."""
 
     def method(self: Any, statement: Any, *args: Any, **kwargs: Any) -> Any:
-        if self._sqs_guard.mode == "off":
+        guard = self._sqs_guard
+        if guard.mode == "off":
             return inner(self, statement, *args, **kwargs)
-        me, busy = current_owner(), self._sqs_busy
-        if busy is not None:  # or an eager load
-            if busy != me and self._sqs_unit is None:
-                _overlap(self, busy, me)
-            return inner(self, statement, *args, **kwargs)
-        idle = self._sqs_guard.idle
-        if idle is not None:
+        busy = self._sqs_busy
+        if busy is not None:
+            return inner(self, _within(self, busy, statement), *args, **kwargs)
+        if guard.idle is not None:
             self._sqs_known().come(self)
-        self._sqs_busy = me
+        # A call of its own for each of these would cost what they do.
+        self._sqs_busy = get_ident() if _get_running_loop() is None else current_task()
         try:
             statement = seen(self, statement, sys._getframe().f_back)
             return inner(self, statement, *args, **kwargs)
@@ -99,10 +100,18 @@ def executing(inner: Callable[..., Any]) -> Callable[..., Any]:
             raise wrapped from None  # SQLAlchemy 2.1 wraps it, and `except` would miss it
         finally:
             self._sqs_busy = None
-            if idle is not None:
+            if guard.idle is not None:
                 self._sqs_known().rest()
 
     return method
+
+
+def _within(session: Any, busy: Any, statement: Any) -> Any:
+    """Another operation is going on: that of somebody else, or the one that brought this about."""
+    me = current_owner()
+    if busy != me and session._sqs_unit is None:
+        _overlap(session, busy, me)
+    return statement
 
 
 def _missing_greenlet(error: StatementError) -> MissingGreenlet | None:
@@ -180,6 +189,7 @@ DEFAULTS: dict[str, Any] = {
     "_sqs_record": None,
     "_sqs_last": None,
     "_sqs_busy": None,
+    "_sqs_place": None,
     "_sqs_unit": None,
     "_sqs_is_async": False,
     "_sqs_known": known,
@@ -200,9 +210,10 @@ def wrapped(base: Any, wrappers: dict[str, Any]) -> dict[str, Any]:
 
 def guarded_class(base: Any, guard: Guard, *, is_async: bool) -> type[Session]:
     """Return a subclass of a session class that the guard watches."""
+    wrappers = {name: wrap for name, wrap in WRAPPERS.items() if not is_async or name != "__init__"}
     members = {
         **DEFAULTS,
-        **wrapped(base, WRAPPERS),
+        **wrapped(base, wrappers),  # of an async one, the async session notes where it is opened
         "_sqs_guard": guard,
         "_sqs_is_async": is_async,
         "__module__": base.__module__,

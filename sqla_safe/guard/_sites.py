@@ -26,12 +26,16 @@ _INSTALLED = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}"
 _MARKS = ("pyproject.toml", "setup.py", "setup.cfg", ".git")
 
 
-def site() -> Site:
-    """Return where this was called, or () in a task without user code."""
-    place = here()
-    if place is None or not _is_block(place[0]):
-        return () if place is None else (place,)
-    return tuple(_served(sys._getframe())) or (place,)
+def site(frame: FrameType | None = None) -> Site:
+    """Return where this was called (or what a frame does), or () in a task without user code."""
+    frame = frame or sys._getframe(1)
+    place = here(frame)
+    if place is None:
+        return ()
+    code = place[0]
+    if not code.co_flags & _GENERATORS and code.co_name not in _HOOKS:
+        return (place,)
+    return tuple(_served(frame)) or (place,)
 
 
 def _served(frame: FrameType) -> Iterator[Place]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from sqlalchemy import Select
 from sqlalchemy.exc import MissingGreenlet
 
 from sqla_safe._locations import here, project_place
@@ -15,14 +16,13 @@ from sqla_safe.guard import _codes, _internals
 from sqla_safe.guard._attributes import Attribute
 from sqla_safe.guard._diagnose import diagnose
 from sqla_safe.guard._nplusone import count
-from sqla_safe.guard._provenance import LoadSite
+from sqla_safe.guard._provenance import is_marked, marked
 from sqla_safe.guard._telling import attach
 
 if TYPE_CHECKING:
     from types import FrameType
 
-    from sqla_safe._locations import Place
-    from sqla_safe.guard._internals import Access
+    from sqla_safe.guard._internals import Access, Load
     from sqla_safe.guard._records import Record
 
 
@@ -41,28 +41,36 @@ def seen(session: Any, statement: Any, caller: FrameType | None) -> Any:
 
 
 def _seen(session: Any, statement: Any, caller: FrameType | None) -> Any:
-    place = project_place(caller)
+    session._sqs_place = None
+    place = None if caller is None else project_place(caller)
     if place is None:
-        load = _internals.load_in(caller)
-        if load.kind == "eager":  # it has the mark of its statement
-            return statement
-        if load.kind == "lazy":
-            _look_at(session, load.access)
-        if load.kind != "statement" and not load.is_relationship:
-            return statement
-        place = here()
-    return _marked(session, statement, place)
+        if caller is not None:  # or it is the beginning of an async session's greenlet
+            load = _internals.load_in(caller)
+            if load.kind != "statement":
+                return _loaded(session, statement, load)
+        place = here(caller)
+    if isinstance(statement, Select) or _loads_entities(statement):
+        return marked(statement, session, place)
+    return statement
 
 
-def _marked(session: Any, statement: Any, place: Place | None) -> Any:
-    if not (getattr(statement, "is_select", False) or _is_from_statement(statement)):
+def _loaded(session: Any, statement: Any, load: Load) -> Any:
+    """Return the statement of a load that SQLAlchemy does by itself."""
+    if load.kind == "lazy":
+        _look_at(session, load.access)
+    if not load.is_relationship:  # or it has the mark of its statement, or entity
         return statement
-    record = session._sqs_record or session._sqs_known()
-    return statement.options(LoadSite((place, record)))
+    place, state = here(), load.access.state
+    if state is None or not is_marked(state):
+        return marked(statement, session, place)
+    session._sqs_place = place  # its mark is exchanged, or the next one's statement had two
+    return statement
 
 
-def _is_from_statement(statement: Any) -> bool:
-    return bool(getattr(statement, "is_from_statement", False))
+def _loads_entities(statement: Any) -> bool:
+    return bool(
+        getattr(statement, "is_select", False) or getattr(statement, "is_from_statement", False)
+    )
 
 
 def _look_at(session: Any, access: Access) -> None:
