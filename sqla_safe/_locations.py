@@ -7,7 +7,7 @@ import os
 import sys
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import greenlet
 import sqlalchemy
@@ -71,14 +71,16 @@ def is_own(file: str) -> bool:
     return own
 
 
-Kind = Literal["project", "library", "foreign", "loop"]
+Kind = Literal["project", "library", "loop", ""]
+FOREIGN: Final = ""
+"""Files of no interest: false, because most frames are theirs and each of them is asked."""
 
 
 def _kind(file: str) -> Kind:
     if file in _LOOPS or f"{os.sep}uvloop{os.sep}" in file:
         return "loop"
     if not is_own(file):
-        return "foreign"
+        return FOREIGN
     return "library" if any(folder in file for folder in _INSTALLED) else "project"
 
 
@@ -154,13 +156,14 @@ def here(frame: FrameType | None = None) -> Place | None:
     runner = library = None
     while True:  # `stack` written out, because every statement of a guarded session asks
         while frame is not None:
-            kind = KINDS[frame.f_code.co_filename]
-            if kind == "project":
-                return Place((frame.f_code, frame.f_lasti))
-            if kind == "loop":
-                return library
-            if kind == "library" and library is None:
-                library = Place((frame.f_code, frame.f_lasti))
+            code = frame.f_code
+            kind = KINDS[code.co_filename]
+            if kind:
+                if kind == "project":
+                    return Place((code, frame.f_lasti))
+                if kind == "loop":
+                    return library
+                library = library or Place((code, frame.f_lasti))
             frame = frame.f_back
         runner = (runner or _getcurrent()).parent
         if runner is None:
@@ -168,12 +171,10 @@ def here(frame: FrameType | None = None) -> Place | None:
         frame = runner.gr_frame
 
 
-def project_place(frame: FrameType | None) -> Place | None:
-    """Return the line that a frame is at, if it is the project's."""
-    if frame is None:
-        return None
-    code = frame.f_code
-    return Place((code, frame.f_lasti)) if KINDS[code.co_filename] == "project" else None
+def awaiting_frame() -> FrameType | None:
+    """Return the frame that waits for the running greenlet, such as that of an async session."""
+    parent = _getcurrent().parent
+    return None if parent is None else parent.gr_frame
 
 
 def stack(frame: FrameType | None) -> Iterator[FrameType]:

@@ -35,8 +35,9 @@ def opening(inner: Callable[..., Any]) -> Callable[..., Any]:
         if guard.mode != "off":
             record = session._sqs_record = Record(guard, site(sys._getframe(1)))
             record.is_async = True
-            task = None if _get_running_loop() is None else asyncio.current_task()
-            record.opener = None if task is None else weakref.ref(task)
+            loop = _get_running_loop()
+            task = loop and asyncio.current_task(loop)
+            record.opener = task and weakref.ref(task)
 
     return __init__
 

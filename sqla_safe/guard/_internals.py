@@ -18,7 +18,7 @@ from sqlalchemy import util
 from sqlalchemy.orm import InstanceState, InstrumentedAttribute, Session, strategies
 from sqlalchemy.orm.interfaces import UserDefinedOption
 
-from sqla_safe._locations import KINDS, kind_of
+from sqla_safe._locations import FOREIGN, KINDS, kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -70,7 +70,7 @@ def access_in(frames: Iterable[FrameType]) -> Access:
     found, accessors = Access(), _accessors()
     for frame in frames:
         kind = kind_of(frame.f_code.co_filename)
-        if kind != "foreign":
+        if kind != FOREIGN:
             break
         verb = accessors.get(id(frame.f_code))
         values = frame.f_locals
@@ -125,7 +125,7 @@ def load_in(caller: FrameType | None) -> Load:
     while frame is not None:
         code = frame.f_code
         file = code.co_filename
-        if KINDS[file] != "foreign":
+        if KINDS[file] != FOREIGN:
             break
         if id(code) in accessors:
             return Load("lazy", access_in(frames_from(caller)))
@@ -171,9 +171,10 @@ class Exchanged(UserDefinedOption):
         return (Exchanged,)
 
     def _adapt_cached_option_to_uncached_option(self, context: Any, uncached_opt: Any) -> Any:
-        with suppress(Exception):
+        try:
             return uncached_opt.for_execution(context)
-        return self if uncached_opt is None else uncached_opt
+        except Exception:  # noqa: BLE001  (on any doubt SQLAlchemy goes on with what it has)
+            return self if uncached_opt is None else uncached_opt
 
 
 IS_EXCHANGED = hasattr(UserDefinedOption, "_adapt_cached_option_to_uncached_option")

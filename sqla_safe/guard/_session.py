@@ -55,22 +55,22 @@ def using(inner: Callable[..., Any]) -> Callable[..., Any]:
     """Wrap an operation: one at a time."""
 
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if self._sqs_unit is not None or self._sqs_guard.mode == "off":
+        guard = self._sqs_guard
+        if self._sqs_unit is not None or guard.mode == "off":
             return inner(self, *args, **kwargs)
         me, busy = current_owner(), self._sqs_busy
         if busy is not None:
             if busy != me:
                 _overlap(self, busy, me)
             return inner(self, *args, **kwargs)
-        idle = self._sqs_guard.idle
-        if idle is not None:
+        if guard.idle is not None:
             self._sqs_known().come(self)
         self._sqs_busy = me
         try:
             return inner(self, *args, **kwargs)
         finally:
             self._sqs_busy = None
-            if idle is not None:
+            if guard.idle is not None:
                 self._sqs_known().rest()
 
     return method
@@ -89,7 +89,8 @@ def executing(inner: Callable[..., Any]) -> Callable[..., Any]:
         if guard.idle is not None:
             self._sqs_known().come(self)
         # A call of its own for each of these would cost what they do.
-        self._sqs_busy = get_ident() if _get_running_loop() is None else current_task()
+        loop = _get_running_loop()
+        self._sqs_busy = get_ident() if loop is None else current_task(loop)
         try:
             statement = seen(self, statement, sys._getframe().f_back)
             return inner(self, statement, *args, **kwargs)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Select
 from sqlalchemy.exc import MissingGreenlet
 
-from sqla_safe._locations import here, project_place
+from sqla_safe._locations import KINDS, Place, awaiting_frame, here
 from sqla_safe.guard import _codes, _internals
 from sqla_safe.guard._attributes import Attribute
 from sqla_safe.guard._diagnose import diagnose
@@ -33,25 +33,32 @@ def seen(session: Any, statement: Any, caller: FrameType | None) -> Any:
         MissingGreenlet: it is a load that cannot be done here, under asyncio.
     """
     try:
-        return _seen(session, statement, caller)
+        if caller is None:  # the beginning of an async session's greenlet
+            place = here(awaiting_frame())
+        else:
+            code = caller.f_code
+            if KINDS[code.co_filename] != "project":
+                return _seen(session, statement, caller)
+            place = Place((code, caller.f_lasti))
+        return _marked(session, statement, place)
     except MissingGreenlet:
         raise
     except Exception:  # noqa: BLE001  (on any doubt the statement runs as it is)
         return statement
 
 
-def _seen(session: Any, statement: Any, caller: FrameType | None) -> Any:
-    session._sqs_place = None
-    place = None if caller is None else project_place(caller)
-    if place is None:
-        if caller is not None:  # or it is the beginning of an async session's greenlet
-            load = _internals.load_in(caller)
-            if load.kind != "statement":
-                return _loaded(session, statement, load)
-        place = here(caller)
+def _marked(session: Any, statement: Any, place: Place | None) -> Any:
     if isinstance(statement, Select) or _loads_entities(statement):
         return marked(statement, session, place)
     return statement
+
+
+def _seen(session: Any, statement: Any, caller: FrameType) -> Any:
+    load = _internals.load_in(caller)
+    if load.kind == "statement":
+        return _marked(session, statement, here(caller))
+    session._sqs_place = None
+    return _loaded(session, statement, load)
 
 
 def _loaded(session: Any, statement: Any, load: Load) -> Any:
