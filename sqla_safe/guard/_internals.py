@@ -205,6 +205,11 @@ def _watch(cls: Any, enrich: Callable[[BaseException, FrameType], None]) -> None
     cls.__init__ = __init__
 
 
+def is_watching() -> bool:
+    """Say whether SQLAlchemy's errors are looked at."""
+    return bool(_originals)
+
+
 def stop_watching() -> None:
     """Give SQLAlchemy's error classes back as they were."""
     for cls_, own in [(cls, _originals.pop(cls)) for cls in list(_originals)]:

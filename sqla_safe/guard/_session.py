@@ -92,7 +92,8 @@ def executing(inner: Callable[..., Any]) -> Callable[..., Any]:
         loop = _get_running_loop()
         self._sqs_busy = get_ident() if loop is None else current_task(loop)
         try:
-            statement = seen(self, statement, sys._getframe().f_back)
+            caller = sys._getframe().f_back if self._sqs_is_async else sys._getframe(1)
+            statement = seen(self, statement, caller)
             return inner(self, statement, *args, **kwargs)
         except StatementError as error:
             wrapped = _missing_greenlet(error) if self._sqs_guard.raises else None
@@ -152,7 +153,7 @@ def closing(inner: Callable[..., Any]) -> Callable[..., Any]:
         if record.guard.mode == "strict":
             record.was_strict = True
             self.expire_all()
-        record.close(record.leaving or site())
+        record.close(record.leaving or site(sys._getframe()))
         self._sqs_record, self._sqs_last = None, record
         return inner(self, *args, **kwargs)
 

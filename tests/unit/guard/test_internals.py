@@ -44,7 +44,7 @@ class Child(Base):
 
 @pytest.fixture
 def maker():
-    """Give a guarded sessionmaker on one parent, and SQLAlchemy's errors back afterwards."""
+    """Give a guarded sessionmaker on one parent."""
     engine = create_engine("sqlite://", poolclass=StaticPool)
     Base.metadata.create_all(engine)
     with Session(engine) as session:
@@ -53,7 +53,6 @@ def maker():
     made = sessionmaker(engine)
     configure(made, guard="raise")
     yield made
-    _internals.stop_watching()
     engine.dispose()
 
 
