@@ -33,6 +33,8 @@ _FOREIGN = (
 )
 
 
+_TEMPLATES = (".html", ".htm", ".xml", ".txt", ".jinja", ".jinja2", ".j2", ".mako", ".tmpl")
+"""Their lines are those of the generated code; the line that renders them tells more."""
 _STDLIB = _folder(os.__file__)
 _INSTALLED = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
 _DRIVERS = (
@@ -58,7 +60,7 @@ own_files: set[str] = set()
 @lru_cache(maxsize=4096)
 def is_own(file: str) -> bool:
     """Say whether a file is the user's, and not a library's or generated."""
-    if file.startswith(_FOREIGN):
+    if file.startswith(_FOREIGN) or file.endswith(_TEMPLATES):
         return False
     for folder in _INSTALLED:
         if folder in file:

@@ -1,4 +1,4 @@
-"""SQLAlchemy's error classes, which a guard watches for the rest of the process, before and after."""
+"""SQLAlchemy's error classes, which a guard watches for the rest of the process."""
 
 from __future__ import annotations
 

@@ -148,7 +148,7 @@ def frames_from(frame: FrameType | None = None) -> Iterator[FrameType]:
         frame = frame.f_back
 
 
-# -- an option that every execution of a statement exchanges for one of its own ---------------------
+# -- an option that each execution of a statement exchanges for one of its own ---------------------
 
 
 class Exchanged(UserDefinedOption):

@@ -36,7 +36,9 @@ class LoadSite(_internals.Exchanged):
         """Return the load site of the execution, which is the session's present one."""
         first = context.top_level_context or context
         for option in getattr(first, "propagated_loader_options", ()):
-            if type(option) is LoadSite:  # an eager load is a part of the execution that asks for it
+            if (
+                type(option) is LoadSite
+            ):  # an eager load is a part of the execution that asks for it
                 return option
         session = context.session
         place = session._sqs_place

@@ -6,11 +6,13 @@ Each is wrapped around the method that was there, on a subclass of one sessionma
 
 from __future__ import annotations
 
+import functools
 import sys
 from asyncio import _get_running_loop, current_task
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, cast
 
+from sqlalchemy import inspect
 from sqlalchemy.exc import MissingGreenlet, StatementError
 from sqlalchemy.orm import Session
 
@@ -85,7 +87,7 @@ def executing(inner: Callable[..., Any]) -> Callable[..., Any]:
             return inner(self, statement, *args, **kwargs)
         busy = self._sqs_busy
         if busy is not None:
-            return inner(self, _within(self, busy, statement), *args, **kwargs)
+            return _within(self, busy, functools.partial(inner, self), statement, *args, **kwargs)
         if guard.idle is not None:
             self._sqs_known().come(self)
         # A call of its own for each of these would cost what they do.
@@ -108,12 +110,18 @@ def executing(inner: Callable[..., Any]) -> Callable[..., Any]:
     return method
 
 
-def _within(session: Any, busy: Any, statement: Any) -> Any:
+def _within(
+    session: Any, busy: Any, inner: Callable[..., Any], statement: Any, *args: Any, **kwargs: Any
+) -> Any:
     """Another operation is going on: that of somebody else, or the one that brought this about."""
     me = current_owner()
     if busy != me and session._sqs_unit is None:
         _overlap(session, busy, me)
-    return statement
+    place = session._sqs_place
+    try:
+        return inner(seen(session, statement, sys._getframe(1).f_back), *args, **kwargs)
+    finally:
+        session._sqs_place = place  # the first one may not have come to its own statement yet
 
 
 def _missing_greenlet(error: StatementError) -> MissingGreenlet | None:
@@ -153,7 +161,7 @@ def closing(inner: Callable[..., Any]) -> Callable[..., Any]:
         if record.guard.mode == "strict":
             record.was_strict = True
             self.expire_all()
-        record.close(record.leaving or site(sys._getframe()))
+        record.close(record.leaving or site())
         self._sqs_record, self._sqs_last = None, record
         return inner(self, *args, **kwargs)
 
@@ -177,11 +185,34 @@ def discarding(what: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     return wrap
 
 
+def refreshing(inner: Callable[..., Any]) -> Callable[..., Any]:
+    """Wrap ``refresh``, which drops the relationships that were loaded because they were read."""
+
+    def method(self: Any, instance: Any, *args: Any, **kwargs: Any) -> Any:
+        if self._sqs_guard.mode == "off":
+            return inner(self, instance, *args, **kwargs)
+        before = unloaded(instance)
+        result = inner(self, instance, *args, **kwargs)
+        dropped = unloaded(instance) - before
+        if dropped:
+            self._sqs_known().note("by hand", "refresh()", instance, dropped)
+        return result
+
+    return method
+
+
+def unloaded(entity: object) -> set[str]:
+    """Return the attributes of an entity that are not loaded; none where it is no entity."""
+    state: Any = inspect(entity, raiseerr=False)
+    return set(getattr(state, "unloaded", ()))
+
+
 WRAPPERS: dict[str, Any] = {
     "__init__": opening,
     **dict.fromkeys(("execute", "scalar", "scalars"), executing),
     **dict.fromkeys(("flush", "connection", "commit", "rollback"), using),
     **dict.fromkeys(("close", "reset", "invalidate"), closing),
+    "refresh": refreshing,
     "expire": discarding("expire"),
     "expire_all": discarding("expire_all"),
     "expunge": discarding("expunge"),
