@@ -36,8 +36,8 @@ def opening(inner: Callable[..., Any]) -> Callable[..., Any]:
             record = session._sqs_record = Record(guard, site(sys._getframe(1)))
             record.is_async = True
             loop = _get_running_loop()
-            task = loop and asyncio.current_task(loop)
-            record.opener = task and weakref.ref(task)
+            task = None if loop is None else asyncio.current_task(loop)
+            record.opener = None if task is None else weakref.ref(task)
 
     return __init__
 

@@ -61,6 +61,13 @@ class Attribute:
         )
 
     @property
+    def was_loaded(self) -> bool:
+        """Say whether a value was there when strict mode threw all of them away."""
+        if self.kind == "relationship":
+            return self.key in self.state.expired_attributes
+        return self.kind in ("column", "generated")
+
+    @property
     def option(self) -> str:
         """The loader option that loads it together with what it belongs to."""
         steps = [f"selectinload({step})" for step in self._path()]

@@ -146,8 +146,7 @@ def _named(
         return _BY_CAUSE[cause.kind], _AFTER[cause.kind].format(what=cause.what)
     if code == _codes.IMPLICIT_IO:
         return code, _WHEN[code]
-    is_column = attribute.kind in ("column", "generated")
-    if record is not None and record.was_strict and is_column:
+    if record is not None and record.was_strict and attribute.was_loaded:
         return _codes.STRICT, "after its scope had ended (strict mode)"
     if attribute.state.session is None and record is not None and not record.is_closed:
         return code, "when it belonged to no session"

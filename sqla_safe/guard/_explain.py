@@ -84,8 +84,9 @@ def _quoted(error: BaseException) -> Explanation | None:
     """Return what a validator met while it read attributes: pydantic keeps its text only."""
     if type(error).__name__ != "ValidationError":
         return None
-    errors: Any = getattr(error, "errors", None)
-    for each in errors() if callable(errors) else ():
+    errors: Any = getattr(error, "errors", list)
+    found: list[dict[str, Any]] = errors()
+    for each in found:
         quoted = recent(str(each.get("ctx", {}).get("error", "")), each["loc"][-1])
         if quoted is not None:
             return quoted

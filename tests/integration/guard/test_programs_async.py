@@ -119,15 +119,13 @@ async def key_of_a_sort(maker: Any) -> None:
         sorted(users, key=lambda user: len(user.posts))  # read
 
 
-async def text_over_several_lines(maker: Any) -> None:
+async def list_over_several_lines(maker: Any) -> None:
     async with maker() as session:  # open, close
         user = await session.get(User, 1)  # load
-    _ = " ".join(
-        (
-            user.name,
-            user.team,  # read
-        )
-    )
+    _ = [
+        user.name,
+        user.team,  # read
+    ]
 
 
 async def pattern(maker: Any) -> None:
@@ -403,7 +401,7 @@ CASES: list[tuple[Any, type[Exception], str, str]] = [
     (list_comprehension, DetachedInstanceError, "SQS101", "User.team"),
     (generator_expression, DetachedInstanceError, "SQS101", "User.team"),
     (key_of_a_sort, MissingGreenlet, "SQS102", "User.posts"),
-    (text_over_several_lines, DetachedInstanceError, "SQS101", "User.team"),
+    (list_over_several_lines, DetachedInstanceError, "SQS101", "User.team"),
     (pattern, MissingGreenlet, "SQS102", "User.team"),
     (default_of_getattr, DetachedInstanceError, "SQS101", "User.posts"),
     (hasattr_of_a_relationship, MissingGreenlet, "SQS102", "User.team"),
