@@ -10,6 +10,8 @@ from sqlalchemy.orm import ColumnProperty, RelationshipProperty
 if TYPE_CHECKING:
     from sqlalchemy.orm import InstanceState
 
+LOADED = "sqla_safe_loaded"
+"""The key in an entity's ``info`` for what was loaded at the end of a strictly guarded session."""
 AttributeKind = Literal["relationship", "deferred", "subclass", "generated", "column", "other"]
 
 
@@ -63,9 +65,7 @@ class Attribute:
     @property
     def was_loaded(self) -> bool:
         """Say whether a value was there when strict mode threw all of them away."""
-        if self.kind == "relationship":
-            return self.key in self.state.expired_attributes
-        return self.kind in ("column", "generated")
+        return self.key in self.state.info.get(LOADED, ())
 
     @property
     def option(self) -> str:

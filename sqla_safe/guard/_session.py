@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 
 from sqla_safe._owners import concurrent_use, current_owner
 from sqla_safe.guard import _internals
+from sqla_safe.guard._attributes import LOADED
 from sqla_safe.guard._events import LISTENERS, listen, on_execute
 from sqla_safe.guard._explain import of_concurrent_use
 from sqla_safe.guard._records import Guard, Record
@@ -160,12 +161,20 @@ def closing(inner: Callable[..., Any]) -> Callable[..., Any]:
             record.come(self, "its end")
         if record.guard.mode == "strict":
             record.was_strict = True
-            self.expire_all()
+            _expire_all(self)
         record.close(record.leaving or site())
         self._sqs_record, self._sqs_last = None, record
         return inner(self, *args, **kwargs)
 
     return method
+
+
+def _expire_all(session: Any) -> None:
+    """Throw all values away, for strict mode; what there was is known afterwards."""
+    for entity in session.identity_map.values():
+        state = inspect(entity)
+        state.info[LOADED] = frozenset(state.dict)
+    session.expire_all()
 
 
 def discarding(what: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
