@@ -177,6 +177,11 @@ class Exchanged(UserDefinedOption):
             return self if uncached_opt is None else uncached_opt
 
 
+def options_of(statement: Any) -> tuple[Any, ...]:
+    """Return the options that a statement has; where they cannot be told, none."""
+    return getattr(statement, "_with_options", ())
+
+
 IS_EXCHANGED = hasattr(UserDefinedOption, "_adapt_cached_option_to_uncached_option")
 """Whether SQLAlchemy asks: else each execution needs an option, and a statement, of its own."""
 

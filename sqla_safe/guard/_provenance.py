@@ -84,6 +84,9 @@ def marked(statement: Any, session: Any, place: Place | None) -> Any:
     if place is None or not _internals.IS_EXCHANGED:
         return statement.options(LoadSite((place, record)))
     session._sqs_place = place
+    options = _internals.options_of(statement)
+    if options and any(type(option) is LoadSite for option in options):
+        return statement  # a load for an entity that has one: a second would have a third follow
     values: dict[str, Any] = statement.__dict__
     if KEPT not in values:  # most statements are executed once: no more than that is noted
         values[KEPT] = None
@@ -92,11 +95,6 @@ def marked(statement: Any, session: Any, place: Place | None) -> Any:
     if found is None or not found.is_of(statement):
         found = values[KEPT] = Marked(statement)
     return found.statement
-
-
-def is_marked(state: InstanceState[Any]) -> bool:
-    """Say whether what is loaded for an entity has a mark already, that of the entity."""
-    return any(type(option) is LoadSite for option in state.load_options)
 
 
 class Origin(NamedTuple):

@@ -16,7 +16,7 @@ from sqla_safe.guard import _codes, _internals
 from sqla_safe.guard._attributes import Attribute
 from sqla_safe.guard._diagnose import diagnose
 from sqla_safe.guard._nplusone import count
-from sqla_safe.guard._provenance import is_marked, marked
+from sqla_safe.guard._provenance import marked
 from sqla_safe.guard._telling import attach
 
 if TYPE_CHECKING:
@@ -65,13 +65,9 @@ def _loaded(session: Any, statement: Any, load: Load) -> Any:
     """Return the statement of a load that SQLAlchemy does by itself."""
     if load.kind == "lazy":
         _look_at(session, load.access)
-    if not load.is_relationship:  # or it has the mark of its statement, or entity
+    if not load.is_relationship:  # or the entity has been loaded before, or its statement is marked
         return statement
-    place, state = here(), load.access.state
-    if state is None or not is_marked(state):
-        return marked(statement, session, place)
-    session._sqs_place = place  # its mark is exchanged, or the next one's statement had two
-    return statement
+    return marked(statement, session, here())
 
 
 def _loads_entities(statement: Any) -> bool:

@@ -456,6 +456,31 @@ def test_a_chain_of_lazy_loads_carries_one_mark(maker):
     assert len(marks) == 1
 
 
+@pytest.mark.parametrize(
+    "again",
+    [
+        pytest.param(lambda session, _: session.get(User, 1), id="get"),
+        pytest.param(lambda session, user: session.refresh(user), id="refresh"),
+        pytest.param(lambda _, user: user.name, id="column"),
+        pytest.param(lambda _, user: user.posts, id="relationship"),
+        pytest.param(lambda session, user: session.merge(user), id="merge"),
+        pytest.param(lambda session, _: session.scalars(select(User)).all(), id="select"),
+    ],
+)
+def test_an_entity_that_lives_long_gathers_no_marks(maker, again):
+    """However often it is expired and loaded again."""
+    cache: dict[Any, Any] = {}
+    maker.configure(bind=maker.kw["bind"].execution_options(compiled_cache=cache))
+    sizes = set()
+    with maker() as session:
+        user = session.get(User, 1)
+        for _ in range(4):
+            session.commit()
+            again(session, user)
+            sizes.add((len(cache), len(inspect(user).load_options)))
+    assert len(sizes) == 1
+
+
 def test_a_load_in_a_commit_listener_names_the_attribute(maker):
     """The session has no transaction there, and the attribute is the reason to want one."""
     with maker() as session:

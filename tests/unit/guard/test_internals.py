@@ -199,6 +199,12 @@ def test_an_execution_tells_of_what_it_is_a_part(name):
     assert name in QueryContext.__slots__
 
 
+def test_a_statement_tells_its_options():
+    """So that none gets a second mark."""
+    assert _internals.options_of(select(Parent).options(LoadSite())) != ()
+    assert _internals.options_of(object()) == ()
+
+
 def test_without_the_exchange_each_execution_has_its_own_option(maker, monkeypatch):
     """Nothing is missing from the explanation."""
     monkeypatch.setattr(_internals, "IS_EXCHANGED", False)
