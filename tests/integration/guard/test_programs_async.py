@@ -272,6 +272,35 @@ async def session_of_a_registry(maker: Any) -> None:
     _ = user.team  # read
 
 
+async def borrowed_and_closed(maker: Any) -> None:
+    async def helper(session: Any) -> None:
+        async with session:  # close
+            await session.get(User, 2)
+
+    session = maker()  # open
+    user = await session.get(User, 1)  # load
+    await helper(session)
+    _ = user.team  # read
+
+
+async def got_again_after_a_commit(maker: Any) -> None:
+    async with maker() as session:  # open, close
+        for _ in range(3):
+            await session.get(User, 1)
+            await session.commit()
+        user = await session.get(User, 1)  # load
+    _ = user.team  # read
+
+
+async def two_results_of_a_gather(maker: Any) -> None:
+    async def user_of(key: int) -> Any:
+        async with maker() as session:  # open, close
+            return await session.get(User, key)  # load
+
+    users = await asyncio.gather(user_of(1), user_of(2))
+    _ = [user.posts for user in users]  # read
+
+
 async def cached_in_an_earlier_request(maker: Any) -> None:
     cache: dict[int, User] = {}
 
@@ -415,6 +444,9 @@ CASES: list[tuple[Any, type[Exception], str, str]] = [
     (closed_in_finally, DetachedInstanceError, "SQS101", "User.team"),
     (closed_in_another_task, DetachedInstanceError, "SQS101", "User.team"),
     (session_of_a_registry, DetachedInstanceError, "SQS101", "User.team"),
+    (borrowed_and_closed, DetachedInstanceError, "SQS101", "User.team"),
+    (got_again_after_a_commit, DetachedInstanceError, "SQS101", "User.team"),
+    (two_results_of_a_gather, DetachedInstanceError, "SQS101", "User.posts"),
     (cached_in_an_earlier_request, DetachedInstanceError, "SQS101", "User.team"),
     (entity_in_a_thread, DetachedInstanceError, "SQS101", "User.team"),
     (merge_without_its_result, DetachedInstanceError, "SQS101", "User.posts"),
