@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from aiogram.exceptions import TelegramBadRequest
 from aiogram.types import BufferedInputFile, InputMediaPhoto, Message
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from aiogram.types import CallbackQuery, InlineKeyboardMarkup
+
+QUICKER = (
+    "message is not modified",
+    "message to edit not found",
+    "message to delete not found",
+)
+"""What Telegram says to the second of two presses on one message."""
 
 
 async def show_screen(callback: CallbackQuery, text: str, keyboard: InlineKeyboardMarkup) -> None:
@@ -29,9 +39,9 @@ async def show_picture(
     file = BufferedInputFile(picture, "avatar.jpg")
     message = callback.message
     if isinstance(message, Message) and message.photo:
-        await message.edit_media(
-            InputMediaPhoto(media=file, caption=caption), reply_markup=keyboard
-        )
+        with _second_press():
+            media = InputMediaPhoto(media=file, caption=caption)
+            await message.edit_media(media, reply_markup=keyboard)
     elif message is not None:
         await message.answer_photo(file, caption=caption, reply_markup=keyboard)
         await _remove(message)
@@ -39,19 +49,21 @@ async def show_picture(
 
 
 async def _remove(message: object) -> None:
-    """Delete the pressed message; a second press on it finds it gone, and that is no error."""
     if isinstance(message, Message):
-        try:
+        with _second_press():
             await message.delete()
-        except TelegramBadRequest as error:
-            if "not found" not in error.message:
-                raise
 
 
 async def _edit(message: Message, text: str, keyboard: InlineKeyboardMarkup) -> None:
-    """Edit `message`; a second press on the same button finds it edited already."""
-    try:
+    with _second_press():
         await message.edit_text(text, reply_markup=keyboard)
+
+
+@contextmanager
+def _second_press() -> Iterator[None]:
+    """Let it be no error that another press has changed or deleted the message before."""
+    try:
+        yield
     except TelegramBadRequest as error:
-        if "message is not modified" not in error.message:
+        if not any(words in error.message for words in QUICKER):
             raise

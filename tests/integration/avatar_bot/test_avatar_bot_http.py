@@ -63,7 +63,7 @@ async def whole_story(live: World, chat: int, name: str) -> None:
     await live.press(chat, texts.START_TRAINING)
     await live.sees(chat, texts.training_done(name))
     await live.press(chat, texts.GALLERY)
-    await live.sees(chat, name)
+    await live.sees(chat, "1 из 1" if texts is ru else "1 of 1")
     await live.press(chat, texts.BACK_TO_MAIN)
     await live.sees(chat, texts.main_menu(WELCOME_COINS - PRICE))
     assert await live.post("top_up", chat=chat) == (200, {})

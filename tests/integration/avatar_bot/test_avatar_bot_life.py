@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import cycle
 
 import pytest
 from aiogram.exceptions import TelegramForbiddenError
 from sqlalchemy import delete, func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from avatar_bot.dispatcher import create_dispatcher
 from avatar_bot.keyboards.avatar import CANCEL, act
 from avatar_bot.keyboards.buttons import Action, GalleryPage
 from avatar_bot.locales import en, ru
-from avatar_bot.models import Avatar, AvatarGender, AvatarPhoto, AvatarStatus, AvatarType, User
+from avatar_bot.models import (
+    AlbumPart,
+    Avatar,
+    AvatarGender,
+    AvatarPhoto,
+    AvatarStatus,
+    AvatarType,
+    User,
+)
 from avatar_bot.notifications import top_up
 from avatar_bot.services import AvatarService, UserService
 from avatar_bot.services.training import PRICE
@@ -111,6 +121,32 @@ async def test_an_album_is_stored_whole_and_answered_once(chat: Chat) -> None:
     assert [photo.upload_order for photo in avatar.photos] == [1, 2, 3, 4]
 
 
+async def test_an_album_that_two_processes_got_is_answered_once(chat: Chat) -> None:
+    """Each stores its photos, and one of them tells of all: what was taken and what was not."""
+    await chat.create_avatar()
+    other = create_dispatcher(chat.sessions, storage=chat.safe.fsm.storage)
+    other["albums"].quiet = chat.safe["albums"].quiet = 0.3
+    pictures = [picture(1), picture(2), picture(3), picture(3), picture(20, side=100)]
+    updates = chat.person.send_photos(*pictures)
+    before = len(chat.telegram.calls)
+    fed = zip(updates, cycle([chat.safe, other]), strict=False)
+    await asyncio.gather(*(chat.feed(update, dispatcher) for update, dispatcher in fed))
+    [answer] = chat.telegram.calls[before:]
+    assert answer.text.startswith(ru.photos_refused(1, 1, 0, 10, 320))
+    assert answer.text.endswith(ru.ask_photos("Летний", 3, 3, 10))
+    async with chat.sessions() as session:
+        assert (await session.scalars(select(AlbumPart))).all() == []
+
+
+async def test_a_late_photo_of_an_album_is_answered_by_itself(chat: Chat) -> None:
+    """What arrives after the answer is not lost, and not told twice."""
+    await chat.create_avatar()
+    *first, late = chat.person.send_photos(*(picture(number) for number in range(3)))
+    await asyncio.gather(*(chat.feed(update, chat.safe) for update in first))
+    [answer] = await chat.feed(late, chat.safe)
+    assert answer.text == ru.ask_photos("Летний", 3, 3, 10)
+
+
 async def test_photos_are_checked(chat: Chat) -> None:
     """Small ones, repeated ones and those beyond the limit are told apart and not stored."""
     await chat.create_avatar()
@@ -190,6 +226,17 @@ async def test_the_gallery_turns_its_pages_in_one_message(chat: Chat) -> None:
         assert name in chat.person.last_message()["caption"]
     own = [m for m in chat.telegram.messages.values() if m["from"]["is_bot"]]
     assert len(own) == 1
+
+
+async def test_two_different_presses_on_one_message_are_no_error(chat: Chat) -> None:
+    """Of "next page" and "main menu" at once both are answered, whoever finds the message gone."""
+    await gallery(chat, "Первый", "Второй")
+    shown = chat.person.last_message()
+    presses = [chat.person.callback(shown, data) for data in ("back_to_main", "gallery:1")]
+    for press in presses:
+        await chat.feed(press, chat.safe)
+    assert chat.telegram.open_queries == {}
+    assert chat.person.last_message()["text"] == ru.main_menu(WELCOME_COINS)
 
 
 async def test_another_avatar_becomes_the_main_one(chat: Chat) -> None:
