@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import re
-import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -30,11 +29,11 @@ from avatar_bot.locales import ru
 from avatar_bot.migrations import config, migrate
 from avatar_bot.models import Avatar, Base
 from avatar_bot.settings import Settings, from_environment
-from avatar_bot.simulator.api import TOKEN
 from avatar_bot.simulator.server import Simulator, serving
 from avatar_bot.storage import create_storage
 from sqla_safe import FsmDataError
 from tests.integration.avatar_bot.chat import TELEGRAM_ID, Chat
+from tests.integration.avatar_bot.processes import bot_process
 from tests.integration.avatar_bot.world import World, free_port
 from tests.servers import Server
 
@@ -196,24 +195,11 @@ async def test_entities_are_refused_before_they_reach_redis(
 
 
 @asynccontextmanager
-async def bot_process(simulator: Simulator, address: str, **variables: str) -> AsyncIterator[World]:
-    """Run `python -m avatar_bot` as a process; at the end stop it as a container is stopped."""
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(ROOT),
-        "BOT_TOKEN": TOKEN,
-        "BOT_API_URL": address,
-        **variables,
-    }
-    command = [sys.executable, "-W", "error", "-m", "avatar_bot"]
-    bot = await asyncio.create_subprocess_exec(*command, cwd=ROOT / "examples", env=environment)
-    try:
-        async with ClientSession() as client:
-            nobody: Any = None
-            yield World(simulator, address, nobody, client)
-    finally:
-        bot.send_signal(signal.SIGTERM)
-        assert await asyncio.wait_for(bot.wait(), 30) == 0
+async def at_home(simulator: Simulator, address: str, **variables: str) -> AsyncIterator[World]:
+    """Run the bot as a process, and give the world around it."""
+    nobody: Any = None
+    async with bot_process(address, **variables), ClientSession() as client:
+        yield World(simulator, address, nobody, client)
 
 
 @pytest.mark.parametrize("mode", ["polling", "webhook"])
@@ -227,7 +213,7 @@ async def test_the_real_process_answers(url: str, mode: str) -> None:
     }
     async with serving(simulator) as address:
         variables = {"DATABASE_URL": url, **(webhook if mode == "webhook" else {})}
-        async with bot_process(simulator, address, **variables) as live:
+        async with at_home(simulator, address, **variables) as live:
             await live.post("write", chat=ANNA, text="/start")
             await live.sees(ANNA, "Добро пожаловать, Анна!")
         assert bool(simulator.webhook["url"]) == (mode == "webhook")
@@ -245,7 +231,7 @@ async def test_a_webhook_needs_its_secret(tmp_path: Path) -> None:
     }
     async with (
         serving(simulator) as address,
-        bot_process(simulator, address, **variables) as live,
+        at_home(simulator, address, **variables) as live,
     ):
         await live.until(lambda: simulator.webhook["url"], "the webhook")
         async with live.client.post(simulator.webhook["url"], json={}) as answer:
