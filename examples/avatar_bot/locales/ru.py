@@ -74,7 +74,7 @@ def coins(count: int) -> str:
 def bar(done: int, total: int) -> str:
     """Return a progress bar of ten squares."""
     filled = done * 10 // total
-    return "▓" * filled + "░" * (10 - filled)
+    return "▰" * filled + "▱" * (10 - filled)
 
 
 def welcome(first_name: str, balance: int) -> str:

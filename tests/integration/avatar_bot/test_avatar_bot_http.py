@@ -23,6 +23,9 @@ from aiogram.types import BufferedInputFile, InputMediaPhoto
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
+from avatar_bot.keyboards.avatar import act
+from avatar_bot.keyboards.buttons import Action, GalleryPage
+from avatar_bot.keyboards.main import BACK_TO_MAIN, CREATE_AVATAR, NEW_AVATAR
 from avatar_bot.locales import en, ru
 from avatar_bot.models import BalanceTransaction, UserBalance
 from avatar_bot.services.training import PRICE
@@ -102,24 +105,30 @@ async def test_balance_details_are_an_alert(live: World) -> None:
     assert (answer["text"], answer["alert"]) == (ru.balance_details(100, 350, 350), True)
 
 
-async def test_the_bug_is_shown_on_the_page(engine: AsyncEngine) -> None:
-    """With the old handlers the page gets the error, its line and what to write instead."""
-    shown = []
+@pytest.mark.parametrize(
+    "data",
+    [
+        *(BACK_TO_MAIN, CREATE_AVATAR, NEW_AVATAR, GalleryPage(page=0).pack()),
+        *(act(Action.PHOTOS, 1), act(Action.DONE, 1)),
+    ],
+)
+async def test_the_bug_is_shown_on_the_page(engine: AsyncEngine, data: str) -> None:
+    """The page gets the error of each old handler, and the guard's own explanation of it."""
     async with world(engine, unsafe=True) as live:
-        queue: asyncio.Queue[dict[str, object]] = asyncio.Queue()
-        live.simulator.watchers.add(queue)
         await live.post("write", chat=ANNA, text="/start")
-        await live.sees(ANNA, "Добро пожаловать")
-        await live.press(ANNA, ru.CREATE_AVATAR)
-        async with asyncio.timeout(10):
-            while not shown:
-                event = await queue.get()
-                shown += [event["what"]] if event["kind"] == "error" else []
-    text = shown[0]["text"]
-    assert shown[0]["title"].endswith("DetachedInstanceError")
-    assert "lazy load operation of attribute 'balance' cannot proceed" in text
-    assert "main_unsafe.py" in text
-    assert "scoped_services(sessions, UserService, AvatarService)" in text
+        message = await live.sees(ANNA, "Добро пожаловать")
+        await live.post("press", chat=ANNA, message=message["message_id"], data=data)
+        await live.until(lambda: live.simulator.reports[ANNA], "a report")
+        async with live.client.get(f"{live.address}/page/state") as answer:
+            state = await answer.json()
+    [report] = state["people"][0]["reports"]
+    assert state["unsafe"]
+    assert report["error"] == "sqlalchemy.orm.exc.DetachedInstanceError"
+    assert "lazy load operation of attribute 'balance' cannot proceed" in report["text"]
+    explanation = report["explanation"]
+    assert explanation.startswith("SQS101 User.balance was read after its scope had ended\n")
+    assert re.search(r"  read: +\S+_unsafe\.py:\d+ in ", explanation)
+    assert "instead: await asnapshot(user, User.balance)" in explanation
 
 
 async def test_every_method_works_over_http(live: World) -> None:

@@ -31,6 +31,7 @@ pytestmark = [
 ANNA, BORIS = 1001, 1002
 PATIENCE = 20_000
 WIDE = {"width": 900, "height": 820}
+PHONE = {"width": 375, "height": 740}
 
 
 @pytest.fixture
@@ -110,7 +111,7 @@ async def live(engine: AsyncEngine) -> AsyncIterator[World]:
 @pytest.fixture
 async def page(browser: Any, live: World) -> AsyncIterator[Page]:
     """Open the page; at the end nothing may have gone wrong in it."""
-    context = await browser.new_context(viewport=WIDE)
+    context = await browser.new_context(viewport=WIDE, locale="ru-RU")
     page = Page(await context.new_page())
     await page.page.goto(live.address)
     yield page
@@ -126,6 +127,12 @@ def files(*names: str) -> list[dict[str, Any]]:
     ]
 
 
+EXPLAINED = {
+    "read": "avatar_bot/handlers/avatar/main_unsafe.py:",
+    "loaded": "avatar_bot/services/user.py:",
+    "scope": "opened ",
+    "instead": "await asnapshot(user, User.balance) inside the scope",
+}
 PHOTOS = files("One", "Two", "Three", "Four")
 
 
@@ -202,7 +209,7 @@ async def test_help_unknown_input_and_block(page: Page) -> None:
     await page.alert(ru.HELP)
     await page.write(ANNA, "привет")
     await page.sees(ANNA, ru.UNKNOWN_INPUT)
-    await page.chat(ANNA).get_by_role("button", name="Блок").click()
+    await page.chat(ANNA).get_by_role("button", name="Заблокировать").click()
     await page.write(ANNA, "/start")
     await page.page.wait_for_timeout(300)
     await page.sees(ANNA, ru.UNKNOWN_INPUT)
@@ -242,7 +249,7 @@ async def test_more_people_can_be_let_in(page: Page) -> None:
 async def test_phone_and_dark_mode(browser: Any, live: World, scheme: str) -> None:
     """On a phone one chat fills the width; the dark theme follows the system and the button."""
     context = await browser.new_context(
-        viewport={"width": 375, "height": 740}, color_scheme=scheme, has_touch=True
+        viewport=PHONE, color_scheme=scheme, has_touch=True, locale="ru-RU"
     )
     page = Page(await context.new_page())
     await page.page.goto(live.address)
@@ -260,17 +267,26 @@ async def test_phone_and_dark_mode(browser: Any, live: World, scheme: str) -> No
 
 
 async def test_the_bug_and_its_explanation_are_shown(browser: Any, engine: AsyncEngine) -> None:
-    """With the old handlers the error stands in the chat, with what to write instead."""
+    """The user sees an apology; the log below has the error and the guard's explanation of it."""
     async with world(engine, unsafe=True) as live:
-        context = await browser.new_context(viewport=WIDE)
+        context = await browser.new_context(viewport=WIDE, locale="ru-RU")
         page = Page(await context.new_page())
         await page.page.goto(live.address)
+        await playwright.expect(page.page.locator("#unsafe")).to_be_visible()
         await page.write(ANNA, "/start")
         await page.sees(ANNA, ru.coins(WELCOME_COINS))
         await page.press(ANNA, ru.CREATE_AVATAR)
-        error = page.chat(ANNA).locator(".error")
-        await playwright.expect(error).to_contain_text("DetachedInstanceError", timeout=PATIENCE)
-        await playwright.expect(error).to_contain_text("scoped_services(sessions, UserService")
-        await page.keep("bug")
         await page.alert(ru.FAILED)
+        shown = page.chat(ANNA).locator(".failed")
+        await playwright.expect(shown).to_contain_text("SQS101 User.balance was read after")
+        report = page.page.locator("#journal .report")
+        await playwright.expect(report.locator("p")).to_contain_text("DetachedInstanceError")
+        for part, text in EXPLAINED.items():
+            await playwright.expect(report.locator(f"dd.{part}")).to_contain_text(text)
+        await page.keep("bug")
+        await page.page.get_by_role("button", name="Скрыть").click()
+        await playwright.expect(report).to_be_hidden()
+        await page.page.reload()
+        await playwright.expect(report.locator("h3")).to_contain_text("SQS101")
+        assert page.problems == []
         await context.close()
