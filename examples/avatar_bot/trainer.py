@@ -178,7 +178,8 @@ class Trainer:
         await self._say_uploading(training)
         file = BytesIO()
         await self.bot.download(avatar.photos[0].file_id, file)
-        return await asyncio.to_thread(paint_avatar, avatar.name, avatar.id, file.getvalue())
+        data = file.getvalue()
+        return await asyncio.to_thread(paint_avatar, avatar.name, avatar.id, data, avatar.type)
 
     async def _say_uploading(self, training: Training) -> None:
         with suppress(TelegramAPIError):

@@ -32,6 +32,7 @@ ANNA, BORIS = 1001, 1002
 PATIENCE = 20_000
 WIDE = {"width": 900, "height": 820}
 PHONE = {"width": 375, "height": 740}
+CALM = {"locale": "ru-RU", "reduced_motion": "reduce"}
 
 
 @pytest.fixture
@@ -111,7 +112,7 @@ async def live(engine: AsyncEngine) -> AsyncIterator[World]:
 @pytest.fixture
 async def page(browser: Any, live: World) -> AsyncIterator[Page]:
     """Open the page; at the end nothing may have gone wrong in it."""
-    context = await browser.new_context(viewport=WIDE, locale="ru-RU")
+    context = await browser.new_context(viewport=WIDE, **CALM)
     page = Page(await context.new_page())
     await page.page.goto(live.address)
     yield page
@@ -248,9 +249,7 @@ async def test_more_people_can_be_let_in(page: Page) -> None:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 async def test_phone_and_dark_mode(browser: Any, live: World, scheme: str) -> None:
     """On a phone one chat fills the width; the dark theme follows the system and the button."""
-    context = await browser.new_context(
-        viewport=PHONE, color_scheme=scheme, has_touch=True, locale="ru-RU"
-    )
+    context = await browser.new_context(viewport=PHONE, color_scheme=scheme, has_touch=True, **CALM)
     page = Page(await context.new_page())
     await page.page.goto(live.address)
     await create(page, ANNA, "Летняя")
@@ -269,7 +268,7 @@ async def test_phone_and_dark_mode(browser: Any, live: World, scheme: str) -> No
 async def test_the_bug_and_its_explanation_are_shown(browser: Any, engine: AsyncEngine) -> None:
     """The user sees an apology; the log below has the error and the guard's explanation of it."""
     async with world(engine, unsafe=True) as live:
-        context = await browser.new_context(viewport=WIDE, locale="ru-RU")
+        context = await browser.new_context(viewport=WIDE, **CALM)
         page = Page(await context.new_page())
         await page.page.goto(live.address)
         await playwright.expect(page.page.locator("#unsafe")).to_be_visible()

@@ -86,7 +86,7 @@ async def site(postgres: Server, valkey: Server) -> AsyncIterator[Site]:
         nobody: Any = None
         client = await stack.enter_async_context(ClientSession())
         live = World(simulator, address, nobody, client)
-        await live.until(lambda: both_ask(simulator), "both workers")
+        await live.until(lambda: both_ask(simulator), "both workers", 60)
         yield Site(live, balancer, dict(zip(ports, workers, strict=True)), engine)
 
 
@@ -144,6 +144,8 @@ async def test_several_people_at_once(site: Site) -> None:
         assert site.said(chat, site.texts(chat).ask_photos(name, 4, 3, 10)) == 1
         assert site.said(chat, site.texts(chat).training_done(name)) == 1
         assert bars(site, chat) == [0, *range(10, 101, 10)]
+    told = Counter(call.text for call in simulator.calls)
+    assert (told[ru.BUSY] + told[en.BUSY], told[ru.FAILED] + told[en.FAILED]) == (PEOPLE, 0)
     assert await site.scalars(select(AlbumPart)) == []
     await check_books(site, PEOPLE)
 

@@ -62,10 +62,12 @@ class World:
         """Wait until the bot's last message holds a text."""
         return await self.until(lambda: _holding(self.last(chat), text), text)
 
-    async def until(self, look: Callable[[], Any], what: str = "") -> Any:
+    async def until(
+        self, look: Callable[[], Any], what: str = "", seconds: float = PATIENCE
+    ) -> Any:
         """Wait until something is true."""
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(seconds):
                 while not (found := look()):  # noqa: ASYNC110  what is watched has no event
                     await asyncio.sleep(0.01)
         except TimeoutError:

@@ -23,7 +23,7 @@ from sqla_safe import asnapshot, scoped_services
 
 if TYPE_CHECKING:
     from aiogram.fsm.context import FSMContext
-    from aiogram.types import CallbackQuery, Message, PhotoSize
+    from aiogram.types import CallbackQuery, Message
 
     from avatar_bot.engine import Sessions
     from avatar_bot.handlers.avatar.albums import Albums
@@ -76,37 +76,38 @@ async def take_photo(
 ) -> None:
     """Store a photo and answer; the photos of an album are answered together."""
     place = Place(message.chat.id, (await state.get_data()).get("avatar_id", 0))
-    photo, group = message.photo[-1], message.media_group_id
-    if group is None:
-        results = Counter([await _store(place, photo, sessions)])
+    if message.media_group_id is None:
+        results = Counter([await _store(place, message, sessions)])
     else:
-        album = f"{message.chat.id}:{group}"
-        results = await albums.collect(album, _store_part(place, photo, sessions, album))
+        album = f"{message.chat.id}:{message.media_group_id}"
+        results = await albums.collect(album, _store_part(place, message, sessions, album))
     if results is not None:
         await _answer(message, place, results, sessions, texts)
 
 
-async def _store(place: Place, photo: PhotoSize, sessions: Sessions) -> str:
+async def _store(place: Place, message: Message, sessions: Sessions) -> str:
     """Store a photo if it is fit for use; return what became of it."""
     async with scoped_services(sessions, AvatarService) as avatars:
-        return await _add(place, photo, avatars)
+        return await _add(place, message, avatars)
 
 
-async def _store_part(place: Place, photo: PhotoSize, sessions: Sessions, album: str) -> int:
+async def _store_part(place: Place, message: Message, sessions: Sessions, album: str) -> int:
     """Store a photo of an album, and what became of it, together; return the part's number."""
     async with scoped_services(sessions, AlbumService) as albums:
-        return await albums.add(album, await _store(place, photo, sessions))
+        return await albums.add(album, await _store(place, message, sessions))
 
 
-async def _add(place: Place, photo: PhotoSize, avatars: AvatarService) -> str:
-    """Add a photo to its avatar, and return what became of it."""
+async def _add(place: Place, message: Message, avatars: AvatarService) -> str:
+    """Add a photo to its avatar, in the order of the messages; return what became of it."""
+    photo = message.photo[-1]
     if min(photo.width, photo.height) < MIN_SIDE:
         return SMALL
     avatar = await avatars.lock_avatar(*place)
     if avatar is None:
         return GONE
     try:
-        await avatars.add_photo(avatar, photo.file_id, photo.file_unique_id)
+        order = message.message_id
+        await avatars.add_photo(avatar, photo.file_id, photo.file_unique_id, order)
     except tuple(ANSWERS) as error:
         return ANSWERS[type(error)]
     return ADDED
