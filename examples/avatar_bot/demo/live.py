@@ -14,6 +14,7 @@ from aiogram import Bot
 from aiogram.client.session.aiohttp import AiohttpSession
 from aiogram.client.telegram import TelegramAPIServer
 from aiogram.dispatcher.event.bases import UNHANDLED
+from aiogram.exceptions import TelegramForbiddenError
 
 from avatar_bot.demo.transcript import raised_at
 from avatar_bot.engine import create_engine, create_sessionmaker
@@ -99,7 +100,8 @@ async def living(
 async def _show(simulator: Simulator, event: ErrorEvent) -> object:
     """Show an error on the page as the log of the bot has it, beside the chat where it happened."""
     update = event.update.callback_query or event.update.message
-    if update is not None and update.from_user is not None:
+    is_error = not isinstance(event.exception, TelegramForbiddenError)  # the bot is only blocked
+    if is_error and update is not None and update.from_user is not None:
         simulator.report(update.from_user.id, report_of(event.exception))
     return UNHANDLED
 

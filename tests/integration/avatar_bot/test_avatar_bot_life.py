@@ -157,6 +157,35 @@ async def test_a_late_photo_of_an_album_is_answered_by_itself(chat: Chat) -> Non
     assert answer.text == ru.ask_photos("Летний", 3, 3, 10)
 
 
+async def test_photos_that_nobody_waits_for_are_explained(chat: Chat) -> None:
+    """One answer, also for an album, says what to do first."""
+    await chat.write("/start")
+    for count in (1, 3):
+        [answer] = await chat.send_photos(*(picture(number) for number in range(count)))
+        assert answer.text == ru.PHOTO_UNEXPECTED
+
+
+async def test_two_presses_on_a_picture_give_one_new_message(chat: Chat) -> None:
+    """A picture cannot become a text: the first press replaces it, and the second finds it gone."""
+    await gallery(chat, "Первый")
+    press = chat.person.press(ru.DELETE), chat.person.press(ru.DELETE)
+    before = len(chat.telegram.calls)
+    await asyncio.gather(*(chat.feed(update, chat.safe) for update in press))
+    methods = [call.method for call in chat.telegram.calls[before:]]
+    assert (methods.count("sendMessage"), methods.count("answerCallbackQuery")) == (1, 2)
+
+
+async def test_what_was_done_is_told_in_passing(chat: Chat) -> None:
+    """Cancelling, choosing the main avatar and deleting are confirmed over the next screen."""
+    await gallery(chat, "Первый", "Второй")
+    await chat.press("▶️")
+    assert (await chat.press(ru.MAKE_MAIN))[-1].text == ru.NOW_MAIN
+    await chat.press(ru.DELETE)
+    assert (await chat.press(ru.REALLY_DELETE))[-1].text == ru.DELETED
+    await chat.press(ru.RENAME)
+    assert (await chat.press(ru.CANCEL))[-1].text == ru.CANCELLED
+
+
 async def test_photos_are_checked(chat: Chat) -> None:
     """Small ones, repeated ones and those beyond the limit are told apart and not stored."""
     await chat.create_avatar()

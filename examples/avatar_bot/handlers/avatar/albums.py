@@ -16,10 +16,17 @@ from sqla_safe import scoped_services
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
+    from aiogram.types import Message
+
     from avatar_bot.engine import Sessions
 
 QUIET_SECONDS = 0.5
 """How long nothing must arrive until the photos of an album are answered."""
+
+
+def album_of(message: Message) -> str:
+    """Return what the photos of an album have in common, and no other photo has."""
+    return f"{message.chat.id}:{message.media_group_id}"
 
 
 class Albums:
@@ -29,6 +36,15 @@ class Albums:
         self.sessions = sessions
         self.quiet = quiet
         self._arriving: Counter[str] = Counter()
+
+    async def collect_unknown(self, message: Message) -> bool:
+        """Tell whether this photo of an album that nobody wants is the one to answer."""
+        album = album_of(message)
+        return await self.collect(album, self._note(album)) is not None
+
+    async def _note(self, album: str) -> int:
+        async with scoped_services(self.sessions, AlbumService) as albums:
+            return await albums.add(album, "unknown")
 
     async def collect(self, album: str, storing: Awaitable[int]) -> Counter[str] | None:
         """Store a part of an album; return what became of all, or None if another one answers."""

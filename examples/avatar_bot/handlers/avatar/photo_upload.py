@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from aiogram import F, Router
 
+from avatar_bot.handlers.avatar.albums import album_of
 from avatar_bot.handlers.screen import show_screen
 from avatar_bot.keyboards import avatar as keyboards
 from avatar_bot.keyboards.buttons import Action, AvatarButton
@@ -79,7 +80,7 @@ async def take_photo(
     if message.media_group_id is None:
         results = Counter([await _store(place, message, sessions)])
     else:
-        album = f"{message.chat.id}:{message.media_group_id}"
+        album = album_of(message)
         results = await albums.collect(album, _store_part(place, message, sessions, album))
     if results is not None:
         await _answer(message, place, results, sessions, texts)
