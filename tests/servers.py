@@ -20,7 +20,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import psycopg
 import pymysql
@@ -82,6 +82,17 @@ def postgres_server() -> Iterator[Server]:
         command += [word for option in options.items() for word in ("-c", "=".join(option))]
         with serving(folder, lambda port: [*command, "-p", port], ask_postgres, "INT") as server:
             yield server
+
+
+@contextmanager
+def crashed(server: Server) -> Iterator[None]:
+    """Stop a PostgreSQL at once, as if its machine had failed, and start it again on its data."""
+    stop(server.process, signal.SIGQUIT)
+    command = cast("Command", server.process.args)
+    with started(command, server.folder, "INT") as process:
+        if not answers(process, server.port, ask_postgres):
+            raise ServerError(f"{command[0]} did not start again")
+        yield
 
 
 @contextmanager
