@@ -14,10 +14,10 @@ from aiogram import Bot
 from aiogram.client.session.aiohttp import AiohttpSession
 from aiogram.client.telegram import TelegramAPIServer
 from aiogram.dispatcher.event.bases import UNHANDLED
-from aiogram.exceptions import TelegramForbiddenError
 
 from avatar_bot.demo.transcript import raised_at
 from avatar_bot.engine import create_engine, create_sessionmaker
+from avatar_bot.handlers.errors import is_blocked
 from avatar_bot.migrations import migrate
 from avatar_bot.notifications import top_up
 from avatar_bot.polling import at_work, introduce, stop_signal
@@ -100,7 +100,7 @@ async def living(
 async def _show(simulator: Simulator, event: ErrorEvent) -> object:
     """Show an error on the page as the log of the bot has it, beside the chat where it happened."""
     update = event.update.callback_query or event.update.message
-    is_error = not isinstance(event.exception, TelegramForbiddenError)  # the bot is only blocked
+    is_error = not is_blocked(event.exception)
     if is_error and update is not None and update.from_user is not None:
         simulator.report(update.from_user.id, report_of(event.exception))
     return UNHANDLED

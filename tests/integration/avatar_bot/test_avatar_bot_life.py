@@ -395,6 +395,16 @@ async def test_a_blocked_bot_is_no_error(chat: Chat) -> None:
         await chat.bot.send_message(TELEGRAM_ID, "?")
 
 
+async def test_a_bot_blocked_in_the_middle_is_no_error(chat: Chat) -> None:
+    """The new name is stored; that its confirmation does not arrive fails nobody."""
+    await gallery(chat, "Первый")
+    await chat.press(ru.RENAME)
+    update = chat.person.write("Лучший")
+    chat.telegram.blocked.add(TELEGRAM_ID)
+    await chat.feed(update, chat.safe)
+    assert [avatar.name for avatar in await avatars_of(chat)] == ["Лучший"]
+
+
 @pytest.mark.parametrize(
     "data", ["back_to_main", "new_avatar", "create_avatar", GalleryPage(page=0).pack()]
 )
