@@ -350,7 +350,8 @@ def _field_names(kind: Any) -> Iterable[str]:
         return [field.name for field in fields(kind)]
     if (attributes := getattr(kind, "__attrs_attrs__", None)) is not None:
         return [attribute.name for attribute in attributes]
-    return getattr(kind, "__struct_fields__", None) or getattr(kind, "model_fields", ())
+    names = getattr(kind, "__struct_fields__", None) or getattr(kind, "model_fields", None)
+    return cast("Iterable[str]", names or ())
 
 
 def _owned(value: object) -> str | None:

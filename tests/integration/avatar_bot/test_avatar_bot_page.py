@@ -6,10 +6,12 @@ import base64
 import os
 import shutil
 from collections.abc import AsyncIterator
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from avatar_bot.engine import create_engine, create_tables
@@ -97,9 +99,17 @@ class Page:
         await playwright.expect(dialog).to_have_count(0)
 
     async def keep(self, name: str) -> None:
-        """Keep a picture of the page, if somebody wants it."""
+        """Keep a small picture of the page, if somebody wants it."""
         if folder := os.environ.get("AVATAR_BOT_SCREENSHOTS"):
-            await self.page.screenshot(path=str(Path(folder) / f"{name}.png"))
+            shot = Image.open(BytesIO(await self.page.screenshot()))
+            shot.save(Path(folder) / f"avatar_bot_{name}.webp", quality=88, method=6)
+
+    async def keep_both(self, name: str) -> None:
+        """Keep a picture of the Russian page, and one of the English page."""
+        await self.keep(f"{name}_ru")
+        await self.page.locator("#language").click()
+        await self.keep(name)
+        await self.page.locator("#language").click()
 
 
 @pytest.fixture
@@ -162,7 +172,6 @@ async def test_an_avatar_from_start_to_gallery(page: Page) -> None:
     await page.press(ANNA, ru.PHOTOS_DONE)
     await page.press(ANNA, ru.START_TRAINING)
     await page.sees(ANNA, "0%")
-    await page.keep("training")
     await page.sees(ANNA, ru.training_done("Летняя"))
     await page.press(ANNA, ru.GALLERY)
     await page.sees(ANNA, "1 из 1")
@@ -170,6 +179,7 @@ async def test_an_avatar_from_start_to_gallery(page: Page) -> None:
     await page.chat(ANNA).get_by_role("button", name="+100").click()
     await page.sees(ANNA, ru.topped_up(100, WELCOME_COINS - PRICE + 100))
     await page.press(ANNA, ru.BALANCE_DETAILS)
+    await playwright.expect(page.page.locator("dialog[open]")).to_be_visible()
     await page.keep("balance_details")
     await page.alert(ru.balance_details(100, 200, 200))
     assert await page.page.locator("[aria-busy=true]").count() == 0
@@ -177,9 +187,18 @@ async def test_an_avatar_from_start_to_gallery(page: Page) -> None:
 
 async def test_two_people_at_once(page: Page) -> None:
     """Side by side, each in his own language, and neither sees the other's messages."""
-    await create(page, ANNA, "Летняя")
-    await create(page, BORIS, "Winter")
-    await page.keep("two_users")
+    names = {ANNA: "Летняя", BORIS: "Winter"}
+    for number, name in names.items():
+        await create(page, number, name)
+        await page.chat(number).locator("input[type=file]").set_input_files(PHOTOS[:3])
+    for number, name in names.items():
+        texts = ru if number == ANNA else en
+        await page.sees(number, texts.ask_photos(name, 3, 3, 10))
+        await page.press(number, texts.PHOTOS_DONE)
+        await page.press(number, texts.START_TRAINING)
+    await page.sees(ANNA, ru.training_done("Летняя"))
+    await page.sees(BORIS, en.training_done("Winter"))
+    await page.keep_both("two_people")
     assert "Winter" not in await page.chat(ANNA).inner_text()
     assert "Летняя" not in await page.chat(BORIS).inner_text()
 
@@ -239,6 +258,38 @@ async def test_a_reload_shows_the_same_conversation(page: Page) -> None:
     assert await page.chat(ANNA).locator(".log").inner_text() == before
 
 
+async def test_the_page_has_two_languages(page: Page) -> None:
+    """The page's own words change with the button, and stay so; a phone keeps its person's."""
+    await playwright.expect(page.page.locator("h1")).to_contain_text("Аватар-бот")
+    await page.page.locator("#language").click()
+    await page.page.reload()
+    await playwright.expect(page.page.locator("h1")).to_contain_text("Avatar bot")
+    await page.page.locator(".limits summary").click()
+    limits = page.page.locator("#limits")
+    await playwright.expect(limits).to_contain_text("This is not Telegram")
+    await page.page.keyboard.press("Escape")
+    await playwright.expect(limits).to_be_hidden()
+    empty = page.page.locator(".empty")
+    await playwright.expect(empty.nth(0)).to_contain_text("Запустить бота")
+    await empty.nth(1).get_by_role("button", name="Start the bot").click()
+    await page.sees(BORIS, en.coins(WELCOME_COINS))
+
+
+async def test_an_alert_stops_one_phone_only(page: Page) -> None:
+    """The other person goes on meanwhile; the focus returns to the pressed button."""
+    for number in (ANNA, BORIS):
+        await page.write(number, "/start")
+        await page.sees(number, (ru if number == ANNA else en).coins(WELCOME_COINS))
+    await page.press(ANNA, ru.HELP_BUTTON)
+    await playwright.expect(page.page.locator("dialog[open]")).to_contain_text("Аватар — это")
+    await page.press(BORIS, en.CREATE_AVATAR)
+    await page.sees(BORIS, en.avatar_menu(WELCOME_COINS, 0, PRICE))
+    await page.chat(ANNA).get_by_role("button", name="OK").click()
+    await playwright.expect(page.page.locator("dialog[open]")).to_have_count(0)
+    focused = await page.page.evaluate("document.activeElement.textContent")
+    assert focused == ru.HELP_BUTTON
+
+
 async def test_more_people_can_be_let_in(page: Page) -> None:
     """The button adds a chat, ready to be written in."""
     await page.page.locator("#add-en").click()
@@ -253,7 +304,8 @@ async def test_phone_and_dark_mode(browser: Any, live: World, scheme: str) -> No
     page = Page(await context.new_page())
     await page.page.goto(live.address)
     await create(page, ANNA, "Летняя")
-    await page.keep(f"phone_{scheme}")
+    if scheme == "dark":
+        await page.keep("phone")
     theme = "document.documentElement.dataset.theme"
     assert await page.page.evaluate(theme) == scheme
     box = await page.chat(ANNA).bounding_box()
@@ -282,7 +334,7 @@ async def test_the_bug_and_its_explanation_are_shown(browser: Any, engine: Async
         await playwright.expect(report.locator("p")).to_contain_text("DetachedInstanceError")
         for part, text in EXPLAINED.items():
             await playwright.expect(report.locator(f"dd.{part}")).to_contain_text(text)
-        await page.keep("bug")
+        await page.keep_both("bug")
         await page.page.get_by_role("button", name="Скрыть").click()
         await playwright.expect(report).to_be_hidden()
         await page.page.reload()

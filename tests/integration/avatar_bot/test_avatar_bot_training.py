@@ -32,6 +32,7 @@ from avatar_bot.models import (
     User,
     UserBalance,
 )
+from avatar_bot.notifications import top_up
 from avatar_bot.pictures import BadPictureError, paint_avatar, paint_placeholder
 from avatar_bot.services.training import PRICE, LostTrainingError
 from avatar_bot.services.user import WELCOME_COINS
@@ -104,6 +105,32 @@ async def test_two_presses_at_once_charge_once(chat: Chat) -> None:
     assert (await books(chat))[2] == [-PRICE]
     answers = [call.text for call in chat.telegram.calls if call.method == "answerCallbackQuery"]
     assert answers.count(ru.BUSY) == 3
+
+
+async def test_an_old_button_does_not_charge_again(chat: Chat) -> None:
+    """A press that arrives when the training is over is told so, however many coins there are."""
+    await chat.start_training()
+    pressed = chat.person.last_message()
+    await chat.trainer.work_once()
+    await top_up(chat.bot, chat.sessions, TELEGRAM_ID, 1000)
+    for action in (Action.PAY, Action.DONE):
+        update = chat.person.callback(pressed, act(action, 1))
+        [answer] = await chat.feed(update, chat.safe)
+        assert answer.text == ru.ALREADY_TRAINED
+    assert (await books(chat))[2] == [-PRICE, 1000]
+
+
+async def test_the_button_of_a_failed_training_is_out_of_date(
+    chat: Chat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An update that Telegram delivers once more, after the refund, charges nobody."""
+    await chat.start_training()
+    pressed = chat.person.last_message()
+    monkeypatch.setattr("avatar_bot.trainer.paint_avatar", lambda *_: paint_avatar("x", 1, b""))
+    await chat.trainer.work_once()
+    [answer] = await chat.feed(chat.person.callback(pressed, act(Action.PAY, 1)), chat.safe)
+    assert answer.text == ru.OLD_BUTTON
+    assert (await books(chat))[2] == [-PRICE, PRICE]
 
 
 async def test_who_cannot_pay_is_told(chat: Chat) -> None:
