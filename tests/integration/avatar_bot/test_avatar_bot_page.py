@@ -101,8 +101,9 @@ class Page:
     async def keep(self, name: str) -> None:
         """Keep a small picture of the page, if somebody wants it."""
         if folder := os.environ.get("AVATAR_BOT_SCREENSHOTS"):
-            shot = Image.open(BytesIO(await self.page.screenshot()))
-            shot.save(Path(folder) / f"avatar_bot_{name}.webp", quality=88, method=6)
+            shot = Image.open(BytesIO(await self.page.screenshot())).convert("RGB")
+            small = shot.quantize(palette=shot.quantize(), dither=Image.Dither.FLOYDSTEINBERG)
+            small.save(Path(folder) / f"avatar_bot_{name}.png", optimize=True)
 
     async def keep_both(self, name: str) -> None:
         """Keep a picture of the Russian page, and one of the English page."""
