@@ -26,7 +26,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from avatar_bot.keyboards.avatar import act
 from avatar_bot.keyboards.buttons import Action, GalleryPage
 from avatar_bot.keyboards.main import BACK_TO_MAIN, CREATE_AVATAR, NEW_AVATAR
-from avatar_bot.locales import en, ru
+from avatar_bot.locales import ru
 from avatar_bot.models import BalanceTransaction, UserBalance
 from avatar_bot.services.training import PRICE
 from avatar_bot.services.user import WELCOME_COINS
@@ -46,23 +46,8 @@ async def live(engine: AsyncEngine) -> AsyncIterator[World]:
 
 async def whole_story(live: World, chat: int, name: str) -> None:
     """Create an avatar with photos, train it, and look at it in the gallery."""
-    texts = ru if chat == ANNA else en
-    await live.post("write", chat=chat, text="/start")
-    await live.sees(chat, texts.coins(WELCOME_COINS))
-    await live.press(chat, texts.CREATE_AVATAR)
-    await live.sees(chat, texts.avatar_menu(WELCOME_COINS, 0, PRICE))
-    await live.press(chat, texts.NEW_AVATAR)
-    await live.sees(chat, texts.ask_name(WELCOME_COINS, PRICE))
-    await live.post("write", chat=chat, text=name)
-    await live.sees(chat, texts.ASK_GENDER)
-    await live.press(chat, texts.FEMALE)
-    await live.sees(chat, texts.ASK_TYPE)
-    await live.press(chat, texts.PORTRAIT)
-    await live.sees(chat, texts.ask_photos(name, 0, 3, 10))
-    assert await live.send_photos(chat, *(picture(number) for number in range(3))) == 200
-    await live.sees(chat, texts.ask_photos(name, 3, 3, 10))
-    await live.press(chat, texts.PHOTOS_DONE)
-    await live.sees(chat, texts.confirm_training(name, 3, PRICE, WELCOME_COINS))
+    texts = live.texts(chat)
+    await live.create(chat, name, *(picture(number) for number in range(3)))
     await live.press(chat, texts.START_TRAINING)
     await live.sees(chat, texts.training_done(name))
     await live.press(chat, texts.GALLERY)

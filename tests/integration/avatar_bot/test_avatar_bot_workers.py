@@ -55,10 +55,6 @@ class Site:
         async with AsyncSession(self.engine) as session:
             return list(await session.scalars(statement))
 
-    def texts(self, chat: int) -> Any:
-        """Return the texts in the language of a person."""
-        return ru if self.live.simulator.people[chat].sender["language_code"] == "ru" else en
-
     def said(self, chat: int, text: str) -> int:
         """Return how often the bot has said or shown a text that holds this one."""
         calls = self.live.simulator.calls
@@ -97,28 +93,12 @@ def both_ask(simulator: Simulator) -> bool:
 
 async def create(site: Site, chat: int, name: str) -> None:
     """Go from /start to the question whether to pay, with an album of four photos."""
-    live, texts = site.live, site.texts(chat)
-    await live.post("write", chat=chat, text="/start")
-    await live.sees(chat, texts.coins(WELCOME_COINS))
-    await live.press(chat, texts.CREATE_AVATAR)
-    await live.sees(chat, texts.avatar_menu(WELCOME_COINS, 0, PRICE))
-    await live.press(chat, texts.NEW_AVATAR)
-    await live.sees(chat, texts.ask_name(WELCOME_COINS, PRICE))
-    await live.post("write", chat=chat, text=name)
-    await live.sees(chat, texts.ASK_GENDER)
-    await live.press(chat, texts.MALE)
-    await live.sees(chat, texts.ASK_TYPE)
-    await live.press(chat, texts.STYLE)
-    await live.sees(chat, texts.ask_photos(name, 0, 3, 10))
-    assert await live.send_photos(chat, *(picture(chat + n) for n in range(4))) == 200
-    await live.sees(chat, texts.ask_photos(name, 4, 3, 10))
-    await live.press(chat, texts.PHOTOS_DONE)
-    await live.sees(chat, texts.confirm_training(name, 4, PRICE, WELCOME_COINS))
+    await site.live.create(chat, name, *(picture(chat + n) for n in range(4)))
 
 
 async def pay_twice(site: Site, chat: int, name: str) -> None:
     """Press "pay" twice at once, so that each worker gets one press, and wait for the end."""
-    live, texts = site.live, site.texts(chat)
+    live, texts = site.live, site.live.texts(chat)
     press = live.press(chat, texts.START_TRAINING), live.press(chat, texts.START_TRAINING)
     await asyncio.gather(*press)
     await live.sees(chat, texts.training_done(name))
@@ -141,8 +121,8 @@ async def test_several_people_at_once(site: Site) -> None:
     assert min(taken) > 3 * PEOPLE
     assert len(albums_of_both(site)) > PEOPLE / 2
     for chat, name in names.items():
-        assert site.said(chat, site.texts(chat).ask_photos(name, 4, 3, 10)) == 1
-        assert site.said(chat, site.texts(chat).training_done(name)) == 1
+        assert site.said(chat, site.live.texts(chat).ask_photos(name, 4, 3, 10)) == 1
+        assert site.said(chat, site.live.texts(chat).training_done(name)) == 1
         assert bars(site, chat) == [0, *range(10, 101, 10)]
     told = Counter(call.text for call in simulator.calls)
     assert (told[ru.BUSY] + told[en.BUSY], told[ru.FAILED] + told[en.FAILED]) == (PEOPLE, 0)
