@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import ItemsView, KeysView, Mapping, ValuesView
+from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 import sqlalchemy
+from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstanceState, Session
 
@@ -15,7 +18,10 @@ from sqla_safe.snapshots import is_snapshot
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-_CONTAINERS: tuple[type[Any], ...] = (list, tuple, set, frozenset)
+_CONTAINERS: tuple[type[Any], ...] = (
+    *(list, tuple, set, frozenset, deque, Row),
+    *(KeysView, ValuesView, ItemsView),
+)
 
 
 def first_owned(value: object) -> tuple[str, str] | None:
@@ -37,7 +43,17 @@ def _parts(value: Any) -> Any:
         return [*value.keys(), *value.values()]
     if isinstance(value, _CONTAINERS):
         return cast("Iterable[Any]", value)
-    return ()
+    return [getattr(value, name, None) for name in _field_names(type(value))]
+
+
+def _field_names(kind: Any) -> Iterable[str]:
+    """Return the fields of a dataclass, an attrs class, a `msgspec.Struct` or a pydantic model."""
+    if is_dataclass(kind):
+        return [field.name for field in fields(kind)]
+    if (attributes := getattr(kind, "__attrs_attrs__", None)) is not None:
+        return [attribute.name for attribute in attributes]
+    names = getattr(kind, "__struct_fields__", None) or getattr(kind, "model_fields", None)
+    return cast("Iterable[str]", names or ())
 
 
 def owned(value: object) -> str | None:

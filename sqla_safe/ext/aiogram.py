@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import copy
 import inspect
+import re
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast, get_args, get_origin
+from types import NoneType, UnionType
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, Union, cast, get_args, get_origin
 from weakref import WeakKeyDictionary, WeakSet
 
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
@@ -39,6 +41,8 @@ __all__ = ["ScopeMiddleware"]
 
 A = TypeVar("A", bound=AsyncSession)
 _ABSENT = object()
+OPTIONAL = re.compile(r"\b(?:typing\.)?Optional\[(.*)\]")
+STEERING = (SkipHandler, CancelHandler)
 
 
 class ScopeMiddleware(BaseMiddleware):
@@ -106,11 +110,14 @@ class ScopeMiddleware(BaseMiddleware):
         self._install(_root_of(handler, data))
         result: Any = None
         control: Exception | None = None
+        if "handler" in data:  # an inner middleware: the handler is chosen, and can be served
+            handler = partial(self._inject, handler)
         async with AsyncScopedServices[Any](self._source, (), self._options, self._place) as scope:
+            scope._unit.steering = STEERING
             with _lent(data, self._keys(scope, data)):
                 try:
                     result = await handler(event, data)
-                except (SkipHandler, CancelHandler) as raised:
+                except STEERING as raised:
                     control = raised
         if control is not None:
             raise control
@@ -173,8 +180,7 @@ class ScopeMiddleware(BaseMiddleware):
     def _giver(self, annotation: Any, raw: Any) -> Callable[[AsyncScope[Any]], Any] | None:
         if annotation is inspect.Parameter.empty and isinstance(raw, str):
             annotation = self._by_class_name(raw)
-        if get_origin(annotation) is Annotated:
-            annotation = get_args(annotation)[0]
+        annotation = _bare(annotation)
         kind = get_origin(annotation) or annotation
         if kind is AsyncScope:
             return _itself
@@ -184,10 +190,28 @@ class ScopeMiddleware(BaseMiddleware):
 
     def _by_class_name(self, raw: str) -> Any:
         """Return the class that a name stands for which is imported only for type checkers."""
-        name = raw.partition("[")[0].rpartition(".")[2]
-        known = [AsyncScope, AsyncSession, *self._by_class]
-        found = [cls for cls in known if getattr(cls, "__name__", None) == name]
-        return found[0] if len(found) == 1 else None
+        known = [AsyncScope, AsyncSession, self._source.class_, *self._by_class]
+        name = _class_name(raw)
+        found = {cls for cls in known if getattr(cls, "__name__", None) == name}
+        return found.pop() if len(found) == 1 else None
+
+
+def _class_name(raw: str) -> str:
+    """Return the name in an annotation such as `models.Users[int] | None`."""
+    inside = OPTIONAL.sub(r"\1", raw)
+    names = [part.strip() for part in inside.split("|")]
+    [name, *others] = [name for name in names if name != "None"] or [""]
+    return "" if others else name.partition("[")[0].rpartition(".")[2]
+
+
+def _bare(annotation: Any) -> Any:
+    """Return what an annotation says beside `None` and notes for others."""
+    if get_origin(annotation) is Annotated:
+        return _bare(get_args(annotation)[0])
+    if get_origin(annotation) in (Union, UnionType):
+        left = [part for part in get_args(annotation) if part is not NoneType]
+        return _bare(left[0]) if len(left) == 1 else annotation
+    return annotation
 
 
 def _check_async(source: object) -> None:
