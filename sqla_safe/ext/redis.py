@@ -10,13 +10,11 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from urllib.parse import quote
 from uuid import uuid4
 
-from sqlalchemy import inspect
-
 from sqla_safe.errors import ScopeOptionError, SnapshotDecodeError
 from sqla_safe.ext._extras import missing
 from sqla_safe.scopes._policy import check_seconds
 from sqla_safe.snapshots import dumps, loads
-from sqla_safe.snapshots._fingerprint import fingerprint
+from sqla_safe.snapshots._plan import plan_of
 
 try:
     from redis.exceptions import RedisError
@@ -116,7 +114,7 @@ class SnapshotCache(Generic[T]):
         _refuse_decoding(client)
         self._client: Any = client
         self._entity = entity
-        self._version = fingerprint(inspect(entity, raiseerr=True))
+        self._version = plan_of(entity).fingerprint
         self._ttl, self._lease, self._hold = (int(s * 1000) for s in (ttl, lease, hold))
         self._prefix = prefix
         self._flights: dict[str, asyncio.Task[T | None]] = {}
