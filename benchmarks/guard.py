@@ -62,7 +62,7 @@ def report(name: str, times: list[tuple[float, float, float]], units: int) -> No
     """Print the median of the paired ratios, their quartiles, and the ratio of the fastest."""
     ratios = [own / ((before + after) / 2) for before, own, after in times]
     low, middle, high = statistics.quantiles(ratios, n=4)
-    bare = min(min(before, after) for before, _, after in times)
+    bare = min(before for before, _, _ in times)
     fastest = min(own for _, own, _ in times) / bare
     each = f"bare {bare / units * 1e6:.0f} us"
     print(f"{name:<52} x{middle:.3f}  ({low:.3f}..{high:.3f})  fastest x{fastest:.3f}  {each}")
