@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from sqla_safe.ext._testing._leaks import Watch
 
 
+__all__: list[str] = []
+"""Nothing to import: pytest finds the hooks by their names."""
+
 _MODES = ("off", "report", "raise", "strict")
 _MARKER = (
     "sqla_safe(mode=None, *, leaks=None): how strict sqla_safe's guard is in this test "

