@@ -44,6 +44,12 @@ if TYPE_CHECKING:
         SqlaSafeError,
         SqliteNotPreparedError,
         StaleSnapshotError,
+        ViewAmbiguousError,
+        ViewDataError,
+        ViewDefinitionError,
+        ViewNotFoundError,
+        ViewSourceError,
+        ViewStatementError,
         WriteBackError,
     )
     from sqla_safe.guard import (
@@ -77,6 +83,20 @@ if TYPE_CHECKING:
         to_dict,
         write_back,
     )
+    from sqla_safe.views import (
+        Expr,
+        Path,
+        ViewPlan,
+        afetch,
+        afetch_one,
+        afetch_one_or_none,
+        astream_views,
+        fetch,
+        fetch_one,
+        fetch_one_or_none,
+        stream_views,
+        view_plan,
+    )
 
 __all__ = [
     "AsyncLoadError",
@@ -88,6 +108,7 @@ __all__ = [
     "DetachedEntityError",
     "ExplainFilter",
     "Explanation",
+    "Expr",
     "FrozenSnapshotError",
     "FsmDataError",
     "IdleInTransactionWarning",
@@ -95,6 +116,7 @@ __all__ = [
     "ManagedTransactionError",
     "NoScopeError",
     "NotLoadedError",
+    "Path",
     "PendingEntityError",
     "PoolExhaustedError",
     "ReadOnlyScopeError",
@@ -115,8 +137,19 @@ __all__ = [
     "SqlaSafeError",
     "SqliteNotPreparedError",
     "StaleSnapshotError",
+    "ViewAmbiguousError",
+    "ViewDataError",
+    "ViewDefinitionError",
+    "ViewNotFoundError",
+    "ViewPlan",
+    "ViewSourceError",
+    "ViewStatementError",
     "WriteBackError",
+    "afetch",
+    "afetch_one",
+    "afetch_one_or_none",
     "asnapshot",
+    "astream_views",
     "configure",
     "current_scope",
     "dumps",
@@ -124,6 +157,9 @@ __all__ = [
     "explain_asyncio",
     "explain_excepthook",
     "explain_logging",
+    "fetch",
+    "fetch_one",
+    "fetch_one_or_none",
     "inject",
     "install",
     "is_retryable",
@@ -133,8 +169,10 @@ __all__ = [
     "replace",
     "scoped_services",
     "snapshot",
+    "stream_views",
     "to_dict",
     "transactional",
+    "view_plan",
     "write_back",
 ]
 
@@ -146,6 +184,9 @@ _PARTS = {
     **dict.fromkeys((name for name in __all__ if name.startswith("explain")), "guard"),
     **dict.fromkeys(("asnapshot", "is_snapshot", "snapshot"), "snapshots"),
     **dict.fromkeys(("dumps", "loads", "replace", "to_dict", "write_back"), "snapshots"),
+    **dict.fromkeys(("Expr", "Path", "ViewPlan", "stream_views", "view_plan"), "views"),
+    **dict.fromkeys(("afetch", "afetch_one", "afetch_one_or_none", "astream_views"), "views"),
+    **dict.fromkeys(("fetch", "fetch_one", "fetch_one_or_none"), "views"),
 }
 
 

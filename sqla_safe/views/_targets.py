@@ -1,0 +1,206 @@
+"""Reading the classes that views are made of, each kind in its own way.
+
+Optional libraries are never imported here: a class of theirs brings its module along.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, get_origin
+
+import typing_extensions
+
+from sqla_safe.views import _construct
+from sqla_safe.views._hints import Hint, own_hints, read_hint, strip
+
+if TYPE_CHECKING:
+    from sqla_safe.views._construct import Construct
+
+
+class Field(NamedTuple):
+    """A field that a view is given."""
+
+    name: str
+    hint: Hint
+    converts: bool = False
+    """Whether the class turns the value into something else itself, so that any type may come."""
+    coerces: bool = False
+    """Whether the class accepts what can be read as its type, as pydantic does."""
+
+
+class Target(NamedTuple):
+    """A class that a view is made of."""
+
+    cls: Any
+    """The class itself, its type arguments included."""
+    fields: tuple[Field, ...]
+    construct: Construct
+    tag: Any = None
+    """What tells it from the other classes of a union, where it has such a thing."""
+
+    @property
+    def name(self) -> str:
+        """The name of the class."""
+        return str(origin_of(self.cls).__name__)
+
+
+NOT_A_TARGET = (
+    "is no dataclass, msgspec.Struct, attrs class, NamedTuple, TypedDict or pydantic model; make it "
+    "one of these, such as @dataclass(frozen=True, slots=True)"
+)
+
+
+class UnreadableError(Exception):
+    """The fields of a class cannot be read; the text says why, and what to write instead."""
+
+
+def origin_of(cls: Any) -> Any:
+    """Return the class without its type arguments."""
+    return get_origin(cls) or cls
+
+
+def is_target(cls: Any) -> bool:
+    """Say whether a type is a class that views can be made of."""
+    origin = origin_of(strip(cls)[0])
+    return isinstance(origin, type) and _reader(origin) is not None
+
+
+def read_target(cls: Any, *, validate: bool = True) -> Target:
+    """Read the fields of a class, and how to make one.
+
+    Raises:
+        UnreadableError: it is no class of a kind that we know, or names something unknown.
+    """
+    origin = origin_of(cls)
+    reader = _reader(origin)
+    if reader is None:
+        raise UnreadableError(NOT_A_TARGET)
+    try:
+        return reader(cls, origin, validate)
+    except NameError as error:
+        raise UnreadableError(
+            f"its annotation names {error.name!r}, which cannot be found in module "
+            f"{origin.__module__}; define both at module level"
+        ) from error
+
+
+def _reader(origin: Any) -> Any:
+    if not isinstance(origin, type):
+        return None
+    if dataclasses.is_dataclass(origin):
+        return _read_dataclass
+    if hasattr(origin, "__struct_fields__"):
+        return _read_struct
+    if hasattr(origin, "__attrs_attrs__"):
+        return _read_attrs
+    if hasattr(origin, "__pydantic_core_schema__") and hasattr(origin, "model_fields"):
+        return _read_pydantic
+    if issubclass(origin, tuple) and hasattr(origin, "_fields"):
+        return _read_named_tuple
+    if typing_extensions.is_typeddict(origin):
+        return _read_typed_dict
+    return None
+
+
+def _read_dataclass(cls: Any, origin: Any, _validate: bool) -> Target:  # noqa: FBT001
+    hints = own_hints(cls)
+    given = [field for field in dataclasses.fields(origin) if field.init]
+    converts = "__pydantic_validator__" in vars(origin)
+    return Target(
+        cls,
+        tuple([_field(field.name, hints[field.name], coerces=converts) for field in given]),
+        _construct.dataclass_constructor(origin),
+    )
+
+
+def _read_struct(cls: Any, origin: Any, _validate: bool) -> Target:  # noqa: FBT001
+    hints = own_hints(cls)
+    return Target(
+        cls,
+        tuple([_field(name, hints[name]) for name in origin.__struct_fields__]),
+        _construct.call(origin, positional=origin.__match_args__),
+        tag=origin.__struct_config__.tag,
+    )
+
+
+def _read_attrs(cls: Any, origin: Any, _validate: bool) -> Target:  # noqa: FBT001
+    hints = own_hints(cls)
+    given = [field for field in origin.__attrs_attrs__ if field.init]
+    fields = [
+        _field(field.name, hints.get(field.name, Any), converts=field.converter is not None)
+        for field in given
+    ]
+    return Target(
+        cls,
+        tuple(fields),
+        _construct.call(
+            origin,
+            positional=[field.name for field in given if not field.kw_only],
+            names={field.name: field.alias for field in given},
+        ),
+    )
+
+
+def _read_named_tuple(cls: Any, origin: Any, _validate: bool) -> Target:  # noqa: FBT001
+    hints = own_hints(cls)
+    fields = [_field(name, hints.get(name, Any)) for name in origin._fields]
+    return Target(cls, tuple(fields), _construct.named_tuple_constructor(origin))
+
+
+def _read_typed_dict(cls: Any, origin: Any, _validate: bool) -> Target:  # noqa: FBT001
+    hints: dict[str, Any] = {}
+    for base in reversed(_typed_dict_bases(origin)):
+        hints |= own_hints(base if base is not origin else cls)
+    fields = [_field(name, hints[name]) for name in hints]
+    return Target(cls, tuple(fields), _construct.dict_constructor())
+
+
+def _typed_dict_bases(origin: Any) -> list[Any]:
+    """A TypedDict's bases are not in its ``__mro__``."""
+    bases = [
+        found
+        for base in getattr(origin, "__orig_bases__", ())
+        if typing_extensions.is_typeddict(origin_of(base))
+        for found in _typed_dict_bases(origin_of(base))
+    ]
+    return [origin, *bases]
+
+
+def _read_pydantic(_cls: Any, origin: Any, validate: bool) -> Target:  # noqa: FBT001
+    if not origin.__pydantic_complete__:
+        origin.model_rebuild()
+    before = _checked_before(origin)
+    fields = [
+        _field(
+            name,
+            Annotated[(info.annotation, *info.metadata)] if info.metadata else info.annotation,
+            converts=validate and (name in before or "*" in before or _has_validators(info)),
+            coerces=validate,
+        )
+        for name, info in origin.model_fields.items()
+    ]
+    return Target(origin, tuple(fields), _construct.pydantic_constructor(origin, validate=validate))
+
+
+def _checked_before(origin: Any) -> set[str]:
+    decorators = origin.__pydantic_decorators__
+    if any(one.info.mode != "after" for one in decorators.model_validators.values()):
+        return {"*"}
+    return {
+        field
+        for one in decorators.field_validators.values()
+        if one.info.mode != "after"
+        for field in one.info.fields
+    }
+
+
+def _has_validators(info: Any) -> bool:
+    functional = sys.modules.get("pydantic.functional_validators")
+    kinds = ("BeforeValidator", "PlainValidator", "WrapValidator")
+    known = tuple([getattr(functional, kind) for kind in kinds]) if functional else ()
+    return any(isinstance(one, known) for one in info.metadata)
+
+
+def _field(name: str, annotation: Any, *, converts: bool = False, coerces: bool = False) -> Field:
+    return Field(name, read_hint(annotation), converts, coerces)
