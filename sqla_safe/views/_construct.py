@@ -70,10 +70,11 @@ def named_tuple_constructor(cls: Any) -> Construct:
     return write
 
 
-def dataclass_constructor(cls: Any) -> Construct:
+def dataclass_constructor(cls: Any, *, by_name: bool = False) -> Construct:
     """Fill the attributes directly where ``__init__`` would do no more than that."""
     parameters = cls.__dataclass_params__
-    positional = [field.name for field in dataclasses.fields(cls) if not field.kw_only]
+    fields = [] if by_name else [one for one in dataclasses.fields(cls) if one.init]
+    positional = [one.name for one in fields if not one.kw_only]
     if not _only_stores(cls):
         return call(cls, positional=positional)
     twin = _twin(cls) if parameters.frozen else cls
@@ -94,12 +95,13 @@ def _only_stores(cls: Any) -> bool:
         and cls.__new__ is object.__new__
         and all(field.init and not _is_shadowed(cls, field) for field in dataclasses.fields(cls))
         and all(_is_frozen(base) for base in setters)
-        and not any(_is_init_var(field) for field in cls.__dataclass_fields__.values())
+        and not any(is_init_var(field) for field in cls.__dataclass_fields__.values())
     )
 
 
-def _is_init_var(field: Any) -> bool:
-    return getattr(field._field_type, "name", "") == "_FIELD_INITVAR"
+def is_init_var(field: Any) -> bool:
+    """Say whether it is an argument of ``__init__`` that is no field."""
+    return isinstance(field.type, dataclasses.InitVar) or "InitVar" in str(field.type)
 
 
 def _is_frozen(base: Any) -> bool:

@@ -105,13 +105,25 @@ def _reader(origin: Any) -> Any:
 
 def _read_dataclass(cls: Any, origin: Any, _validate: bool) -> Target:  # noqa: FBT001
     hints = own_hints(cls)
-    given = [field for field in dataclasses.fields(origin) if field.init]
+    declared = origin.__dataclass_fields__.values()
+    variables = {one.name for one in declared if _construct.is_init_var(one)}
+    names = [one.name for one in dataclasses.fields(origin) if one.init]
+    names += [name for name in variables if not _has_default(origin, name)]
     converts = "__pydantic_validator__" in vars(origin)
     return Target(
         cls,
-        tuple([_field(field.name, hints[field.name], coerces=converts) for field in given]),
-        _construct.dataclass_constructor(origin),
+        tuple([_field(name, _of_variable(hints[name]), coerces=converts) for name in names]),
+        _construct.dataclass_constructor(origin, by_name=bool(variables)),
     )
+
+
+def _has_default(origin: Any, name: str) -> bool:
+    return origin.__dataclass_fields__[name].default is not dataclasses.MISSING
+
+
+def _of_variable(annotation: Any) -> Any:
+    """What ``__init__`` is given besides the fields is a value like any other."""
+    return annotation.type if isinstance(annotation, dataclasses.InitVar) else annotation
 
 
 def _read_struct(cls: Any, origin: Any, _validate: bool) -> Target:  # noqa: FBT001
@@ -127,18 +139,15 @@ def _read_struct(cls: Any, origin: Any, _validate: bool) -> Target:  # noqa: FBT
 def _read_attrs(cls: Any, origin: Any, _validate: bool) -> Target:  # noqa: FBT001
     hints = own_hints(cls)
     given = [field for field in origin.__attrs_attrs__ if field.init]
+    names = {field: field.name.lstrip("_") for field in given}  # as attrs calls private ones
     fields = [
-        _field(field.name, hints.get(field.name, Any), converts=field.converter is not None)
+        _field(names[field], hints.get(field.name, Any), converts=field.converter is not None)
         for field in given
     ]
+    positional = [names[field] for field in given if not field.kw_only]
+    aliases = {names[field]: field.alias for field in given}
     return Target(
-        cls,
-        tuple(fields),
-        _construct.call(
-            origin,
-            positional=[field.name for field in given if not field.kw_only],
-            names={field.name: field.alias for field in given},
-        ),
+        cls, tuple(fields), _construct.call(origin, positional=positional, names=aliases)
     )
 
 
