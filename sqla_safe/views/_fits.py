@@ -86,7 +86,7 @@ def _python_type(kind: Any) -> Any:
         found = kind.python_type
     except NotImplementedError:
         return None
-    return None if found is type(None) else found
+    return None if found in (object, type(None)) else found
 
 
 def _says_itself(kind: Any) -> bool:

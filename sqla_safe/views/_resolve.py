@@ -155,7 +155,9 @@ class Resolver:
             trail.depths,
         )
         fields = {one.name: self._field(target, one, mapper, inner) for one in target.fields}
-        memo = self._memo(cls, mapper, trail, repeats=repeats)
+        memo: Memo | None = self._memo(cls, mapper, trail, repeats=repeats)
+        if _differs_by_row(target, trail):
+            memo = None
         return Made(target, where, key, fields, memo, absence)
 
     def _memo(self, cls: Any, mapper: Mapper[Any], trail: Trail, *, repeats: bool) -> Memo:
@@ -670,6 +672,13 @@ class Resolver:
         problem = _fits.class_problem(one, where, what, kind, nullable=nullable)
         if problem is not None:
             self.note(problem)
+
+
+def _differs_by_row(target: Target, trail: Trail) -> bool:
+    """The user's own joins can give one entity several rows, and an Expr another value in each."""
+    is_root = trail.level.link is None and not trail.route
+    marks = [mark for field in target.fields for mark in field.hint.metadata]
+    return is_root and any(isinstance(mark, Expr) for mark in marks)
 
 
 def _members(annotation: Any) -> tuple[Any, ...]:
