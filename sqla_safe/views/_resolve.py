@@ -363,16 +363,20 @@ class Resolver:
     ) -> Shape:
         composite = mapper.composites[key]
         names = [attribute.key for attribute in composite.props]
-        nullable = trail.is_nullable or all(_fits.is_nullable(mapper, name) for name in names)
+        is_none: Any = getattr(composite, "return_none_on", None)  # SQLAlchemy 2.1
+        nullable = trail.is_nullable or callable(is_none)
         build: Any = composite.composite_class
         self._fit_class(one, where, f"{_name(mapper)}.{key} holds", build, nullable=nullable)
-        is_none = getattr(composite, "return_none_on", None) or _all_none
         columns = [self._column(trail, mapper, name) for name in names]
 
-        def made(*values: Any) -> Any:
-            return None if is_none(*values) else build(*values)
+        key_column = self._column(trail, mapper, _mapping.key_names(mapper)[0])
 
-        return Composite(made, columns)
+        def made(key: Any, *values: Any) -> Any:
+            if key is None or (callable(is_none) and is_none(*values)):
+                return None
+            return build(*values)
+
+        return Composite(made, [key_column, *columns])
 
     def _proxy(
         self, one: Field, where: str, mapper: Mapper[Any], key: str, proxy: Any, trail: Trail
@@ -708,10 +712,6 @@ def tables_in(clause: Any) -> set[Any]:
         elif isinstance(getattr(one, "table", None), Table):
             found.add(one.table)
     return found
-
-
-def _all_none(*values: Any) -> bool:
-    return all(value is None for value in values)
 
 
 def _can_be_none(relation: RelationshipProperty[Any]) -> bool:
