@@ -115,7 +115,9 @@ class _Builder:
     def _row(self) -> None:
         kind = self.level.kind
         if kind == "root":
-            self.source.add(f"append({self._write(self.level.shape)})")
+            value = self._write(self.level.shape)
+            self._skip_hidden(value)
+            self.source.add(f"append({value})")
         elif kind == "one":
             key = self._key(self.level.key_columns)
             self.source.add(f"key = {key}")
@@ -127,6 +129,7 @@ class _Builder:
     def _grouped(self, kind: str) -> None:
         source = self.source
         value = self._write(self.level.shape)
+        self._skip_hidden(value)
         columns = self.level.key_columns
         raw = self._raw(columns)
         with source.block(f"if {raw} != last:"):
@@ -143,6 +146,12 @@ class _Builder:
             source.add(f"group[{self._value(place)}] = {value}")
         else:
             source.add(f"add({value})")
+
+    def _skip_hidden(self, value: str) -> None:
+        """A subclass may have criteria of its own, which its base knows nothing of."""
+        if isinstance(self.level.shape, Choice):
+            with self.source.block(f"if {value} is None:"):
+                self.source.add("continue")
 
     def _finish(self) -> None:
         source, kind = self.source, self.level.kind
@@ -249,6 +258,9 @@ class _Builder:
             self._absent(shape.absence, shape.where, variable)
         with self.source.block("else:"):
             self._choose(shape, variable)
+            if shape.absence == "error":
+                with self.source.block(f"if {variable} is None:"):
+                    self._absent("error", shape.where, variable)
         return variable
 
     def _choose(self, shape: Choice, variable: str) -> None:

@@ -195,7 +195,7 @@ class Resolver:
             trail.level.children.append(child)
             inner = Trail(child, making=trail.making, depths=trail.depths)
             child.shape = self._made(target.cls, own, inner, where, repeats=True)
-            held = Held(place, columns, "one", False, "error", where)
+            held = Held(place, columns, "one", is_own=False, absence="none", where=where)
             branches |= dict.fromkeys(identities, held)
         key = columns[0] if absence != "never" else None
         return Choice(column, branches, where, key, absence)

@@ -92,7 +92,11 @@ class Country(Base):
     name: Mapped[str]
 
 
-class User(Base):
+class Tenanted:
+    tenant: Mapped[int] = mapped_column(default=1)
+
+
+class User(Tenanted, Base):
     __tablename__ = "users"
     id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str]
@@ -107,7 +111,6 @@ class User(Base):
     created_at: Mapped[dt.datetime] = mapped_column(DateTime(timezone=True), default=NOON)
     x: Mapped[int] = mapped_column(default=1)
     y: Mapped[int] = mapped_column(default=2)
-    tenant: Mapped[int] = mapped_column(default=1)
     city_id: Mapped[int | None] = mapped_column(ForeignKey(City.id))
     boss_id: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
 
@@ -144,13 +147,12 @@ class User(Base):
         return self.name
 
 
-class Post(Base):
+class Post(Tenanted, Base):
     __tablename__ = "posts"
     id: Mapped[int] = mapped_column(primary_key=True)
     author_id: Mapped[int] = mapped_column(ForeignKey(User.id))
     text: Mapped[str] = mapped_column(Text)
     is_loud: Mapped[bool] = mapped_column(default=False)
-    tenant: Mapped[int] = mapped_column(default=1)
     author: Mapped[User] = relationship(back_populates="posts")
     comments: Mapped[list[Comment]] = relationship(order_by="Comment.id")
 

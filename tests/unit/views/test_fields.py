@@ -76,7 +76,9 @@ class Computed:
     id: int
     loud: Annotated[str, Expr(lambda user: func.upper(user.name))]
     comments: Annotated[int, Expr(comments_of)]
-    statement: Annotated[int, Expr(lambda user: select(func.max(Post.id)).where(Post.author_id == user.id))]
+    statement: Annotated[
+        int, Expr(lambda user: select(func.max(Post.id)).where(Post.author_id == user.id))
+    ]
 
 
 def test_expressions_are_computed(session: Session) -> None:
