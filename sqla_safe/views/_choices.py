@@ -96,7 +96,7 @@ def _topmost(target: Target, base: Mapper[Any]) -> Mapper[Any] | None:
     fitting = [
         mapper
         for mapper in base.self_and_descendants
-        if wanted <= {str(name) for name in mapper.all_orm_descriptors.keys()}
+        if wanted <= set(map(str, mapper.all_orm_descriptors.keys()))
     ]
     tops = [one for one in fitting if one.inherits is None or one.inherits not in fitting]
     return tops[0] if len(tops) == 1 else None

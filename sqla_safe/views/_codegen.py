@@ -69,7 +69,7 @@ def _missing(where: str) -> None:
     )
 
 
-def _unknown(where: str, value: Any) -> None:
+def _unknown(where: str) -> None:
     raise ViewDataError(
         where=where,
         problem="met a row of a subclass that none of its classes is for",
@@ -274,7 +274,7 @@ class _Builder:
             word = "elif"
         unknown = source.name("unknown", _unknown)
         if word == "if":
-            source.add(f"{unknown}({shape.where!r}, kind)")
+            source.add(f"{unknown}({shape.where!r})")
             return
         with source.block("else:"):
-            source.add(f"{unknown}({shape.where!r}, kind)")
+            source.add(f"{unknown}({shape.where!r})")

@@ -5,10 +5,11 @@ from __future__ import annotations
 import dataclasses
 import sysconfig
 import types
-from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Generic, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
     from sqla_safe.views._source import Source
 
 _NO_SWAP = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
@@ -84,15 +85,16 @@ def dataclass_constructor(cls: Any, *, by_name: bool = False) -> Construct:
 
 
 def _only_stores(cls: Any) -> bool:
-    parameters = cls.__dataclass_params__
+    parameters: Any = cls.__dataclass_params__
+    kind: Any = type(cls)
     setters = [base for base in cls.__mro__[:-1] if "__setattr__" in vars(base)]
     return (
-        type(cls) is type
+        kind is type
         and "__dataclass_fields__" in vars(cls)
         and parameters.init
         and not hasattr(cls, "__post_init__")
         and "__pydantic_validator__" not in vars(cls)
-        and cls.__new__ is object.__new__
+        and not any("__new__" in vars(base) for base in cls.__mro__[:-1])
         and all(field.init and not _is_shadowed(cls, field) for field in dataclasses.fields(cls))
         and all(_is_frozen(base) for base in setters)
         and not any(is_init_var(field) for field in cls.__dataclass_fields__.values())
@@ -134,7 +136,7 @@ def _twin(cls: Any) -> Any:
     bases = getattr(cls, "__orig_bases__", cls.__bases__)
     try:
         twin = types.new_class(cls.__name__, bases, exec_body=lambda space: space.update(members))
-        probe = object.__new__(twin)
+        probe: Any = object.__new__(twin)
         probe.__class__ = cls
     except TypeError:  # another layout, such as with a __weakref__ on Python 3.11
         return None

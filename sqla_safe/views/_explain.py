@@ -42,18 +42,22 @@ class ViewPlan(Generic[V]):
         Args:
             dialect: whose SQL, such as ``engine.dialect``; PostgreSQL's unless told.
         """
-        chosen = dialect if dialect is not None else postgresql.dialect()
+        chosen: Any = dialect if dialect is not None else _postgresql()
         prepared = self._plan.prepared(select(self.entity), has_listeners=False)
         found = [str(prepared.root.compile(dialect=chosen))]
-        for level in _below(prepared.level):
-            found.append(str(prepared.below(level, chosen)[0].compile(dialect=chosen)))
-        return tuple(found)
+        below = [prepared.below(level, chosen)[0] for level in _below(prepared.level)]
+        return (*found, *[str(statement.compile(dialect=chosen)) for statement in below])
 
     def __repr__(self) -> str:
         statements = self.statements()
         title = f"{type_name(self.into)} of {self.entity.__name__}, statements: {len(statements)}"
         listed = [f"{number}. {text}" for number, text in enumerate(statements, 1)]
         return "\n\n".join([title, *listed])
+
+
+def _postgresql() -> Any:
+    make: Any = postgresql.dialect
+    return make()
 
 
 def _below(level: Level) -> Iterator[Level]:

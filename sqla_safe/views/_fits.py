@@ -9,7 +9,6 @@ import uuid
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin
 
 from sqlalchemy import JSON, Enum
-from sqlalchemy.orm.exc import UnmappedColumnError
 from sqlalchemy.types import TypeDecorator
 
 from sqla_safe.views._hints import type_name
@@ -55,7 +54,7 @@ def class_problem(one: Field, where: str, what: str, kind: Any, *, nullable: boo
         return None
     fits = kind is None or any(_holds(member, kind, one) for member in one.hint.members)
     text = type_name(kind) if kind is not None else one.hint.text
-    name = where.split(".")[-1]
+    name = where.rsplit(".", maxsplit=1)[-1]
     if not fits:
         suffix = " | None" if nullable else ""
         return f"{where} is {one.hint.text}, but {what} {text}: write {name}: {text}{suffix}"

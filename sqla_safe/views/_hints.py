@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import collections.abc as abc
 import sys
 import types
 import typing
+from collections import abc
 from typing import Annotated, Any, NamedTuple, TypeVar, Union, get_args, get_origin
 
 import typing_extensions

@@ -98,6 +98,6 @@ def _is_json(kind: Any, dialect: Dialect) -> bool:
 
 
 def _expanding(keys: Sequence[Any], chunk: int) -> Asking:
-    bind = bindparam(_NAME, expanding=True)
+    bind: Any = bindparam(_NAME, expanding=True)
     where: Any = keys[0] if len(keys) == 1 else tuple_(*keys)
     return Asking(where.in_(bind), lambda values: {_NAME: values}, chunk // len(keys))

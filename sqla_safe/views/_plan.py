@@ -9,7 +9,8 @@ from weakref import WeakKeyDictionary
 from sqla_safe import _mapping
 from sqla_safe.errors import ViewDefinitionError
 from sqla_safe.views._hints import type_name
-from sqla_safe.views._resolve import Mode, Resolver
+from sqla_safe.views._resolve import Resolver
+from sqla_safe.views._resolver import Mode
 from sqla_safe.views._statements import clashes, level_statement, read_statement, root_statement
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 class Prepared:
     """A user's statement made ready for a plan: what is executed for the root and each level."""
 
-    __slots__ = ("execution_options", "given_mapper", "level", "memos", "options", "root", "_below")
+    __slots__ = ("_below", "execution_options", "given_mapper", "level", "memos", "options", "root")
 
     def __init__(self, compiled: Compiled, given: Given) -> None:
         self.level = compiled.level

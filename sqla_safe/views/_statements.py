@@ -13,7 +13,7 @@ from sqlalchemy.orm.interfaces import CriteriaOption, LoaderOption
 from sqla_safe import _mapping
 from sqla_safe.errors import ViewStatementError
 from sqla_safe.views._keys import Asking, ask
-from sqla_safe.views._resolve import tables_in
+from sqla_safe.views._resolver import tables_in
 from sqla_safe.views._selects import is_grouped, is_locking, options_of
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def read_statement(statement: Any) -> Given:
     if any(isinstance(option, LoaderOption) for option in options):
         raise ViewStatementError(
             problem="The statement has loader options, which say what entities load",
-            instead="the same statement without .options(...): the view's class says what is loaded",
+            instead="the same without .options(...): the view's class says what is loaded",
         )
     below = tuple([one for one in options if getattr(one, "propagate_to_loaders", False)])
     return Given(
@@ -99,7 +99,8 @@ def mapper_of(statement: Any) -> Mapper[Any]:
 
 def _mapper(entity: Any) -> Mapper[Any]:
     inspected: Any = inspect(entity)
-    return inspected.mapper
+    mapper: Mapper[Any] = inspected.mapper
+    return mapper
 
 
 def _kind(statement: Any) -> str:
@@ -121,7 +122,8 @@ def root_statement(given: Given, level: Level) -> Select[Any]:
     taken: set[Any] = set()
     if level.joins:
         taken = tables_in(given.statement) - set(level.mapper.tables)
-    return _selected(given.statement, level, given.entity, taken, is_root=True)
+    entities, columns = _entities(level, given.entity, taken)
+    return _join(given.statement.with_only_columns(*columns), level, entities)
 
 
 def clashes(given: Given, level: Level) -> bool:
@@ -143,14 +145,6 @@ def level_statement(level: Level, dialect: Dialect) -> tuple[Select[Any], Asking
     if link.order_by:
         statement = statement.order_by(*link.keys, *link.order_by)
     return statement, asking
-
-
-def _selected(
-    statement: Select[Any], level: Level, entity: Any, taken: set[Any], *, is_root: bool
-) -> Select[Any]:
-    entities, columns = _entities(level, entity, taken)
-    statement = statement.with_only_columns(*columns)
-    return _join(statement, level, entities)
 
 
 def _entities(level: Level, entity: Any, taken: set[Any]) -> tuple[dict[Route, Any], list[Any]]:

@@ -146,9 +146,7 @@ def _read_attrs(cls: Any, origin: Any, _validate: bool) -> Target:  # noqa: FBT0
     ]
     positional = [names[field] for field in given if not field.kw_only]
     aliases = {names[field]: field.alias for field in given}
-    return Target(
-        cls, tuple(fields), _construct.call(origin, positional=positional, names=aliases)
-    )
+    return Target(cls, tuple(fields), _construct.call(origin, positional=positional, names=aliases))
 
 
 def _read_named_tuple(cls: Any, origin: Any, _validate: bool) -> Target:  # noqa: FBT001

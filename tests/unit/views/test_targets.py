@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import FrozenInstanceError, InitVar, dataclass, field
 from decimal import Decimal
-from typing import Any, ClassVar, Generic, NamedTuple, TypedDict, TypeVar
+from typing import Any, ClassVar, Generic, NamedTuple, NotRequired, TypedDict, TypeVar
 
 import attrs
 import msgspec
@@ -12,7 +12,6 @@ import pydantic
 import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
-from typing_extensions import NotRequired
 
 from sqla_safe import ViewDefinitionError, fetch, fetch_one
 from tests.unit.views.models import Post, User
@@ -256,7 +255,6 @@ def test_models_are_validated_unless_told(session: Session) -> None:
 
 def test_init_vars_and_unknown_names_are_problems(session: Session) -> None:
     """What ``__init__`` wants beside the fields cannot come from an entity."""
-
     with pytest.raises(ViewDefinitionError, match=r"User\.extra does not exist"):
         fetch(session, Wants, ANN)
     assert fetch_one(session, Takes, ANN).shown == "Ann!"
