@@ -52,7 +52,7 @@ class HasAsyncSession(Protocol):
 def fetch(
     source: Session | scoped_session[Any] | HasSession,
     into: type[V],
-    stmt: Select[tuple[Any]],
+    stmt: Select[Any],
     *,
     validate: bool = True,
 ) -> list[V]:
@@ -94,7 +94,7 @@ def fetch(
 async def afetch(
     source: AsyncSession | async_scoped_session[Any] | HasAsyncSession,
     into: type[V],
-    stmt: Select[tuple[Any]],
+    stmt: Select[Any],
     *,
     validate: bool = True,
 ) -> list[V]:
@@ -126,7 +126,7 @@ async def afetch(
 def fetch_one(
     source: Session | scoped_session[Any] | HasSession,
     into: type[V],
-    stmt: Select[tuple[Any]],
+    stmt: Select[Any],
     *,
     validate: bool = True,
 ) -> V:
@@ -137,13 +137,14 @@ def fetch_one(
         ViewAmbiguousError: there are several. (It is a ``sqlalchemy.exc.MultipleResultsFound``.)
     """
     session, plan = sync_session(source, "fetch_one"), _plan(into, stmt, validate)
-    return _only(plan, fetch_all(session, plan, stmt, 2))
+    found: list[V] = fetch_all(session, plan, stmt, 2)
+    return _only(plan, found)
 
 
 async def afetch_one(
     source: AsyncSession | async_scoped_session[Any] | HasAsyncSession,
     into: type[V],
-    stmt: Select[tuple[Any]],
+    stmt: Select[Any],
     *,
     validate: bool = True,
 ) -> V:
@@ -154,13 +155,14 @@ async def afetch_one(
         ViewAmbiguousError: there are several. (It is a ``sqlalchemy.exc.MultipleResultsFound``.)
     """
     session, plan = async_session(source, "afetch_one"), _plan(into, stmt, validate)
-    return _only(plan, await session.run_sync(fetch_all, plan, stmt, 2))
+    found: list[V] = await session.run_sync(fetch_all, plan, stmt, 2)
+    return _only(plan, found)
 
 
 def fetch_one_or_none(
     source: Session | scoped_session[Any] | HasSession,
     into: type[V],
-    stmt: Select[tuple[Any]],
+    stmt: Select[Any],
     *,
     validate: bool = True,
 ) -> V | None:
@@ -176,7 +178,7 @@ def fetch_one_or_none(
 async def afetch_one_or_none(
     source: AsyncSession | async_scoped_session[Any] | HasAsyncSession,
     into: type[V],
-    stmt: Select[tuple[Any]],
+    stmt: Select[Any],
     *,
     validate: bool = True,
 ) -> V | None:
@@ -192,7 +194,7 @@ async def afetch_one_or_none(
 def stream_views(
     source: Session | scoped_session[Any] | HasSession,
     into: type[V],
-    stmt: Select[tuple[Any]],
+    stmt: Select[Any],
     *,
     batch_size: int = 1_000,
     validate: bool = True,
@@ -228,7 +230,7 @@ def stream_views(
 async def astream_views(
     source: AsyncSession | async_scoped_session[Any] | HasAsyncSession,
     into: type[V],
-    stmt: Select[tuple[Any]],
+    stmt: Select[Any],
     *,
     batch_size: int = 1_000,
     validate: bool = True,
@@ -283,7 +285,7 @@ def view_plan(into: type[V], entity: type[Any], *, validate: bool = True) -> Vie
     """
     mapper = _mapping.mapper_or_none(entity)
     if mapper is None:
-        kind = entity.__name__ if isinstance(entity, type) else type(entity).__name__
+        kind = type_name(entity)
         raise ViewDefinitionError(
             view=type_name(into),
             entity=kind,
@@ -304,7 +306,7 @@ def _plan_of(into: Any, mapper: Mapper[Any], validate: bool) -> Plan:  # noqa: F
 
 def _require_targets(into: Any, entity: str) -> None:
     """Refuse what is no class of ours, such as an instance of one, or a list of them."""
-    members = read_hint(into).members if into is not None else ()
+    members = read_hint(into).members
     if len(members) > 1 and all(map(is_target, members)):
         return
     kind = type(into)
@@ -316,14 +318,14 @@ def _require_targets(into: Any, entity: str) -> None:
     raise ViewDefinitionError(view=view, entity=entity, problems=(problem,))
 
 
-def _only(plan: Plan, found: list[Any]) -> Any:
+def _only(plan: Plan, found: list[V]) -> V:
     view, entity = type_name(plan.into), plan.mapper.class_.__name__
     if not found:
         raise ViewNotFoundError(view=view, entity=entity)
-    return _only_or_none(plan, found)
-
-
-def _only_or_none(plan: Plan, found: list[Any]) -> Any:
     if len(found) > 1:
-        raise ViewAmbiguousError(view=type_name(plan.into), entity=plan.mapper.class_.__name__)
-    return found[0] if found else None
+        raise ViewAmbiguousError(view=view, entity=entity)
+    return found[0]
+
+
+def _only_or_none(plan: Plan, found: list[V]) -> V | None:
+    return _only(plan, found) if found else None

@@ -101,7 +101,8 @@ class _Builder:
                 self._row()
             self._finish()
             self._prepare(start)
-        return source.function("build", level.title)
+        function: Callable[..., Any] = source.function("build", level.title)
+        return function
 
     def _prepare(self, place: int) -> None:
         """What the loop needs by name, known only when it is written."""

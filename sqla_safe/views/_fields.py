@@ -93,15 +93,14 @@ class Filling(Relating):
     def _joined(self, spot: Spot, relation: RelationshipProperty[Any]) -> Spot | None:
         """Go on from what a to-one leads to."""
         if not self.may_join(relation, spot.trail):
-            return self._unjoined(spot, relation)
+            name = name_of(relation.parent, relation.key)
+            self.note(
+                f"{spot.where} goes through {name}, which cannot be joined to this statement; make "
+                "it a field with a class of its own"
+            )
+            return None
         trail = self.join(relation, spot.trail)
         return replace(spot, mapper=relation.mapper, trail=trail)
-
-    def _unjoined(self, spot: Spot, relation: RelationshipProperty[Any]) -> None:
-        self.note(
-            f"{spot.where} goes through {name_of(relation.parent, relation.key)}, which cannot be "
-            "joined to this statement; make it a field with a class of its own"
-        )
 
     def _through(
         self, spot: Spot, relation: RelationshipProperty[Any], last: Any, *, is_last: bool

@@ -142,9 +142,7 @@ def _rest(relation: RelationshipProperty[Any], pairs: list[tuple[Any, Any]]) -> 
     if equations != len(pairs):
         return None
     parents = set(_tables(relation.parent))
-    used = {
-        column.table for term in rest for column in visitors.iterate(term) if _is_column(column)
-    }
+    used = {table for term in rest for table in _tables(term)}
     return rest if used.isdisjoint(parents) else None
 
 
@@ -168,7 +166,12 @@ def _is_equation(term: Any, pairs: list[tuple[Any, Any]]) -> bool:
 def _tables(selectable: Any) -> list[Any]:
     if _mapping.is_mapper(selectable):
         return list(selectable.tables)
-    return [one for one in visitors.iterate(selectable) if isinstance(one, Table)]
+    found: list[Any] = list(visitors.iterate(selectable))
+    return [_table(one) for one in found if isinstance(one, (Table, Column))]
+
+
+def _table(term: Any) -> Any:
+    return term if isinstance(term, Table) else term.table
 
 
 def _joined(relation: RelationshipProperty[Any]) -> Link:

@@ -13,8 +13,9 @@ if TYPE_CHECKING:
 class Path:
     """Where a field's value comes from, when it is not the attribute of the field's own name.
 
-    ``Annotated[str, Path(User.name)]`` renames, ``Annotated[str, Path(User.profile, Profile.city)]``
-    reaches through relationships, and ``Path(Node.children, depth=3)`` lets a view hold itself.
+    ``Annotated[str, Path(User.name)]`` renames,
+    ``Annotated[str, Path(User.profile, Profile.city)]`` reaches through relationships, and
+    ``Path(Node.children, depth=3)`` lets a view hold itself.
 
     Args:
         attributes: ORM attributes, each of the class that the one before it leads to.

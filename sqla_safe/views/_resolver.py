@@ -85,9 +85,9 @@ class Collecting(ABC):
     """Collects the statements, and the problems."""
 
     mode: Mode
-    problems: list[str] = field(default_factory=list)
-    memos: dict[Any, Memo] = field(default_factory=dict)
-    targets: dict[Any, Target | None] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list[str])
+    memos: dict[Any, Memo] = field(default_factory=dict[Any, Memo])
+    targets: dict[Any, Target | None] = field(default_factory=dict["Any", "Target | None"])
     levels: int = 0
 
     @abstractmethod
@@ -202,7 +202,7 @@ def tables_in(clause: Any) -> set[Any]:
         clause = clause.__clause_element__()
     found: set[Any] = set()
     for one in visitors.iterate(clause):
-        table = one if isinstance(one, Table) else getattr(one, "table", None)
+        table: Any = one if isinstance(one, Table) else getattr(one, "table", None)
         if isinstance(table, Table):
             found.add(table)
     return found
@@ -210,11 +210,17 @@ def tables_in(clause: Any) -> set[Any]:
 
 def as_expression(value: Any) -> Any:
     """Return the SQL expression that something stands for, None for anything else."""
-    if hasattr(value, "__clause_element__") and not isinstance(value, QueryableAttribute):
+    if _is_sql(value):
+        return value
+    if hasattr(value, "__clause_element__"):
         value = value.__clause_element__()
-    if hasattr(value, "scalar_subquery") and not isinstance(value, ColumnElement):
+    if hasattr(value, "scalar_subquery"):
         value = value.scalar_subquery()
-    return value if isinstance(value, (ColumnElement, QueryableAttribute)) else None
+    return value if _is_sql(value) else None
+
+
+def _is_sql(value: Any) -> bool:
+    return isinstance(value, (ColumnElement, QueryableAttribute))
 
 
 def can_be_none(relation: RelationshipProperty[Any]) -> bool:

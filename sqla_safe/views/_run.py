@@ -102,13 +102,13 @@ class Run:
     def _below(
         self, level: Level, parents: Sequence[Any], build: Callable[..., Any]
     ) -> dict[Any, Any]:
-        keys = keys_of(level, parents, build.converts)  # type: ignore[attr-defined]
+        keys = keys_of(level, parents, vars(build)["converts"])
         if not keys:
             return {}
         statement, asking = self.prepared.below(level, self.dialect)
         options = self.prepared.execution_options
         size = asking.chunk or len(keys)
-        rows: Any = []
+        rows, make = list[Any](), build
         for start in range(0, len(keys), size):
             chunk = keys if size >= len(keys) else keys[start : start + size]
             found, make = self._rows(level, statement, asking.parameters(chunk), options, None)
@@ -144,7 +144,7 @@ class Run:
         return raw.cursor if type(raw.cursor_strategy) is CursorFetchStrategy else None
 
     def _raw(self, level: Level, cursor: Any) -> Callable[..., Any]:
-        make = level.builders.get(self.dialect)
+        make: Callable[..., Any] | None = level.builders.get(self.dialect)
         if make is None:
             make = _build(level, converters(level, self.dialect, cursor.description))
             level.builders[self.dialect] = make
@@ -152,21 +152,22 @@ class Run:
 
 
 def _wrapped(error: Any, dialect: Dialect) -> Exception:
-    wrapped = DBAPIError.instance(
+    wrapped: Any = DBAPIError.instance(
         None, None, error, dialect.loaded_dbapi.Error, hide_parameters=True, dialect=dialect
     )
     return wrapped if isinstance(wrapped, Exception) else error
 
 
 def _cooked(level: Level) -> Callable[..., Any]:
-    if level.cooked is None:
-        level.cooked = _build(level, None)
-    return level.cooked
+    cooked: Callable[..., Any] | None = level.cooked
+    if cooked is None:
+        cooked = level.cooked = _build(level, None)
+    return cooked
 
 
 def _build(level: Level, converts: Any) -> Callable[..., Any]:
-    make: Any = builder(level, converts)
-    make.converts = converts
+    make = builder(level, converts)
+    vars(make)["converts"] = converts
     return make
 
 
@@ -195,7 +196,7 @@ def _function(converts: Sequence[Any] | None, column: int) -> Any:
     convert = None if converts is None else converts[column]
     if convert is None:
         return _same
-    return convert.__getitem__ if isinstance(convert, dict) else convert
+    return getattr(convert, "__getitem__", convert)
 
 
 def _same(value: Any) -> Any:

@@ -120,24 +120,24 @@ class Level:
 
     mapper: Mapper[Any]
     link: Link | None = None
-    columns: list[Column] = field(default_factory=list)
-    joins: dict[Route, Joined] = field(default_factory=dict)
-    children: list[Level] = field(default_factory=list)
+    columns: list[Column] = field(default_factory=list[Column])
+    joins: dict[Route, Joined] = field(default_factory=dict[Route, Joined])
+    children: list[Level] = field(default_factory=list["Level"])
     shape: Any = None
     kind: str = "root"
     key_by: int | None = None
     """The column whose value is the key in a dict."""
-    parent_columns: list[int] = field(default_factory=list)
+    parent_columns: list[int] = field(default_factory=list[int])
     """The parents' columns that hold this statement's key."""
     only_for: tuple[int, frozenset[Any]] | None = None
     """The parents' discriminator and its values that these rows are wanted for."""
-    indexes: dict[tuple[Route, str], int] = field(default_factory=dict)
+    indexes: dict[tuple[Route, str], int] = field(default_factory=dict[tuple[Route, str], int])
     title: str = ""
-    builders: WeakKeyDictionary[Any, Any] = field(default_factory=WeakKeyDictionary)
+    builders: WeakKeyDictionary[Any, Any] = field(default_factory=WeakKeyDictionary[Any, Any])
     """The generated code, by dialect."""
     cooked: Any = None
     """The generated code for rows whose values SQLAlchemy has converted already."""
-    statements: dict[str, Any] = field(default_factory=dict)
+    statements: dict[str, Any] = field(default_factory=dict[str, Any])
     """What is executed, by the name of the dialect."""
 
     @property

@@ -8,7 +8,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
 _numbers = count(1)
 
@@ -27,7 +27,7 @@ class Source:
         self.lines.append("    " * self._indent + line)
 
     @contextmanager
-    def block(self, line: str) -> Iterator[None]:
+    def block(self, line: str) -> Generator[None]:
         """Write a line that opens a block."""
         self.add(line)
         self._indent += 1

@@ -123,7 +123,8 @@ def root_statement(given: Given, level: Level) -> Select[Any]:
     if level.joins:
         taken = tables_in(given.statement) - set(level.mapper.tables)
     entities, columns = _entities(level, given.entity, taken)
-    return _join(given.statement.with_only_columns(*columns), level, entities)
+    selected: Any = given.statement.with_only_columns(*columns)
+    return _join(selected, level, entities)
 
 
 def clashes(given: Given, level: Level) -> bool:

@@ -46,8 +46,8 @@ class Target(NamedTuple):
 
 
 NOT_A_TARGET = (
-    "is no dataclass, msgspec.Struct, attrs class, NamedTuple, TypedDict or pydantic model; make it "
-    "one of these, such as @dataclass(frozen=True, slots=True)"
+    "is no dataclass, msgspec.Struct, attrs class, NamedTuple, TypedDict or pydantic model; make "
+    "it one of these, such as @dataclass(frozen=True, slots=True)"
 )
 
 
@@ -77,16 +77,17 @@ def read_target(cls: Any, *, validate: bool = True) -> Target:
     if reader is None:
         raise UnreadableError(NOT_A_TARGET)
     try:
-        return reader(cls, origin, validate)
+        target: Target = reader(cls, origin, validate)
     except NameError as error:
         raise UnreadableError(
             f"its annotation names {error.name!r}, which cannot be found in module "
             f"{origin.__module__}; define both at module level"
         ) from error
+    return target
 
 
-def _reader(origin: Any) -> Any:
-    if not isinstance(origin, type):
+def _reader(origin: Any) -> Any:  # noqa: PLR0911  (one for each kind)
+    if not _is_class(origin):
         return None
     if dataclasses.is_dataclass(origin):
         return _read_dataclass
@@ -101,6 +102,10 @@ def _reader(origin: Any) -> Any:
     if typing_extensions.is_typeddict(origin):
         return _read_typed_dict
     return None
+
+
+def _is_class(value: Any) -> bool:
+    return isinstance(value, type)
 
 
 def _read_dataclass(cls: Any, origin: Any, _validate: bool) -> Target:  # noqa: FBT001
@@ -123,7 +128,7 @@ def _has_default(origin: Any, name: str) -> bool:
 
 def _of_variable(annotation: Any) -> Any:
     """What ``__init__`` is given besides the fields is a value like any other."""
-    return annotation.type if isinstance(annotation, dataclasses.InitVar) else annotation
+    return getattr(annotation, "type", annotation)
 
 
 def _read_struct(cls: Any, origin: Any, _validate: bool) -> Target:  # noqa: FBT001
@@ -151,7 +156,8 @@ def _read_attrs(cls: Any, origin: Any, _validate: bool) -> Target:  # noqa: FBT0
 
 def _read_named_tuple(cls: Any, origin: Any, _validate: bool) -> Target:  # noqa: FBT001
     hints = own_hints(cls)
-    fields = [_field(name, hints.get(name, Any)) for name in origin._fields]
+    names: tuple[str, ...] = getattr(origin, "_fields", ())
+    fields = [_field(name, hints.get(name, Any)) for name in names]
     return Target(cls, tuple(fields), _construct.named_tuple_constructor(origin))
 
 

@@ -1,4 +1,4 @@
-"""A small shop of everything that views read: columns of all kinds, and relationships of all kinds."""
+"""A small shop with columns and relationships of all kinds."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ class User(Tenanted, Base):
     point: Mapped[Point] = composite("x", "y")
     title: Mapped[str] = synonym("name")
     city: Mapped[City | None] = relationship()
-    boss: Mapped[User | None] = relationship(remote_side=[id], back_populates="staff")
+    boss: Mapped[User | None] = relationship(remote_side="User.id", back_populates="staff")
     staff: Mapped[list[User]] = relationship(back_populates="boss", order_by="User.id")
     posts: Mapped[list[Post]] = relationship(back_populates="author", order_by="Post.id")
     loud_posts: Mapped[list[Post]] = relationship(
@@ -214,7 +214,7 @@ class Node(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str]
     parent_id: Mapped[int | None] = mapped_column(ForeignKey("nodes.id"))
-    parent: Mapped[Node | None] = relationship(remote_side=[id], back_populates="children")
+    parent: Mapped[Node | None] = relationship(remote_side="Node.id", back_populates="children")
     children: Mapped[list[Node]] = relationship(back_populates="parent", order_by="Node.id")
 
 

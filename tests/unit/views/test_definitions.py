@@ -216,7 +216,7 @@ PROBLEMS: dict[Any, str] = {
     Missing: r"Missing\.nmae: User\.nmae does not exist; did you mean name\?",
     MissingDefault: r"User\.nickname does not exist",
     NullableToOne: r"city is Named, but User\.city can be None: write city: Named \| None",
-    OneForMany: r"posts is Named, but User\.posts is a collection: write posts: tuple\[Named, \.\.\.\]",
+    OneForMany: r"User\.posts is a collection: write posts: tuple\[Named, \.\.\.\]",
     ManyForOne: r"city is list\[Named\], but User\.city leads to one City, not to a collection",
     SetForList: r"staff is set\[Named\], but User\.staff is a list, whose order a set would lose",
     ListForDict: r"notes is list\[Named\], but User\.notes is a dict: write dict",

@@ -63,6 +63,7 @@ def test_paths_rename_and_reach_through(session: Session, sent: list[str]) -> No
 
 
 def comments_of(user: type[User]) -> Any:
+    """Count the comments on what a user has posted."""
     return (
         select(func.count(Comment.id))
         .join(Post, Comment.post_id == Post.id)

@@ -76,6 +76,7 @@ def shown(session: Session, statement: Any) -> list[Any]:
 
 
 def named(entity: Any) -> Named | None:
+    """Return what is shown of a related entity."""
     return None if entity is None else Named(entity.id, entity.name)
 
 

@@ -159,6 +159,10 @@ class Converting:
     id: int
     _name: str = attrs.field(converter=lambda value: f"<{value}>")
 
+    @property
+    def shown(self) -> str:
+        return self._name
+
 
 class Model(pydantic.BaseModel):
     id: int
@@ -181,10 +185,13 @@ class Checked(pydantic.BaseModel):
         return value[:2]
 
 
+CLASSES: list[Any] = [Mutable, MutableSlots, Frozen, FrozenSlots, Weakly, Keywords, Inherited]
+CLASSES += [Attrs, Struct, KeywordStruct, Model, Defaulted]
+
+
 @pytest.mark.parametrize(
     "cls",
-    [Mutable, MutableSlots, Frozen, FrozenSlots, Weakly, Keywords, Inherited, Attrs]
-    + [Struct, KeywordStruct, Model, Defaulted],
+    CLASSES,
     ids=lambda cls: cls.__name__,
 )
 def test_a_class_is_made_as_its_constructor_makes_it(session: Session, cls: Any) -> None:
@@ -226,7 +233,7 @@ def test_hooks_run(session: Session) -> None:
     """`__post_init__`, `__setattr__`, converters and validators are the class's own business."""
     assert fetch_one(session, Hooked, ANN).loud == "ANN"
     assert fetch_one(session, Watched, ANN).name == "<Ann>"
-    assert fetch_one(session, Converting, ANN)._name == "<Ann>"
+    assert fetch_one(session, Converting, ANN).shown == "<Ann>"
     assert fetch_one(session, Checked, ANN).name == "An"
 
 
