@@ -309,7 +309,7 @@ def _require_targets(into: Any, entity: str) -> None:
     members = read_hint(into).members
     if len(members) > 1 and all(map(is_target, members)):
         return
-    kind = type(into)
+    kind = into.__class__
     if is_target(kind) or kind is dict:
         view, problem = kind.__name__, f"this is an instance; write {kind.__name__}, its class"
     else:

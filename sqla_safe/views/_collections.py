@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import RelationshipProperty
@@ -28,8 +28,14 @@ def _made_as(relation: RelationshipProperty[Any]) -> str:
 
 
 def _sample(relation: RelationshipProperty[Any]) -> Any:
-    make: Any = relation.collection_class
+    make: Any = cast("Any", relation).collection_class
     return [] if make is None else make()
+
+
+class _Read(NamedTuple):
+    """An attribute that was read."""
+
+    name: str
 
 
 class _Probe:
@@ -38,7 +44,7 @@ class _Probe:
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(name)
-        return (_Probe, name)
+        return _Read(name)
 
 
 def key_attribute(relation: RelationshipProperty[Any]) -> str | None:
@@ -47,7 +53,7 @@ def key_attribute(relation: RelationshipProperty[Any]) -> str | None:
     if keyfunc is None:
         return None
     try:
-        found = keyfunc(_Probe())
+        found: Any = keyfunc(_Probe())
     except Exception:  # noqa: BLE001  (whatever a function of somebody else's does with a probe)
         return None
-    return found[1] if isinstance(found, tuple) and found[:1] == (_Probe,) else None
+    return str(found.name) if type(found) is _Read else None

@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 import sysconfig
 import types
-from typing import TYPE_CHECKING, Any, Generic, Protocol
+from typing import TYPE_CHECKING, Any, Generic, Protocol, cast
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from sqla_safe.views._source import Source
 
+_new_tuple = cast("Any", tuple).__new__
 _NO_SWAP = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
 """Without the GIL every change of ``__class__`` stops all other threads."""
 
@@ -65,7 +66,7 @@ def named_tuple_constructor(cls: Any) -> Construct:
         return call(cls, positional=cls._fields)
 
     def write(source: Source, variable: str, values: Mapping[str, str]) -> None:
-        new, kind = source.name("new_tuple", tuple.__new__), source.name("K", cls)
+        new, kind = source.name("new_tuple", _new_tuple), source.name("K", cls)
         source.add(f"{variable} = {new}({kind}, ({', '.join(values.values())},))")
 
     return write
@@ -86,10 +87,9 @@ def dataclass_constructor(cls: Any, *, by_name: bool = False) -> Construct:
 
 def _only_stores(cls: Any) -> bool:
     parameters: Any = cls.__dataclass_params__
-    kind: Any = type(cls)
     setters = [base for base in cls.__mro__[:-1] if "__setattr__" in vars(base)]
     return (
-        kind is type
+        _kind(cls) is type
         and "__dataclass_fields__" in vars(cls)
         and parameters.init
         and not hasattr(cls, "__post_init__")
@@ -101,21 +101,29 @@ def _only_stores(cls: Any) -> bool:
     )
 
 
+def _kind(value: Any) -> Any:
+    return value.__class__
+
+
+def _own(cls: Any) -> dict[str, Any]:
+    return dict(cls.__dict__)
+
+
 def is_init_var(field: Any) -> bool:
     """Say whether it is an argument of ``__init__`` that is no field."""
     return isinstance(field.type, dataclasses.InitVar) or "InitVar" in str(field.type)
 
 
 def _is_frozen(base: Any) -> bool:
-    parameters = vars(base).get("__dataclass_params__")
-    return parameters is not None and parameters.frozen
+    parameters = _own(base).get("__dataclass_params__")
+    return bool(parameters is not None and parameters.frozen)
 
 
 def _is_shadowed(cls: Any, field: dataclasses.Field[Any]) -> bool:
     """A descriptor of the user's own takes what is stored."""
     for base in cls.__mro__:
-        if field.name in vars(base):
-            found = vars(base)[field.name]
+        found = _own(base).get(field.name)
+        if found is not None:
             return hasattr(found, "__set__") and not isinstance(found, types.MemberDescriptorType)
     return False
 
@@ -124,8 +132,8 @@ def _twin(cls: Any) -> Any:
     """Return a class of the same layout whose instances can be changed, None if there is none."""
     if _NO_SWAP or any("__init_subclass__" in vars(base) for base in _own_bases(cls)):
         return None
-    members = {
-        "__slots__": vars(cls).get("__slots__"),
+    members: dict[str, Any] = {
+        "__slots__": _own(cls).get("__slots__"),
         "__setattr__": object.__setattr__,
         "__delattr__": object.__delattr__,
         "__module__": cls.__module__,
@@ -136,8 +144,7 @@ def _twin(cls: Any) -> Any:
     bases = getattr(cls, "__orig_bases__", cls.__bases__)
     try:
         twin = types.new_class(cls.__name__, bases, exec_body=lambda space: space.update(members))
-        probe: Any = object.__new__(twin)
-        probe.__class__ = cls
+        cast("Any", object.__new__(twin)).__class__ = cls
     except TypeError:  # another layout, such as with a __weakref__ on Python 3.11
         return None
     return twin

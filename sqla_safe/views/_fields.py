@@ -12,6 +12,7 @@ from sqlalchemy.orm import QueryableAttribute
 
 from sqla_safe import _mapping
 from sqla_safe.views import _fits
+from sqla_safe.views._hints import type_name
 from sqla_safe.views._markers import Expr, Path
 from sqla_safe.views._relationships import Relating
 from sqla_safe.views._resolver import NOTHING, Spot, as_expression, name_of
@@ -163,7 +164,11 @@ class Filling(Relating):
                 f"to it with @{key}.inplace.expression"
             )
         self.fit(spot, f"{name} holds", sample, nullable=spot.trail.is_nullable)
-        return self._computed(spot, key, lambda entity: getattr(entity, key), sample)
+
+        def build(entity: Any) -> Any:
+            return getattr(entity, key)
+
+        return self._computed(spot, key, build, sample)
 
     def _composite(self, spot: Spot, key: str) -> Shape:
         mapper, composite = spot.mapper, spot.mapper.composites[key]
@@ -209,10 +214,14 @@ def _key_on(attribute: Any, mapper: Mapper[Any]) -> str | None:
     return name if isinstance(name, str) and name in mapper.all_orm_descriptors else None
 
 
+def _is_attribute(value: Any) -> bool:
+    return isinstance(value, QueryableAttribute)
+
+
 def _path_name(attribute: Any) -> str:
-    if isinstance(attribute, QueryableAttribute):
+    if _is_attribute(attribute):
         return str(attribute)
-    return repr(attribute) if isinstance(attribute, str) else type(attribute).__name__
+    return repr(attribute) if isinstance(attribute, str) else type_name(type(attribute))
 
 
 def _unknown(spot: Spot, key: str) -> str:

@@ -145,9 +145,8 @@ def own_hints(cls: Any) -> dict[str, Any]:
 
 def _hints_of(base: Any) -> dict[str, Any]:
     names = typing_extensions.get_annotations(base).keys()
-    space = {base.__name__: base, **vars(base)} if "." not in base.__qualname__ else {}
     module = sys.modules.get(base.__module__)
-    local = {base.__name__: base, **space}
+    local: dict[str, Any] = {base.__name__: base}
     found = typing_extensions.get_type_hints(
         base, vars(module) if module else {}, local, include_extras=True
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from sqlalchemy import (
     ARRAY,
@@ -48,21 +48,23 @@ def ask(dialect: Dialect, keys: Sequence[Any]) -> Asking:
 
 def _array(keys: Sequence[Any]) -> Asking:
     [key] = keys
-    bind = bindparam(_NAME, type_=ARRAY(key.type))
-    return Asking(key == any_(bind), lambda values: {_NAME: values})
+    return Asking(key == any_(bindparam(_NAME, type_=ARRAY(key.type))), _named)
+
+
+def _named(values: list[Any]) -> dict[str, Any]:
+    return {_NAME: values}
 
 
 def _arrays(keys: Sequence[Any]) -> Asking:
-    binds = [bindparam(f"{_NAME}_{place}", type_=ARRAY(key.type)) for place, key in enumerate(keys)]
+    names = [f"{_NAME}_{place}" for place in range(len(keys))]
+    binds = [bindparam(name, type_=ARRAY(key.type)) for name, key in zip(names, keys, strict=True)]
     columns = [column(f"k{place}", key.type) for place, key in enumerate(keys)]
     table = func.unnest(*binds).table_valued(*columns, name="keys")
-    return Asking(
-        tuple_(*keys).in_(select(*table.c)),
-        lambda values: {
-            bind.key: list(part)
-            for bind, part in zip(binds, zip(*values, strict=True), strict=True)
-        },
-    )
+
+    def parameters(values: list[Any]) -> dict[str, Any]:
+        return dict(zip(names, map(list, zip(*values, strict=True)), strict=True))
+
+    return Asking(tuple_(*keys).in_(select(*table.c)), parameters)
 
 
 def _json(dialect: Dialect, keys: Sequence[Any]) -> Asking:
@@ -72,10 +74,11 @@ def _json(dialect: Dialect, keys: Sequence[Any]) -> Asking:
     binders = [key.type.dialect_impl(dialect).bind_processor(dialect) for key in keys]
     if len(keys) == 1:
         [key], [binder] = keys, binders
-        return Asking(
-            key.in_(select(table.c.value)),
-            lambda values: {_NAME: encode(_bound(values, binder)).decode()},
-        )
+
+        def parameter(values: list[Any]) -> dict[str, Any]:
+            return {_NAME: encode(_bound(values, binder)).decode()}
+
+        return Asking(key.in_(select(table.c.value)), parameter)
     parts = [func.json_extract(table.c.value, f"$[{place}]") for place in range(len(keys))]
 
     def parameters(values: list[Any]) -> dict[str, Any]:
@@ -98,6 +101,6 @@ def _is_json(kind: Any, dialect: Dialect) -> bool:
 
 
 def _expanding(keys: Sequence[Any], chunk: int) -> Asking:
-    bind: Any = bindparam(_NAME, expanding=True)
+    bind = cast("Any", bindparam(_NAME, expanding=True))
     where: Any = keys[0] if len(keys) == 1 else tuple_(*keys)
-    return Asking(where.in_(bind), lambda values: {_NAME: values}, chunk // len(keys))
+    return Asking(where.in_(bind), _named, chunk // len(keys))

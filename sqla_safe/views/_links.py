@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from sqlalchemy import Select, select
 from sqlalchemy.orm import MANYTOONE, aliased
@@ -40,14 +40,14 @@ class Link(NamedTuple):
 
     def start(self, columns: Sequence[Any]) -> Select[Any]:
         """Return the SELECT of the children, without the condition on the keys."""
-        statement = select(*columns, *self.keys)
+        statement: Any = select(*columns, *self.keys)
         if self.parent is not None:
             statement = statement.select_from(self.parent).join(self.through)
         else:
             statement = statement.select_from(self.entity)
         if self.secondary is not None:
             statement = statement.join(self.secondary, self.secondary_on)
-        return statement.where(*self.conditions)
+        return cast("Select[Any]", statement.where(*self.conditions))
 
 
 def is_joinable(relation: RelationshipProperty[Any]) -> bool:
@@ -171,7 +171,11 @@ def _tables(selectable: Any) -> list[Any]:
 
 
 def _table(term: Any) -> Any:
-    return term if isinstance(term, Table) else term.table
+    return term if _is_table(term) else term.table
+
+
+def _is_table(term: Any) -> bool:
+    return isinstance(term, Table)
 
 
 def _joined(relation: RelationshipProperty[Any]) -> Link:

@@ -111,7 +111,11 @@ class Resolver(Filling):
         name = _mapping.attribute_of(mapper, on)
         if name is not None:
             return self.column(trail, mapper, name)
-        return self.add(trail, "(discriminator)", lambda _: on, on)
+
+        def build(_: Any) -> Any:
+            return on
+
+        return self.add(trail, "(discriminator)", build, on)
 
 
 def _differs_by_row(target: Target, trail: Trail) -> bool:

@@ -202,10 +202,12 @@ def tables_in(clause: Any) -> set[Any]:
         clause = clause.__clause_element__()
     found: set[Any] = set()
     for one in visitors.iterate(clause):
-        table: Any = one if isinstance(one, Table) else getattr(one, "table", None)
-        if isinstance(table, Table):
-            found.add(table)
+        found |= {table for table in (one, getattr(one, "table", None)) if _is_table(table)}
     return found
+
+
+def _is_table(value: Any) -> bool:
+    return isinstance(value, Table)
 
 
 def as_expression(value: Any) -> Any:

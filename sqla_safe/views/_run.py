@@ -108,7 +108,8 @@ class Run:
         statement, asking = self.prepared.below(level, self.dialect)
         options = self.prepared.execution_options
         size = asking.chunk or len(keys)
-        rows, make = list[Any](), build
+        make = build
+        rows: Any = []
         for start in range(0, len(keys), size):
             chunk = keys if size >= len(keys) else keys[start : start + size]
             found, make = self._rows(level, statement, asking.parameters(chunk), options, None)
@@ -152,7 +153,8 @@ class Run:
 
 
 def _wrapped(error: Any, dialect: Dialect) -> Exception:
-    wrapped: Any = DBAPIError.instance(
+    instance: Any = DBAPIError.instance
+    wrapped = instance(
         None, None, error, dialect.loaded_dbapi.Error, hide_parameters=True, dialect=dialect
     )
     return wrapped if isinstance(wrapped, Exception) else error

@@ -47,9 +47,13 @@ def async_session(source: Any, name: str) -> AsyncSession:
 def _session(source: Any) -> Any:
     if isinstance(source, (Session, AsyncSession)):
         return source
-    if isinstance(source, (scoped_session, async_scoped_session)):
+    if _is_registry(source):
         return source()
     return None if isinstance(source, type) else getattr(source, "session", None)
+
+
+def _is_registry(source: Any) -> bool:
+    return isinstance(source, (scoped_session, async_scoped_session))
 
 
 def _no_session(source: Any, name: str) -> ViewSourceError:

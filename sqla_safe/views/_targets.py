@@ -97,7 +97,7 @@ def _reader(origin: Any) -> Any:  # noqa: PLR0911  (one for each kind)
         return _read_attrs
     if hasattr(origin, "__pydantic_core_schema__") and hasattr(origin, "model_fields"):
         return _read_pydantic
-    if issubclass(origin, tuple) and hasattr(origin, "_fields"):
+    if tuple in origin.__mro__ and hasattr(origin, "_fields"):
         return _read_named_tuple
     if typing_extensions.is_typeddict(origin):
         return _read_typed_dict
