@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine import Dialect
 
-    from sqla_safe.views._plan import Plan
     from sqla_safe.views._shapes import Level
 
 V = TypeVar("V")
@@ -31,10 +30,10 @@ class ViewPlan(Generic[V]):
         entity: the mapped class.
     """
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Any) -> None:
         self.into: type[V] = plan.into
         self.entity: type[Any] = plan.mapper.class_
-        self._plan = plan
+        self._plan: Any = plan
 
     def statements(self, dialect: Dialect | None = None) -> tuple[str, ...]:
         """Return the SQL of each statement.

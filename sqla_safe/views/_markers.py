@@ -32,8 +32,8 @@ class Path:
     __slots__ = ("attributes", "depth")
 
     def __init__(self, *attributes: QueryableAttribute[Any], depth: int | None = None) -> None:
-        self.attributes = attributes
-        self.depth = depth
+        self.attributes: tuple[QueryableAttribute[Any], ...] = attributes
+        self.depth: int | None = depth
 
     def __repr__(self) -> str:
         steps = ", ".join(map(str, self.attributes))
@@ -59,7 +59,7 @@ class Expr:
     __slots__ = ("build",)
 
     def __init__(self, build: Callable[[Any], Any]) -> None:
-        self.build = build
+        self.build: Callable[[Any], Any] = build
 
     def __repr__(self) -> str:
         return f"Expr({getattr(self.build, '__qualname__', self.build)})"
