@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Dialect
 
 _NAME = "sqla_safe_keys"
-CHUNKS = {"mysql": 30_000, "mariadb": 30_000, "sqlite": 30_000, "postgresql": 30_000}
+CHUNKS = {"mysql": 100_000, "mariadb": 100_000, "sqlite": 30_000, "postgresql": 30_000}
 """Keys in one statement, where they cannot be sent as one value; 1,000 for other databases."""
 
 
@@ -59,7 +59,7 @@ def _arrays(keys: Sequence[Any]) -> Asking:
     names = [f"{_NAME}_{place}" for place in range(len(keys))]
     binds = [bindparam(name, type_=ARRAY(key.type)) for name, key in zip(names, keys, strict=True)]
     columns = [column(f"k{place}", key.type) for place, key in enumerate(keys)]
-    table = func.unnest(*binds).table_valued(*columns, name="keys")
+    table = func.unnest(*binds).table_valued(*columns, name="keys").render_derived()
 
     def parameters(values: list[Any]) -> dict[str, Any]:
         return dict(zip(names, map(list, zip(*values, strict=True)), strict=True))
