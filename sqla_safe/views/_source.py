@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import linecache
 from contextlib import contextmanager
-from itertools import count
 from typing import TYPE_CHECKING, Any
+from zlib import crc32
 
 if TYPE_CHECKING:
     from collections.abc import Generator
-
-_numbers = count(1)
 
 
 class Source:
@@ -46,7 +44,7 @@ class Source:
     def function(self, name: str, title: str) -> Any:
         """Compile the lines and return the function of that name."""
         text = "\n".join(self.lines) + "\n"
-        file = f"<sqla_safe view {title} #{next(_numbers)}>"
+        file = f"<sqla_safe view {title} {crc32(text.encode()):08x}>"  # the same for each engine
         exec(compile(text, file, "exec"), self.globals)  # noqa: S102  (names of fields only)
         linecache.cache[file] = (len(text), None, text.splitlines(keepends=True), file)
         return self.globals[name]

@@ -13,7 +13,14 @@ import pytest
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
-FILES = ("accepted.py", "accepted_aiogram.py", "refused.py", "refused_aiogram.py")
+FILES = (
+    "accepted.py",
+    "accepted_aiogram.py",
+    "accepted_views.py",
+    "refused.py",
+    "refused_aiogram.py",
+    "refused_views.py",
+)
 
 
 def run(*command: str) -> str:
