@@ -136,6 +136,7 @@ def _twin(cls: Any) -> Any:
         "__slots__": _own(cls).get("__slots__"),
         "__setattr__": object.__setattr__,
         "__delattr__": object.__delattr__,
+        "__init__": object.__init__,
         "__module__": cls.__module__,
         "__qualname__": cls.__qualname__,
     }
@@ -156,7 +157,9 @@ def _own_bases(cls: Any) -> list[Any]:
 
 def _filling(cls: Any, twin: Any) -> Construct:
     def write(source: Source, variable: str, values: Mapping[str, str]) -> None:
-        source.add(f"{variable} = {source.name('new', object.__new__)}({source.name('T', twin)})")
+        kind = source.name("T", twin)
+        empty = f"{source.name('new', object.__new__)}({kind})" if twin is cls else f"{kind}()"
+        source.add(f"{variable} = {empty}")
         for name, value in values.items():
             source.add(f"{variable}.{name} = {value}")
         if twin is not cls:
