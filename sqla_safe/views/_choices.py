@@ -44,7 +44,7 @@ def assign(targets: Sequence[Target], base: Mapper[Any]) -> tuple[Assigned, list
         elif mapper in mappers:
             problems.append(
                 f"{target.name} and {mappers[mapper].name} could both be for "
-                f"{mapper.class_.__name__}; give each a field {_on(base)}: Literal[...]"
+                f"{mapper.class_.__name__}; {_repair(base)}"
             )
         else:
             mappers[mapper] = target
@@ -79,7 +79,13 @@ def _said(target: Target, base: Mapper[Any]) -> tuple[Any, ...] | None:
 
 def _on(base: Mapper[Any]) -> str | None:
     on: Any = base.polymorphic_on
-    return None if on is None else _mapping.attribute_of(base, on)
+    name = None if on is None else _mapping.attribute_of(base, on)
+    return name if name is not None and hasattr(base.class_, name) else None
+
+
+def _repair(base: Mapper[Any]) -> str:
+    on = _on(base)
+    return "let their fields differ" if on is None else f"give each a field {on}: Literal[...]"
 
 
 def _source(field: Field) -> str | None:

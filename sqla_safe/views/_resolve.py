@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from sqlalchemy.sql import visitors
+from sqlalchemy.sql.schema import Column
+
 from sqla_safe import _mapping
 from sqla_safe.views._choices import assign
 from sqla_safe.views._fields import Filling
@@ -109,13 +112,25 @@ class Resolver(Filling):
     def _discriminator(self, trail: Trail, mapper: Mapper[Any]) -> int:
         on: Any = mapper.polymorphic_on
         name = _mapping.attribute_of(mapper, on)
-        if name is not None:
+        if name is not None and hasattr(mapper.class_, name):
             return self.column(trail, mapper, name)
 
-        def build(_: Any) -> Any:
-            return on
+        def build(entity: Any) -> Any:
+            return _on_entity(on, mapper, entity)
 
         return self.add(trail, "(discriminator)", build, on)
+
+
+def _on_entity(expression: Any, mapper: Mapper[Any], entity: Any) -> Any:
+    """Return an expression of a class's columns as one of its alias's."""
+    if entity is mapper.class_:
+        return expression
+
+    def replaced(column: Any, **_: Any) -> Any:
+        name = _mapping.attribute_of(mapper, column) if isinstance(column, Column) else None
+        return None if name is None else getattr(entity, name)
+
+    return visitors.replacement_traverse(expression, {}, replaced)
 
 
 def _differs_by_row(target: Target, trail: Trail) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from sqlalchemy import ColumnElement
 from sqlalchemy.orm import MANYTOONE, QueryableAttribute
@@ -222,7 +222,9 @@ def as_expression(value: Any) -> Any:
 
 
 def _is_sql(value: Any) -> bool:
-    return isinstance(value, (ColumnElement, QueryableAttribute))
+    if isinstance(value, QueryableAttribute):  # a hybrid wraps whatever it returns
+        return isinstance(cast("Any", value).__clause_element__(), ColumnElement)
+    return isinstance(value, ColumnElement)
 
 
 def can_be_none(relation: RelationshipProperty[Any]) -> bool:
