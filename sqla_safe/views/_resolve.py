@@ -130,7 +130,9 @@ def _on_entity(expression: Any, mapper: Mapper[Any], entity: Any) -> Any:
         name = _mapping.attribute_of(mapper, column) if isinstance(column, Column) else None
         return None if name is None else getattr(entity, name)
 
-    return visitors.replacement_traverse(expression, {}, replaced)
+    options: dict[str, Any] = {}
+    traverse: Any = visitors.replacement_traverse
+    return traverse(expression, options, replaced)
 
 
 def _differs_by_row(target: Target, trail: Trail) -> bool:
