@@ -117,7 +117,5 @@ def _nearest(mapper: Mapper[Any], mappers: dict[Mapper[Any], Target]) -> Target 
 
 
 def _common(mappers: list[Mapper[Any]]) -> Mapper[Any]:
-    for one in mappers[0].iterate_to_root():
-        if all(mapper.isa(one) for mapper in mappers):
-            return one
-    return mappers[0]
+    ancestors = mappers[0].iterate_to_root()
+    return next(one for one in ancestors if all(mapper.isa(one) for mapper in mappers))

@@ -274,8 +274,5 @@ class _Builder:
                 source.add(f"{variable} = {self._held(held)}")
             word = "elif"
         unknown = source.name("unknown", _unknown)
-        if word == "if":
-            source.add(f"{unknown}({shape.where!r})")
-            return
         with source.block("else:"):
             source.add(f"{unknown}({shape.where!r})")

@@ -42,8 +42,6 @@ class _Probe:
     """Says which attribute is read of it."""
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("_"):
-            raise AttributeError(name)
         return _Read(name)
 
 

@@ -6,7 +6,7 @@ import difflib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy.ext.associationproxy import AssociationProxy, AssociationProxyExtensionType
+from sqlalchemy.ext.associationproxy import AssociationProxyExtensionType
 from sqlalchemy.ext.hybrid import HybridExtensionType
 from sqlalchemy.orm import QueryableAttribute
 
@@ -14,11 +14,13 @@ from sqla_safe import _mapping
 from sqla_safe.views import _fits
 from sqla_safe.views._hints import type_name
 from sqla_safe.views._markers import Expr, Path
-from sqla_safe.views._relationships import Relating
-from sqla_safe.views._resolver import NOTHING, Spot, as_expression, name_of
+from sqla_safe.views._relationships import Relating, held
+from sqla_safe.views._resolver import NOTHING, Spot, as_expression, can_be_none, name_of
 from sqla_safe.views._shapes import Composite, Value
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from sqlalchemy.orm import Mapper, RelationshipProperty
 
     from sqla_safe.views._shapes import Shape
@@ -68,18 +70,19 @@ class Filling(Relating):
             name = name_of(spot.mapper)
             return self.note(f"{spot.where}: Path() names no attribute; write Path({name}.…)")
         *steps, last = mark.attributes
-        for place, step in enumerate(steps, 1):
-            relation = self._step(spot, step)
-            if relation is None:
-                return NOTHING
-            if relation.uselist:
-                return self._through(spot, relation, last, is_last=place == len(steps))
-            joined = self._joined(spot, relation)
-            if joined is None:
-                return NOTHING
-            spot = joined
-        key = self._key(spot, last, spot.mapper)
-        return NOTHING if key is None else self.attribute(spot, key)
+        return self._walk(spot, steps, last)
+
+    def _walk(self, spot: Spot, steps: Sequence[Any], last: Any) -> Shape:
+        if not steps:
+            key = self._key(spot, last, spot.mapper)
+            return NOTHING if key is None else self.attribute(spot, key)
+        first, *rest = steps
+        relation = self._step(spot, first)
+        if relation is None:
+            return NOTHING
+        if relation.uselist:
+            return self._through(spot, relation, last, is_last=not rest)
+        return self._beyond(spot, relation, lambda there: self._walk(there, rest, last))
 
     def _step(self, spot: Spot, step: Any) -> RelationshipProperty[Any] | None:
         key = _key_on(step, spot.mapper)
@@ -91,17 +94,18 @@ class Filling(Relating):
             )
         return relation
 
-    def _joined(self, spot: Spot, relation: RelationshipProperty[Any]) -> Spot | None:
-        """Go on from what a to-one leads to."""
-        if not self.may_join(relation, spot.trail):
-            name = name_of(relation.parent, relation.key)
-            self.note(
-                f"{spot.where} goes through {name}, which cannot be joined to this statement; make "
-                "it a field with a class of its own"
-            )
-            return None
-        trail = self.join(relation, spot.trail)
-        return replace(spot, mapper=relation.mapper, trail=trail)
+    def _beyond(
+        self, spot: Spot, relation: RelationshipProperty[Any], go_on: Callable[[Spot], Shape]
+    ) -> Shape:
+        """Go on from what a to-one leads to: joined, or in a statement of its own."""
+        mapper = relation.mapper
+        if self.may_join(relation, spot.trail):
+            return go_on(replace(spot, mapper=mapper, trail=self.join(relation, spot.trail)))
+        level = self.child(relation, "one", spot)
+        is_nullable = spot.trail.is_nullable or can_be_none(relation)
+        trail = replace(spot.trail.below(level), is_nullable=is_nullable)
+        level.shape = go_on(replace(spot, mapper=mapper, trail=trail))
+        return held(level, spot, relation, "none")
 
     def _through(
         self, spot: Spot, relation: RelationshipProperty[Any], last: Any, *, is_last: bool
@@ -197,14 +201,11 @@ class Filling(Relating):
             return self.note(_unknown(spot, key))
         if relation.uselist:
             return self.scalars(spot, relation, proxy.value_attr)
-        joined = self._joined(spot, relation)
-        return NOTHING if joined is None else self.attribute(joined, proxy.value_attr)
+        return self._beyond(spot, relation, lambda there: self.attribute(there, proxy.value_attr))
 
 
 def _key_on(attribute: Any, mapper: Mapper[Any]) -> str | None:
     """Return the name of an attribute, None where it belongs to another class."""
-    if isinstance(attribute, AssociationProxy):
-        return None
     parent = getattr(attribute, "parent", None)
     parent = getattr(parent, "mapper", parent)
     key = getattr(attribute, "key", None)

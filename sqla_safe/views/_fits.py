@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import decimal
-import enum
 import uuid
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin
 
@@ -113,6 +112,4 @@ def _holds(member: Any, kind: Any, one: Field) -> bool:
 
 def _is_read(accepted: type, kind: Any) -> bool:
     known = accepted in _READ_FROM and kind in _READ_FROM
-    if not known:
-        return not (kind in _READ_FROM and issubclass(accepted, enum.Enum) and kind is dt.datetime)
-    return kind in _READ_FROM[accepted]
+    return kind in _READ_FROM[accepted] if known else True

@@ -61,10 +61,7 @@ def is_joinable(relation: RelationshipProperty[Any]) -> bool:
 
 
 def _is_unique(columns: set[Any]) -> bool:
-    tables: set[Any] = {column.table for column in columns}
-    if len(tables) != 1:
-        return False
-    [table] = tables
+    table: Any = next(iter(columns)).table
     if not isinstance(table, Table):
         return False
     keys = [set(table.primary_key.columns)]

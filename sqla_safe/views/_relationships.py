@@ -46,7 +46,7 @@ class Relating(Collecting):
         inner = self._deeper(spot, members, relation)
         if inner is None:
             return Constant("none" if spot.field.hint.is_optional else kind)
-        level = self._child(relation, kind, spot)
+        level = self.child(relation, kind, spot)
         assert level.link is not None
         trail = inner.below(level)
         level.shape = self.element(
@@ -56,7 +56,7 @@ class Relating(Collecting):
             self._key_by(level, relation, spot.where, trail)
         if kind in {"set", "frozenset"}:
             self._require_hashable(spot.where, level.shape)
-        return _held(level, spot, relation)
+        return held(level, spot, relation)
 
     def scalars(self, spot: Spot, relation: RelationshipProperty[Any], key: str) -> Shape:
         """Return a collection of single values: an attribute of each related row."""
@@ -65,10 +65,10 @@ class Relating(Collecting):
             return NOTHING
         if kind == "dict":
             return self.note(f"{spot.where} is {spot.text}, but a dict has no single values")
-        level = self._child(relation, kind, spot)
+        level = self.child(relation, kind, spot)
         inner = Field(spot.field.name, read_hint(element), spot.field.converts, spot.field.coerces)
         level.shape = self.attribute(Spot(inner, spot.where, relation.mapper, Trail(level)), key)
-        return _held(level, spot, relation)
+        return held(level, spot, relation)
 
     def _collection(
         self, spot: Spot, relation: RelationshipProperty[Any]
@@ -142,9 +142,9 @@ class Relating(Collecting):
         if self.may_join(relation, spot.trail):
             joined = self.join(relation, spot.trail)
             return self.element(members, mapper, joined, where, repeats=True, absence=absence)
-        level = self._child(relation, "one", spot)
+        level = self.child(relation, "one", spot)
         level.shape = self.element(members, mapper, spot.trail.below(level), where, repeats=True)
-        return _held(level, spot, relation, absence)
+        return held(level, spot, relation, absence)
 
     # --- both ----------------------------------------------------------------
 
@@ -194,7 +194,8 @@ class Relating(Collecting):
         depths[spot.where] = left - 1
         return replace(spot.trail, making=(), depths=tuple(depths.items()))
 
-    def _child(self, relation: RelationshipProperty[Any], kind: str, spot: Spot) -> Level:
+    def child(self, relation: RelationshipProperty[Any], kind: str, spot: Spot) -> Level:
+        """Return a new statement for the rows of a relationship."""
         link = read_link(relation)
         level = self.level(relation.mapper, link, spot.where, kind)
         level.parent_columns = [
@@ -204,9 +205,10 @@ class Relating(Collecting):
         return level
 
 
-def _held(
+def held(
     level: Level, spot: Spot, relation: RelationshipProperty[Any], absence: str = "never"
 ) -> Held:
+    """Return what a field takes from a relationship's statement."""
     assert level.link is not None
     is_own = set(level.link.names) == set(_mapping.key_names(relation.parent))
     place = spot.trail.level.children.index(level)

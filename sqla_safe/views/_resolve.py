@@ -127,12 +127,16 @@ def _on_entity(expression: Any, mapper: Mapper[Any], entity: Any) -> Any:
         return expression
 
     def replaced(column: Any, **_: Any) -> Any:
-        name = _mapping.attribute_of(mapper, column) if isinstance(column, Column) else None
+        name = _mapping.attribute_of(mapper, column) if _is_column(column) else None
         return None if name is None else getattr(entity, name)
 
     options: dict[str, Any] = {}
     traverse: Any = visitors.replacement_traverse
     return traverse(expression, options, replaced)
+
+
+def _is_column(term: Any) -> bool:
+    return isinstance(term, Column)
 
 
 def _differs_by_row(target: Target, trail: Trail) -> bool:

@@ -23,12 +23,13 @@ from sqlalchemy.orm import (
     keyfunc_mapping,
     mapped_column,
     relationship,
+    with_loader_criteria,
 )
 from sqlalchemy.pool import StaticPool
-from sqlalchemy.types import TypeDecorator
+from sqlalchemy.types import TypeDecorator, UserDefinedType
 from typing_extensions import TypeAliasType
 
-from sqla_safe import Expr, Path, ViewDefinitionError, fetch, view_plan
+from sqla_safe import Expr, Path, ViewDataError, ViewDefinitionError, fetch, view_plan
 
 T = TypeVar("T")
 
@@ -73,6 +74,23 @@ class Bird(Animal):
 
 class Eagle(Bird):
     __mapper_args__ = {"polymorphic_identity": "eagle"}  # noqa: RUF012
+
+
+class Shape(UserDefinedType[Any]):
+    """Does not say what its values are."""
+
+    cache_ok = True
+
+    def get_col_spec(self, **_: Any) -> str:
+        return "TEXT"
+
+
+class Label(Base):
+    __tablename__ = "labels"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    shape: Mapped[Any | None] = mapped_column(Shape)
+    animal_id: Mapped[int] = mapped_column(ForeignKey("animals.id"))
+    animal: Mapped[Animal] = relationship(Animal)
 
 
 class Owner(Base):
@@ -186,6 +204,10 @@ class Choices(pydantic.BaseModel):
     legs: int = pydantic.Field(validation_alias=pydantic.AliasChoices("feet", "legs"))
 
 
+class Linked(pydantic.BaseModel):
+    name: pydantic.SecretStr
+
+
 class Wrapped(pydantic.BaseModel):
     legs: str
 
@@ -252,6 +274,7 @@ def test_rare_classes_are_filled(session: Session) -> None:
     assert fetch(session, Root, REX) == [Root(legs=4)]
     assert fetch(session, Root, REX, validate=False) == [Root.model_construct(legs=4)]
     assert fetch(session, Choices, REX)[0].legs == 4
+    assert fetch(session, Linked, REX)[0].name.get_secret_value() == "Rex"
     assert fetch(session, Wrapped, REX)[0].legs == "4"
     assert fetch(session, Later, REX)[0].legs == 4
     assert fetch(session, Subclassed, REX)[0].twice == 8
@@ -270,6 +293,27 @@ def test_a_discriminator_of_an_alias(session: Session) -> None:
     into: Any = BirdCard | AnimalCard
     names = ["Rex", "Tom", "Tom"]
     assert fetch(session, into, statement) == [AnimalCard(name) for name in names]
+
+
+@dataclass(frozen=True)
+class LabelCard:
+    shape: Point | None
+    animal: BirdCard | AnimalCard
+
+
+@dataclass(frozen=True)
+class Point:
+    x: int
+
+
+def test_a_union_that_must_be_there(session: Session) -> None:
+    """A to-one that cannot be None is an error where its row is hidden."""
+    session.add(Label(id=1, animal_id=1))
+    assert fetch(session, LabelCard, select(Label)) == [LabelCard(None, BirdCard("Tweety", 3))]
+    for hidden in (Animal, Bird):
+        criteria = with_loader_criteria(hidden, hidden.id != 1)
+        with pytest.raises(ViewDataError, match=r"LabelCard\.animal has no row"):
+            fetch(session, LabelCard, select(Label).options(criteria))
 
 
 def test_marks_say_what_they_are() -> None:

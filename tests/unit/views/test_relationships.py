@@ -265,8 +265,11 @@ class Authored:
 def test_a_missing_row_is_an_error_where_none_is_not_allowed(session: Session) -> None:
     """A foreign key that leads nowhere does not become a value."""
     session.execute(insert(Post).values(id=9, author_id=77, text="orphan", is_loud=False, tenant=1))
+    orphan = select(Post).where(Post.id == 9)
     with pytest.raises(ViewDataError, match=r"Authored\.author has no row"):
-        fetch(session, Authored, select(Post).where(Post.id == 9))
+        fetch(session, Authored, orphan)
+    with pytest.raises(ViewDataError, match=r"Authored\.author has no row"):
+        fetch(session, Authored, orphan.with_for_update())
 
 
 def test_pending_changes_are_flushed_first(session: Session) -> None:

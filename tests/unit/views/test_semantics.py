@@ -148,6 +148,19 @@ def test_a_path_cannot_go_around_criteria(engine: Engine) -> None:
     assert [one.city for one in found] == [None, None, "Nowhere"]
 
 
+def test_a_path_of_a_class_to_itself_is_filtered(engine: Engine) -> None:
+    """It cannot be joined, and is a statement of its own."""
+    with Session(engine) as session:
+        assert [one.boss for one in fetch(session, Led, ALL)] == [None, "Ann", "Ann"]
+    with tenants_apart(engine, User, User.id != 1) as session:
+        assert [one.boss for one in fetch(session, Led, ALL)] == [None, None]
+
+
+@dataclass(frozen=True, slots=True)
+class Led:
+    boss: Annotated[str | None, Path(User.boss, User.name)]
+
+
 @dataclass(frozen=True, slots=True)
 class ByPath:
     city: Annotated[str | None, Path(User.city, City.name)]
