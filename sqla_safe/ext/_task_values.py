@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import inspect
 
 from sqla_safe.errors import SnapshotSourceError, TaskArgumentError
-from sqla_safe.ext._owned import owned
+from sqla_safe.ext._owned import first_owned
 from sqla_safe.snapshots import dumps, is_snapshot, loads
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ _MARK = "sqla_safe.snapshot"
 """The key of a dictionary that stands for a snapshot."""
 _CONTAINERS: tuple[type[Any], ...] = (list, tuple, set, frozenset)
 _REPAIRS = {
+    "a snapshot": "the snapshot itself, or to_dict(snapshot), not inside another object",
     "an entity": "await asnapshot(entity), or its id",
     "a session": "nothing: the task opens a scope of its own (scoped_services)",
     "a scope": "nothing: the task opens a scope of its own (scoped_services)",
@@ -42,10 +43,9 @@ class TaskCodec:
             return {key: self.pack(part, f"{where}[{key!r}]") for key, part in value.items()}
         if _is(value, *_CONTAINERS):
             return _like(value, [self.pack(p, f"{where}[{n}]") for n, p in enumerate(value)])
-        if (what := owned(value)) is not None:
-            raise TaskArgumentError(
-                where=where, kind=type(value).__name__, what=what, instead=_REPAIRS[what]
-            )
+        if (found := first_owned(value)) is not None:
+            kind, what = found
+            raise TaskArgumentError(where=where, kind=kind, what=what, instead=_REPAIRS[what])
         return value
 
     def _pack_snapshot(self, snap: Any, where: str) -> dict[str, str]:
