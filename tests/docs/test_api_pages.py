@@ -26,7 +26,7 @@ def test_a_public_name_is_shown_once(name: str) -> None:
 
 @pytest.mark.parametrize("name", [name for name in EXTENSIONS if not name.startswith("_")])
 def test_the_names_of_an_integration_are_shown(name: str) -> None:
-    """What its module exports by `__all__`, or defines without an underscore."""
+    """What its module exports by `__all__`, or defines without an underscore; no hook of pytest."""
     module = import_module(f"sqla_safe.ext.{name}")
     shown = {full.rpartition(".")[2] for full in SHOWN if full.startswith(f"{module.__name__}.")}
     assert set(_public(module)) == shown
@@ -36,4 +36,5 @@ def _public(module: ModuleType) -> list[str]:
     defined = inspect.getmembers(
         module, lambda value: getattr(value, "__module__", None) == module.__name__
     )
-    return getattr(module, "__all__", [name for name, _ in defined if not name.startswith("_")])
+    names = [name for name, _ in defined if not name.startswith(("_", "pytest_"))]
+    return getattr(module, "__all__", names)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
-from tests.docs.pages import ENGLISH, ROOT, RUSSIAN, blocks, english, generated, links, pages
+from tests.docs.pages import ENGLISH, ROOT, RUSSIAN, blocks, english, generated, links, pages, prose
 
 TRANSLATED = sorted(page for page in pages() if english(page) != page)
 
@@ -35,3 +37,14 @@ def test_both_languages_have_the_same_blocks(page: str) -> None:
 def test_a_russian_page_links_to_russian_pages(page: str) -> None:
     """Who reads Russian is not led away."""
     assert [link for link in links(page) if "/en/" in link] == []
+
+
+@pytest.mark.parametrize("page", [page for page in TRANSLATED if "/errors/SQS" in page])
+def test_an_error_is_told_in_the_same_steps(page: str) -> None:
+    """What happened, and what to write instead: under the same words on every page."""
+    words = (r"^\*\*(?:What happened|Instead)\b", r"^\*\*(?:Что произошло|Вместо этого)\b")
+    told = [
+        len(re.findall(word, prose(of), re.MULTILINE))
+        for word, of in zip(words, (english(page), page), strict=True)
+    ]
+    assert told[0] == told[1]

@@ -12,7 +12,11 @@ import pytest
 
 from tests.docs.pages import ROOT, read
 
-WALKS = {"docs/en/tutorial/bot.md": "bot.py", "docs/en/tutorial/script.md": "shop.py"}
+WALKS = {
+    "docs/en/tutorial/bot.md": "bot.py",
+    "docs/en/tutorial/fastapi.md": "app.py",
+    "docs/en/tutorial/script.md": "shop.py",
+}
 _BLOCK = re.compile(r"^```(python|sh|text)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
