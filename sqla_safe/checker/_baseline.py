@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -13,12 +12,13 @@ import msgspec
 from sqla_safe.checker._atomic import write
 from sqla_safe.checker._fingerprints import Identity, identity
 from sqla_safe.checker._problems import UsageError
+from sqla_safe.checker.findings import Finding
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
+    from pathlib import Path
 
     from sqla_safe.checker._text import SourceText
-    from sqla_safe.checker.findings import Finding
 
 DEFAULT: Final = "sqla-safe-baseline.json"
 _VERSION: Final = 1
@@ -94,7 +94,9 @@ class Baseline:
         """Return what is listed in vain for files that were checked, or that are gone."""
         names = {self._name(file) for file in checked}
         folder = self.file.absolute().parent
-        return [key for key in sorted(left) if key.file in names or not (folder / key.file).exists()]
+        return [
+            key for key in sorted(left) if key.file in names or not (folder / key.file).exists()
+        ]
 
     def _name(self, file: str) -> str:
         relative = os.path.relpath(os.path.abspath(file), self.file.absolute().parent)

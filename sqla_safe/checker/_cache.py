@@ -1,7 +1,7 @@
 """What earlier runs have found out, kept in a folder; a cache that cannot be used is no cache.
 
 One SQLite file holds everything: several runs may read and write it at once, and a run that is
-stopped leaves no half entry. Nothing in it can run code, whoever wrote it.
+stopped leaves no half entry. Nothing in it is ever unpickled.
 """
 
 from __future__ import annotations
@@ -72,9 +72,7 @@ class Cache:
             database.execute("BEGIN IMMEDIATE")
             database.executemany("INSERT OR REPLACE INTO entries VALUES (?, ?, ?)", rows)
             touched = ((now, key, now - _DAY) for key in used)
-            database.executemany(
-                "UPDATE entries SET used = ? WHERE key = ? AND used < ?", touched
-            )
+            database.executemany("UPDATE entries SET used = ? WHERE key = ? AND used < ?", touched)
             database.execute("DELETE FROM entries WHERE used < ?", (now - _KEPT,))
 
     def close(self) -> None:
@@ -147,7 +145,7 @@ _MARKS: Final = {
 
 
 def _version() -> str:
-    """Name what the entries depend on: this checker, as it is on disk, and the Python that parses."""
+    """Name what entries depend on: this checker as it is on disk, and the Python that parses."""
     here = Path(__file__).parent
     stats = [(str(file), file.stat()) for file in sorted(here.rglob("*.py"))]
     state = repr([(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sqla_safe.checker import _cache, _workers
@@ -18,6 +17,8 @@ from sqla_safe.checker._request import stdin_content
 from sqla_safe.checker._text import SourceText
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from sqla_safe.checker._fingerprints import Identity
     from sqla_safe.checker._options import Options
     from sqla_safe.checker._record import Outcome

@@ -6,7 +6,7 @@ import io
 import sys
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TextIO
 
 from sqla_safe.checker import _atomic, reports
 from sqla_safe.checker._check import Check
@@ -87,7 +87,7 @@ def _report(result: Result, paint: Paint) -> Report:
 
 
 def _tell(result: Result, options: Options) -> None:
-    """Say on standard error what is no finding: skipped files, and what the baseline has in vain."""
+    """Say on standard error what is no finding."""
     for skip in result.skips:
         _note(f"{skip.file}:{skip.line}: skipped: {skip.reason}", options)
     if not result.files:
@@ -95,7 +95,9 @@ def _tell(result: Result, options: Options) -> None:
     if result.stale:
         _note(f"the baseline lists {len(result.stale)} that are gone (--write-baseline):", options)
         for key in result.stale[:_SHOWN]:
-            _note(f"  {key.file}: {key.code} in {key.function or 'the module'}: {key.text}", options)
+            _note(
+                f"  {key.file}: {key.code} in {key.function or 'the module'}: {key.text}", options
+            )
 
 
 def _note(text: str, options: Options) -> None:
@@ -103,7 +105,6 @@ def _note(text: str, options: Options) -> None:
         _print([text], sys.stderr)
 
 
-def _print(lines: Iterable[str], stream: object = None) -> None:
-    out = stream or sys.stdout
+def _print(lines: Iterable[str], stream: TextIO | None = None) -> None:
     for line in lines:
-        print(line, file=out)  # type: ignore[call-overload]
+        print(line, file=stream or sys.stdout)

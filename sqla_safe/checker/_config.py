@@ -1,4 +1,4 @@
-"""``[tool.sqla-safe]`` in pyproject.toml: what can be set, where it is found, and what is wrong in it."""
+"""``[tool.sqla-safe]`` in pyproject.toml: what can be set, and what is wrong in it."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Config:
     force_exclude: bool = False
     respect_gitignore: bool = True
     context: tuple[str, ...] = ()
-    """Files and folders that are read for models, sessionmakers and services, but not reported on."""
+    """Files and folders that are read for models and services, but not reported on."""
     baseline: str | None = None
     cache_dir: str | None = None
     jobs: int | None = None

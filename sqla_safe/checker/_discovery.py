@@ -47,11 +47,12 @@ class Walk:
         outer = _outer_ignores(given) if self.respect_gitignore else ()
         if self.leaves_out(given, outer, is_folder=True):
             by_name = replace(self, excluded=replace(self.excluded, folder=_NOWHERE))
-            yield from by_name._below(given, ())
+            yield from by_name.below(given, ())
         else:
-            yield from self._below(given, outer)
+            yield from self.below(given, outer)
 
-    def _below(self, folder: str, outer: tuple[Ignores, ...]) -> Iterator[str]:
+    def below(self, folder: str, outer: tuple[Ignores, ...]) -> Iterator[str]:
+        """Give the Python files below a folder that nothing leaves out."""
         ignores = outer
         if self.respect_gitignore:
             ignores = (*_ignores_of(os.path.abspath(folder)), *outer)
@@ -63,7 +64,7 @@ class Walk:
             if self.leaves_out(path, ignores, is_folder=is_folder):
                 continue
             if is_folder:
-                yield from self._below(path, ignores)
+                yield from self.below(path, ignores)
             else:
                 yield path
 
@@ -94,7 +95,11 @@ def discover(given: Iterable[str], config: Config, root: Path) -> list[str]:
     if missing:
         raise UsageError(*missing)
     walk = walk_of(config, root)
-    found = {os.path.realpath(file): file for path in reversed(paths) for file in _files(path, walk, config)}
+    found = {
+        os.path.realpath(file): file
+        for path in reversed(paths)
+        for file in _files(path, walk, config)
+    }
     return list(reversed(found.values()))
 
 

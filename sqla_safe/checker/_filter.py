@@ -42,7 +42,8 @@ class Filter:
 
     def _is_ignored(self, finding: Finding) -> bool:
         return any(
-            finding.code in codes and bool(ignores.verdict(os.path.abspath(finding.file), is_folder=False))
+            finding.code in codes
+            and bool(ignores.verdict(os.path.abspath(finding.file), is_folder=False))
             for ignores, codes in self.by_file
         )
 
@@ -59,7 +60,8 @@ def filter_of(config: Config, codes: frozenset[str], root: Path) -> Filter:
     )
     levels = sorted(config.severity.items(), key=lambda each: len(each[0]))
     severities = tuple(
-        (code, level) for selector, level in levels for code in sorted(_selection.matching([selector]))
+        (code, level)
+        for selector, level in levels
+        for code in sorted(_selection.matching([selector]))
     )
     return Filter(codes, by_file, severities)
-

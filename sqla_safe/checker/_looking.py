@@ -10,7 +10,7 @@ from sqla_safe.checker._reading import internal
 from sqla_safe.checker.findings import Finding, Skip
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from sqla_safe.checker.facts import ModuleFacts
     from sqla_safe.checker.project import Project

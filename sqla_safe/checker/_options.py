@@ -81,8 +81,9 @@ def _fill(check: argparse.ArgumentParser) -> None:
     _running(check.add_argument_group("running"))
 
 
-def _codes(value: str) -> list[str]:
-    return [code for code in value.replace(",", " ").split() if code]
+def _list(group: argparse._ArgumentGroup, name: str, what: str, text: str) -> None:
+    """Add an option that takes parts with commas between them, and can be repeated."""
+    group.add_argument(name, action="extend", type=_parts, metavar=what, help=text)
 
 
 def _parts(value: str) -> list[str]:
@@ -90,16 +91,16 @@ def _parts(value: str) -> list[str]:
 
 
 def _rules(group: argparse._ArgumentGroup) -> None:
-    several = {"action": "extend", "type": _codes, "metavar": "CODES"}
-    group.add_argument("--select", help="rules to use: codes, their beginnings, or ALL", **several)
-    group.add_argument("--ignore", help="rules to leave out", **several)
-    group.add_argument("--explain", metavar="CODE", help="explain a rule, or a run-time code SQS1xx")
+    _list(group, "--select", "CODES", "rules to use: codes, their beginnings, or ALL")
+    _list(group, "--ignore", "CODES", "rules to leave out")
+    group.add_argument(
+        "--explain", metavar="CODE", help="explain a rule, or a run-time code SQS1xx"
+    )
 
 
 def _files(group: argparse._ArgumentGroup) -> None:
-    several = {"action": "extend", "type": _parts, "metavar": "PATTERNS"}
-    group.add_argument("--exclude", help="leave these out, instead of the defaults", **several)
-    group.add_argument("--extend-exclude", help="leave these out too", **several)
+    _list(group, "--exclude", "PATTERNS", "leave these out, instead of the defaults")
+    _list(group, "--extend-exclude", "PATTERNS", "leave these out too")
     group.add_argument(
         "--force-exclude",
         action=argparse.BooleanOptionalAction,

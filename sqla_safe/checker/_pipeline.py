@@ -168,5 +168,3 @@ def _decoded(decode: Callable[[bytes], T], data: bytes | None) -> T | None:
         return None if data is None else decode(data)
     except (msgspec.MsgspecError, ValueError):
         return None
-
-

@@ -6,7 +6,7 @@ import os
 import sys
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from sqla_safe.checker import _config, _discovery, _selection
 from sqla_safe.checker._problems import UsageError
@@ -73,7 +73,9 @@ def _stdin_name(options: Options) -> str | None:
 
 def _start(paths: list[str]) -> Path:
     """Return the innermost folder that holds all paths."""
-    folders = [os.path.realpath(path if os.path.isdir(path) else Path(path).parent) for path in paths]
+    folders = [
+        os.path.realpath(path if os.path.isdir(path) else Path(path).parent) for path in paths
+    ]
     try:
         return Path(os.path.commonpath(folders))
     except ValueError:  # several drives
@@ -82,8 +84,8 @@ def _start(paths: list[str]) -> Path:
 
 def _overridden(config: Config, options: Options) -> Config:
     """Put the command line over the configuration."""
-    given = {each.name: getattr(options, each.name, None) for each in fields(_config.Config)}
-    given = {name: value for name, value in given.items() if value is not None}
+    values = {each.name: getattr(options, each.name, None) for each in fields(_config.Config)}
+    given: dict[str, Any] = {name: value for name, value in values.items() if value is not None}
     lists = {name: tuple(value) for name, value in given.items() if isinstance(value, list)}
     places = {name: os.path.abspath(given[name]) for name in _PLACES & given.keys()}
     changed = replace(config, **{**given, **lists, **places})
@@ -93,7 +95,7 @@ def _overridden(config: Config, options: Options) -> Config:
 
 
 def _codes(config: Config, options: Options) -> frozenset[str]:
-    """Return the rules: what the command line selects was meant, whatever the configuration says."""
+    """Return the rules; what the command line selects counts, whatever is configured."""
     if options.select is not None:
         return _selection.selected(options.select, options.ignore or ())
     codes = _selection.selected(config.select, config.ignore)

@@ -59,9 +59,7 @@ class SourceText:
     def comments(self) -> dict[int, str]:
         """The comments by their lines."""
         return {
-            token.start[0]: token.string
-            for token in self._tokens
-            if token.type == tokenize.COMMENT
+            token.start[0]: token.string for token in self._tokens if token.type == tokenize.COMMENT
         }
 
     @cached_property

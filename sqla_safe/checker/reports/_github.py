@@ -29,7 +29,9 @@ def _command(finding: Finding) -> str:
         "endLine": finding.end_line,
         "endColumn": finding.end_column,
     }
-    shown = ",".join(f"{key}={str(value).translate(_PROPERTY)}" for key, value in properties.items())
+    shown = ",".join(
+        f"{key}={str(value).translate(_PROPERTY)}" for key, value in properties.items()
+    )
     place = f"{finding.file}:{finding.line}:{finding.column}"
     text = f"{place}: {finding.code} {finding.message}"
     body = f"{text}\n{finding.hint}" if finding.hint else text

@@ -22,4 +22,5 @@ def render(report: Report) -> Iterator[str]:
     for code, count in sorted(counts, key=lambda each: (-each[1], each[0])):
         rule = RULES[code]
         mark = "[*]" if code in fixable else "[ ]"
-        yield f"{count:>{width},}  {report.paint('1;31', code)}  {mark}  {rule.name}: {rule.summary}"
+        title = report.paint("1;31", code)
+        yield f"{count:>{width},}  {title}  {mark}  {rule.name}: {rule.summary}"

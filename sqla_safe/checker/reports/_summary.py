@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sqla_safe.checker.reports._report import is_fixable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
+    from sqla_safe.checker.findings import Severity
     from sqla_safe.checker.reports._report import Report
+
+_WORDS: Final[Mapping[Severity, str]] = {"error": "error", "warning": "warning", "info": "note"}
 
 
 def summary(report: Report) -> Iterator[str]:
@@ -22,7 +25,7 @@ def summary(report: Report) -> Iterator[str]:
     counts = Counter(finding.severity for finding in report.findings)
     parts = [
         paint.severity(severity, _plural(counts[severity], word))
-        for severity, word in (("error", "error"), ("warning", "warning"), ("info", "note"))
+        for severity, word in _WORDS.items()
         if counts[severity]
     ]
     places = len({finding.file for finding in report.findings})
