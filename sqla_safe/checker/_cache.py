@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 from sqla_safe import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 
 FOLDER: Final = ".sqla_safe_cache"
 _DAY: Final = 24 * 60 * 60
@@ -82,7 +82,7 @@ class Cache:
             self._database = None
 
     @contextmanager
-    def _tolerating(self) -> Iterator[sqlite3.Connection]:
+    def _tolerating(self) -> Generator[sqlite3.Connection]:
         """Give the database; what goes wrong with it costs only time."""
         if self._database is None:
             database = sqlite3.connect(":memory:")

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TextIO
 
 from sqla_safe.checker import _atomic, reports
 from sqla_safe.checker._check import Check
 from sqla_safe.checker._explain import explanation
+from sqla_safe.checker._mend import Mending
 from sqla_safe.checker._paint import Paint, paint_for
+from sqla_safe.checker._problems import UsageError
 from sqla_safe.checker._request import request
 from sqla_safe.checker.reports._report import Report
 from sqla_safe.checker.reports._summary import summary
@@ -41,14 +45,30 @@ def run(options: Options) -> int:
 
 
 def _checked(check: Check, wanted: Request, options: Options) -> int:
+    if options.fix or options.diff:
+        return _mended(Mending(check), check, wanted, options)
     result = check.result()
     _tell(result, options)
     if options.write_baseline:
         file, count = check.write_baseline(result)
-        _note(f"Wrote {count} findings to {file}", options)
+        _note(f"wrote {count} findings to {file}", options)
         return 0
     _show(result, wanted, options)
     return _exit_code(result, wanted, options)
+
+
+def _mended(mending: Mending, check: Check, wanted: Request, options: Options) -> int:
+    _tell(mending.result, options)
+    if options.diff:
+        _print(mending.diff(paint_for(sys.stdout, options.color)))
+        _note(f"{mending.count} findings would be fixed", options)
+        return int(bool(mending.before) and not options.exit_zero)
+    if wanted.stdin:
+        sys.stdout.buffer.write(check.sources.read(wanted.stdin))
+    else:
+        mending.write()
+    _show(mending.result, wanted, options, mending.count)
+    return _exit_code(mending.result, wanted, options)
 
 
 def _exit_code(result: Result, wanted: Request, options: Options) -> int:
@@ -60,22 +80,29 @@ def _exit_code(result: Result, wanted: Request, options: Options) -> int:
     return int(bool(counted) and not options.exit_zero)
 
 
-def _show(result: Result, wanted: Request, options: Options) -> None:
+def _show(result: Result, wanted: Request, options: Options, fixed: int = 0) -> None:
+    stream = sys.stderr if options.fix and wanted.stdin else sys.stdout  # that holds the source
     name = wanted.config.output_format
-    for_people = name in _FOR_PEOPLE
-    paint = paint_for(sys.stdout, options.color) if for_people else Paint(on=False)
-    report = _report(result, Paint(on=False) if options.output_file else paint)
-    lines = list(reports.renderer("statistics" if options.statistics else name)(report))
+    paint = paint_for(stream, options.color) if name in _FOR_PEOPLE else Paint(on=False)
+    report = _report(result, paint, fixed)
+    render = reports.renderer("statistics" if options.statistics else name)
     if options.output_file:
-        text = "".join(f"{line}\n" for line in lines)
-        _atomic.write(Path(options.output_file), text.encode("utf-8", "backslashreplace"))
+        _write(Path(options.output_file), render(replace(report, paint=Paint(on=False))))
     else:
-        _print(lines)
-    if for_people and not options.quiet:
-        _print(summary(_report(result, paint)))
+        _print(render(report), stream)
+    if name in _FOR_PEOPLE and not options.quiet:
+        _print(summary(report), stream)
 
 
-def _report(result: Result, paint: Paint) -> Report:
+def _write(file: Path, lines: Iterable[str]) -> None:
+    text = "".join(f"{line}\n" for line in lines)
+    try:
+        _atomic.write(file, text.encode("utf-8", "backslashreplace"))
+    except OSError as error:
+        raise UsageError(f"--output-file {file}: {os.strerror(error.errno or 0)}") from error
+
+
+def _report(result: Result, paint: Paint, fixed: int) -> Report:
     return Report(
         findings=result.findings,
         text=result.text,
@@ -83,6 +110,7 @@ def _report(result: Result, paint: Paint) -> Report:
         files=result.files,
         skipped=len(result.skips),
         known=result.known,
+        fixed=fixed,
     )
 
 

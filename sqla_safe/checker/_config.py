@@ -7,7 +7,7 @@ import tomllib
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from types import NoneType
-from typing import TYPE_CHECKING, Any, Final, Literal, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Final, Literal, cast, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -145,7 +145,7 @@ def _read_file(file: Path) -> tuple[dict[str, Any], Path]:
 def _table(value: Any, file: Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise UsageError(f"{file}: [tool.sqla-safe] is no table")
-    return value
+    return cast("dict[str, Any]", value)
 
 
 def _toml(file: Path) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from sqla_safe.checker import _noqa, _selection
 from sqla_safe.checker._discovery import Ignores
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
     from sqla_safe.checker._config import Config
@@ -26,7 +26,7 @@ class Filter:
 
     codes: frozenset[str]
     by_file: tuple[tuple[Ignores, frozenset[str]], ...]
-    severities: tuple[tuple[str, Severity], ...]
+    severities: Mapping[str, Severity]
 
     def __call__(
         self, findings: Iterable[Finding], text: Callable[[str], SourceText]
@@ -48,8 +48,8 @@ class Filter:
         )
 
     def _levelled(self, finding: Finding) -> Finding:
-        levels = dict(self.severities)
-        return replace(finding, severity=levels.get(finding.code, finding.severity))
+        level = self.severities.get(finding.code, finding.severity)
+        return replace(finding, severity=level)
 
 
 def filter_of(config: Config, codes: frozenset[str], root: Path) -> Filter:
@@ -58,10 +58,12 @@ def filter_of(config: Config, codes: frozenset[str], root: Path) -> Filter:
         (Ignores(str(root), GitIgnoreSpec.from_lines([glob])), _selection.matching(selectors))
         for glob, selectors in config.per_file_ignores.items()
     )
-    levels = sorted(config.severity.items(), key=lambda each: len(each[0]))
-    severities = tuple(
-        (code, level)
-        for selector, level in levels
-        for code in sorted(_selection.matching([selector]))
-    )
-    return Filter(codes, by_file, severities)
+    return Filter(codes, by_file, _severities(config))
+
+
+def _severities(config: Config) -> dict[str, Severity]:
+    """Return the levels that are set, by code; the longer selector wins."""
+    by_length = sorted(config.severity.items(), key=lambda each: len(each[0]))
+    return {
+        code: level for selector, level in by_length for code in _selection.matching([selector])
+    }

@@ -24,7 +24,7 @@ class Paint:
 
     def __call__(self, style: str, text: str) -> str:
         """Return a text in a style, which is the parameter of an SGR sequence."""
-        return f"\x1b[{style}m{text}\x1b[0m" if self.on and text else text
+        return f"\x1b[{style}m{text}\x1b[0m" if self.on and style and text else text
 
     def severity(self, severity: Severity, text: str) -> str:
         """Return a text in the colour of a severity."""

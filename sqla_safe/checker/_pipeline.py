@@ -39,6 +39,10 @@ class Tree:
     sources: Sources = field(default_factory=Sources)
 
 
+def _silent(step: str, done: int, total: int) -> None:
+    """Show no progress."""
+
+
 @dataclass(frozen=True, slots=True)
 class Means:
     """What a run works with.
@@ -51,7 +55,7 @@ class Means:
 
     cache: Cache
     jobs: int = 1
-    progress: Callable[[str, int, int], None] = lambda *_: None
+    progress: Callable[[str, int, int], None] = _silent
 
 
 class Run:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 STDIN: Final = "-"
 _PLACES: Final = {"baseline", "cache_dir"}
 """Paths that count from the working directory on the command line."""
+_LISTS: Final = {"select", "ignore", "exclude", "extend_exclude"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,7 @@ def _overridden(config: Config, options: Options) -> Config:
     """Put the command line over the configuration."""
     values = {each.name: getattr(options, each.name, None) for each in fields(_config.Config)}
     given: dict[str, Any] = {name: value for name, value in values.items() if value is not None}
-    lists = {name: tuple(value) for name, value in given.items() if isinstance(value, list)}
+    lists = {name: tuple(given[name]) for name in _LISTS & given.keys()}
     places = {name: os.path.abspath(given[name]) for name in _PLACES & given.keys()}
     changed = replace(config, **{**given, **lists, **places})
     if problems := _config.validated(changed, "--"):
