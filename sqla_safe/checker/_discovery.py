@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -95,12 +96,19 @@ def discover(given: Iterable[str], config: Config, root: Path) -> list[str]:
     if missing:
         raise UsageError(*missing)
     walk = walk_of(config, root)
-    found = {
-        os.path.realpath(file): file
-        for path in reversed(paths)
-        for file in _files(path, walk, config)
-    }
+    found = {real(file): file for path in reversed(paths) for file in _files(path, walk, config)}
     return list(reversed(found.values()))
+
+
+def real(file: str) -> str:
+    """Return what a file really is, whatever links lead to it."""
+    if os.path.islink(file):
+        return os.path.realpath(file)
+    folder, name = os.path.split(os.path.abspath(file))
+    return os.path.join(_real_folder(folder), name)
+
+
+_real_folder: Final = lru_cache(os.path.realpath)  # it asks the system about each part of a path
 
 
 def _files(given: str, walk: Walk, config: Config) -> list[str]:

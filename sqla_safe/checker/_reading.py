@@ -38,7 +38,10 @@ class Sources:
             OSError: it cannot be read.
         """
         held = self.instead.get(path)
-        return Path(path).read_bytes() if held is None else held
+        if held is not None:
+            return held
+        with open(path, "rb") as file:
+            return file.read()
 
     def of(self, paths: Iterable[str]) -> Sources:
         """Return the sources that a worker needs for some files."""

@@ -105,10 +105,12 @@ def _codes(config: Config, options: Options) -> frozenset[str]:
 
 def _context(config: Config, root: Path, files: list[str]) -> list[str]:
     """Return the files of ``context`` that are not checked anyway."""
+    if not config.context:
+        return []
     wanted = [os.path.relpath(root / path) for path in config.context]
-    known = {os.path.realpath(file) for file in files}
+    known = {_discovery.real(file) for file in files}
     found = _discovery.discover(wanted, config, root)
-    return [file for file in found if os.path.realpath(file) not in known]
+    return [file for file in found if _discovery.real(file) not in known]
 
 
 def stdin_content() -> bytes:

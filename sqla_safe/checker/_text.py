@@ -49,7 +49,8 @@ class SourceText:
     @cached_property
     def lines(self) -> list[str]:
         """The lines without their ends; form feeds and the like do not end one."""
-        return decoded(self._source).replace("\r\n", "\n").replace("\r", "\n").split("\n")
+        text = decoded(self._source).replace("\r\n", "\n").replace("\r", "\n")
+        return text.removesuffix("\n").split("\n")
 
     def line(self, number: int) -> str:
         """Return a line by its number from 1; empty when the file has become shorter."""

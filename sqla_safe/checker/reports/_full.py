@@ -39,8 +39,9 @@ def _block(finding: Finding, report: Report) -> Iterator[str]:
         shown = _printable(lines[number - 1])
         yield f"{paint.faint(f'{number:>{width}} |')} {shown}".rstrip()
         if number == finding.line:
-            carets = paint.severity(finding.severity, _carets(finding, lines[number - 1]))
-            yield f"{' ' * width} {paint.faint('|')} {carets}"
+            indent, carets = _carets(finding, lines[number - 1])
+            marks = paint.severity(finding.severity, carets)
+            yield f"{' ' * width} {paint.faint('|')} {indent}{marks}"
     yield f"{' ' * width} {paint.faint('|')}"
     if finding.hint:
         yield from _help(finding.hint, report)
@@ -52,12 +53,12 @@ def _help(hint: str, report: Report) -> Iterator[str]:
     yield from (f"      {line}" for line in others)
 
 
-def _carets(finding: Finding, line: str) -> str:
+def _carets(finding: Finding, line: str) -> tuple[str, str]:
     """Return the marks below an expression, to the end of the line if it is longer."""
     start = finding.column - 1
     end = finding.end_column - 1 if finding.end_line == finding.line else len(line)
     marked = _width(line[start : max(end, start + 1)])
-    return " " * _width(line[:start]) + "^" * max(marked, 1)
+    return " " * _width(line[:start]), "^" * max(marked, 1)
 
 
 def _width(text: str) -> int:
