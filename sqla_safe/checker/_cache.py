@@ -26,6 +26,7 @@ _PATIENCE: Final = 2.0  # seconds that a run waits for another that is writing
 _CHECKSUM: Final = 8
 _AT_ONCE: Final = 500
 _DAMAGED: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+_TOUCH: Final = "UPDATE entries SET used = ? WHERE key = ? AND used < ?"
 _SCHEMA: Final = (
     "CREATE TABLE IF NOT EXISTS entries (key BLOB PRIMARY KEY, data BLOB NOT NULL, used INTEGER)"
 )
@@ -44,19 +45,16 @@ class Cache:
         self._database: sqlite3.Connection | None = None
         if self._file:
             _mark(self._file.parent)
-            self._open()
+            _forget(self._file.parent)
+            self._open(self._file)
 
     def get(self, keys: Iterable[bytes]) -> dict[bytes, bytes]:
         """Return what is known of some keys."""
         found: dict[bytes, bytes] = {}
         with self._tolerating() as database:
-            for some in _batches(list(keys)):
-                marks = ",".join("?" * len(some))
-                rows = database.execute(
-                    f"SELECT key, data FROM entries WHERE key IN ({marks})",  # noqa: S608
-                    some,
-                )
-                found.update((key, _checked(data)) for key, data in rows)
+            if database:
+                for some in _batches(list(keys)):
+                    found.update(_rows(database, some))
         return {key: data for key, data in found.items() if data}
 
     def put(self, entries: Mapping[bytes, bytes], used: Iterable[bytes] = ()) -> None:
@@ -68,12 +66,12 @@ class Cache:
         """
         now = int(time.time())
         rows = ((key, _check(data) + data, now) for key, data in entries.items())
-        with self._tolerating() as database, database:
-            database.execute("BEGIN IMMEDIATE")
-            database.executemany("INSERT OR REPLACE INTO entries VALUES (?, ?, ?)", rows)
-            touched = ((now, key, now - _DAY) for key in used)
-            database.executemany("UPDATE entries SET used = ? WHERE key = ? AND used < ?", touched)
-            database.execute("DELETE FROM entries WHERE used < ?", (now - _KEPT,))
+        touched = ((now, key, now - _DAY) for key in used)
+        with self._tolerating() as database, _transaction(database):
+            if database:
+                database.executemany("INSERT OR REPLACE INTO entries VALUES (?, ?, ?)", rows)
+                database.executemany(_TOUCH, touched)
+                database.execute("DELETE FROM entries WHERE used < ?", (now - _KEPT,))
 
     def close(self) -> None:
         """Close the file."""
@@ -82,28 +80,19 @@ class Cache:
             self._database = None
 
     @contextmanager
-    def _tolerating(self) -> Generator[sqlite3.Connection]:
-        """Give the database; what goes wrong with it costs only time."""
-        if self._database is None:
-            database = sqlite3.connect(":memory:")
-            database.execute(_SCHEMA)
-        else:
-            database = self._database
+    def _tolerating(self) -> Generator[sqlite3.Connection | None]:
+        """Give the database, if there is one; what goes wrong with it costs only time."""
         try:
-            yield database
+            yield self._database
         except sqlite3.DatabaseError as error:
-            if getattr(error, "sqlite_errorcode", None) in _DAMAGED:
+            if error.sqlite_errorcode in _DAMAGED:
                 self._replace()
 
-    def _open(self) -> None:
-        assert self._file is not None
-        with suppress(sqlite3.Error, OSError):
-            self._database = sqlite3.connect(
-                self._file, timeout=_PATIENCE, isolation_level=None, cached_statements=8
-            )
+    def _open(self, file: Path) -> None:
+        with self._tolerating():
+            self._database = sqlite3.connect(file, timeout=_PATIENCE, isolation_level=None)
             self._database.execute("PRAGMA synchronous = OFF")  # a lost cache is made again
-        with self._tolerating() as database:
-            database.execute(_SCHEMA)
+            self._database.execute(_SCHEMA)
 
     def _replace(self) -> None:
         """Begin anew after damage."""
@@ -111,7 +100,24 @@ class Cache:
         self.close()
         with suppress(OSError):
             self._file.unlink()
-            self._open()
+            self._open(self._file)
+
+
+@contextmanager
+def _transaction(database: sqlite3.Connection | None) -> Generator[None]:
+    if database is None:
+        yield
+        return
+    with database:
+        database.execute("BEGIN IMMEDIATE")
+        yield
+
+
+def _rows(database: sqlite3.Connection, keys: Sequence[bytes]) -> Iterator[tuple[bytes, bytes]]:
+    marks = ",".join("?" * len(keys))
+    query = f"SELECT key, data FROM entries WHERE key IN ({marks})"  # noqa: S608
+    for key, data in database.execute(query, keys):
+        yield key, _checked(data)
 
 
 def _batches(keys: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
@@ -136,6 +142,14 @@ def _mark(folder: Path) -> None:
         for name, text in _MARKS.items():
             if not (folder / name).exists():
                 (folder / name).write_text(text, "utf-8")
+
+
+def _forget(folder: Path) -> None:
+    """Drop what other versions have left and not written to for two weeks."""
+    with suppress(OSError):
+        for file in folder.glob("*.db"):
+            if file.stat().st_mtime < time.time() - _KEPT:
+                file.unlink()
 
 
 _MARKS: Final = {

@@ -11,6 +11,8 @@ from sqla_safe.checker._problems import UsageError
 from sqla_safe.checker.rules import RULES
 from tests.checker.support import write
 
+FORMATS = "'concise', 'full', 'json', 'github', 'gitlab', 'sarif'"
+LEVELS = "'error', 'warning', 'info'"
 ALL_RULES = f"valid are: ALL, {', '.join(RULES)}"
 
 
@@ -85,10 +87,11 @@ def test_all_mistakes_are_named_at_once(here):
         "[tool.sqla-safe] select: expected a list of strings, got 'SQS01'",
         "[tool.sqla-safe] strict: expected true or false, got 3",
         "[tool.sqla-safe] baseline: expected a string, got 1",
-        "[tool.sqla-safe] output-format: expected one of 'concise', 'full', 'json', 'github', "
-        "'gitlab', 'sarif', got 'xml'",
-        "[tool.sqla-safe] severity: expected a table with values that are one of 'error', "
-        "'warning', 'info', got {'SQS001': 'bad', 'X': 'info'}",
+        f"[tool.sqla-safe] output-format: expected one of {FORMATS}, got 'xml'",
+        (
+            f"[tool.sqla-safe] severity: expected a table with values that are one of {LEVELS}, got "
+            "{'SQS001': 'bad', 'X': 'info'}"
+        ),
         "[tool.sqla-safe] exclude: expected a list of strings, got [1]",
         "[tool.sqla-safe] ignore: unknown rule 'SQS999'; " + ALL_RULES,
         "[tool.sqla-safe] per-file-ignores.'a.py': unknown rule 'SQS998'; " + ALL_RULES,
@@ -120,7 +123,7 @@ def test_mistakes_on_the_command_line_are_named_as_such(here):
 def test_two_files_are_one_too_many(here):
     """Which of them counts would be a guess."""
     write(here, {"a.toml": "", "b.toml": ""})
-    with pytest.raises(UsageError, match="one file can be used, not 2: a.toml, b.toml"):
+    with pytest.raises(UsageError, match=r"one file can be used, not 2: a.toml, b.toml"):
         load(["a.toml", "b.toml"], here)
 
 

@@ -260,7 +260,10 @@ def test_the_summary_counts_levels_files_and_fixes():
         fixed=1,
     )
     assert list(summary(made)) == [
-        "Found 2 errors, 1 warning and 1 note in 1 of 1 file (1 fixed, 3 in the baseline, 2 files skipped)",
+        (
+            "Found 2 errors, 1 warning and 1 note in 1 of 1 file"
+            " (1 fixed, 3 in the baseline, 2 files skipped)"
+        ),
         "[*] 1 fixable with the `--fix` option.",
     ]
 
