@@ -6,6 +6,8 @@ import ast
 import warnings
 from dataclasses import dataclass
 
+from sqla_safe.checker._lower import lower_module
+
 
 @dataclass(frozen=True, slots=True)
 class ModuleFacts:
@@ -24,5 +26,8 @@ def extract(path: str, source: bytes) -> ModuleFacts:
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        ast.parse(source, path)
-    return ModuleFacts(path, b"")
+        try:
+            tree = ast.parse(source, path)
+            return ModuleFacts(path, lower_module(source, tree))
+        except RecursionError:
+            raise ValueError("nested too deeply") from None
