@@ -50,9 +50,45 @@ _GIVES_ENTITIES: Final = frozenset(
     + ("by", "select", "read", "retrieve", "lookup", "save", "register", "search", "add")
 )
 _GIVES_OTHERS: Final = frozenset(
-    ("count", "exists", "is", "has", "can", "total", "sum", "number", "id", "ids", "balance", "stats")
-    + ("name", "names", "url", "status", "text", "setting", "settings", "value", "token", "data", "path")
-    + ("delete", "remove", "statistics", "schema", "dict", "json", "response", "key", "engine", "amount")
+    (
+        "count",
+        "exists",
+        "is",
+        "has",
+        "can",
+        "total",
+        "sum",
+        "number",
+        "id",
+        "ids",
+        "balance",
+        "stats",
+    )
+    + (
+        "name",
+        "names",
+        "url",
+        "status",
+        "text",
+        "setting",
+        "settings",
+        "value",
+        "token",
+        "data",
+        "path",
+    )
+    + (
+        "delete",
+        "remove",
+        "statistics",
+        "schema",
+        "dict",
+        "json",
+        "response",
+        "key",
+        "engine",
+        "amount",
+    )
     + ("values", "paginated", "page", "config_value", "price", "limit", "bind", "send", "message")
 )
 
@@ -283,9 +319,7 @@ def enter_frame(frame: Frame, ref: FunctionRef, at: int) -> Frame:
     return Frame(ref.of, ref.of.module, ref.of.is_async or frame.is_async, key, closure=ref.closure)
 
 
-def bind(
-    run: Run, frame: Frame, state: State, ref: FunctionRef, given: Given
-) -> dict[str, Value]:
+def bind(run: Run, frame: Frame, state: State, ref: FunctionRef, given: Given) -> dict[str, Value]:
     """Return the names that a call binds in the function."""
     function = ref.of
     params = list(function.params)
@@ -411,7 +445,9 @@ def _made_of(
 def _makes_service(name: str) -> bool:
     is_class = name[:1].isupper() and not name.isupper()
     tail = name.lower()
-    return is_class or tail.endswith(("from_session", "factory", "_service", "_repository", "_repo"))
+    return is_class or tail.endswith(
+        ("from_session", "factory", "_service", "_repository", "_repo")
+    )
 
 
 def _deleted(

@@ -152,7 +152,9 @@ def _if(run: Run, frame: Frame, state: State, node: Node) -> State | None:
     truth = _eval.truth(run, frame, state, node[1])
     other = state.copy()
     frame.conditions += 1
-    yes = block(run, frame, _narrowed(state, node[1], True), node[2]) if truth is not False else None
+    yes = (
+        block(run, frame, _narrowed(state, node[1], True), node[2]) if truth is not False else None
+    )
     no = block(run, frame, _narrowed(other, node[1], False), node[3]) if truth is not True else None
     frame.conditions -= 1
     return join(yes, no)

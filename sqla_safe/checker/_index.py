@@ -104,7 +104,9 @@ class Class:
         for node in flat(block):
             if node[0] == ir.DEF:
                 function = Function(node[1], self.module, self)
-                is_setter = any(name in ("setter", "deleter") for name in function.decorator_names())
+                is_setter = any(
+                    name in ("setter", "deleter") for name in function.decorator_names()
+                )
                 if not is_setter:
                     self.methods[function.name] = function
             else:

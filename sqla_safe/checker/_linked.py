@@ -31,13 +31,33 @@ if TYPE_CHECKING:
 
 _SEEDS: Final = frozenset(
     ("execute", "scalars", "scalar", "exec", "commit", "rollback", "flush", "refresh", "merge")
-    + ("expunge", "query", "select", "sessionmaker", "async_sessionmaker", "Session", "AsyncSession")
+    + (
+        "expunge",
+        "query",
+        "select",
+        "sessionmaker",
+        "async_sessionmaker",
+        "Session",
+        "AsyncSession",
+    )
     + ("gather", "create_task", "add_task", "scoped_services", "expire_all", "begin", "setattr")
     + ("hasattr", "getattr", "update_data", "listens_for", "Depends", "ensure_future", "to_thread")
 )
 _COMMON: Final = frozenset(
     ("get", "update", "add", "pop", "items", "append", "remove", "set", "close", "copy", "values")
-    + ("join", "format", "run", "start", "stop", "send", "read", "write", "__init__", "dict", "keys")
+    + (
+        "join",
+        "format",
+        "run",
+        "start",
+        "stop",
+        "send",
+        "read",
+        "write",
+        "__init__",
+        "dict",
+        "keys",
+    )
 )
 
 
@@ -167,7 +187,11 @@ class Linked:
         binding = module.names.get(name)
         if isinstance(binding, tuple):
             found = self.index.imported(module, binding)
-            return self.singleton(*found) if isinstance(found, tuple) and found[0] is not module else None
+            return (
+                self.singleton(*found)
+                if isinstance(found, tuple) and found[0] is not module
+                else None
+            )
         if not isinstance(binding, Written):
             return None
         for expr in binding.values:
@@ -244,7 +268,13 @@ class Linked:
                 value is not None and value[0] == ir.CALL and last_name(value[1]) == "TypeVar"
                 for value in written.values
             )
-            is_unknown = written is None and len(note[1]) <= 2 or is_variable or isinstance(written, tuple) and note[1].endswith(("Type", "T", "T_co"))
+            is_unknown = (
+                written is None
+                and len(note[1]) <= 2
+                or is_variable
+                or isinstance(written, tuple)
+                and note[1].endswith(("Type", "T", "T_co"))
+            )
             return (ir.CONST, given) if is_unknown else note
         if note[0] == ir.ITEM:
             return (*note[:2], self._filled(module, note[2], given), *note[3:])
@@ -254,9 +284,7 @@ class Linked:
 
     # --- objects ----------------------------------------------------------------------
 
-    def construct(
-        self, run: Run, frame: Frame, state: State, ref: Ref, init: Function
-    ) -> None:
+    def construct(self, run: Run, frame: Frame, state: State, ref: Ref, init: Function) -> None:
         """Run the constructor of a `self` that nobody in sight has made."""
         inner = Frame(init, init.module, frame.is_async, (*frame.key, init.start))
         local = State({}, state.heap)
@@ -317,7 +345,8 @@ def _flat(block: ir.Block) -> list[ir.Node]:
 
 def _imports_sqlalchemy(module: Module) -> bool:
     return any(
-        isinstance(binding, tuple) and is_sqlalchemy(binding[0]) for binding in module.names.values()
+        isinstance(binding, tuple) and is_sqlalchemy(binding[0])
+        for binding in module.names.values()
     )
 
 

@@ -104,9 +104,7 @@ def _is_method_owner(owner: Value) -> bool:
     return owner is not None and not isinstance(owner, Const | FunctionRef)
 
 
-def _of_external(
-    run: Run, frame: Frame, state: State, owner: External, name: str
-) -> Value:
+def _of_external(run: Run, frame: Frame, state: State, owner: External, name: str) -> Value:
     if name == "session" and owner.name.endswith("SQLAlchemy()"):
         ref = _ambient.ambient_scope(run, frame, state, owner.name, "db.session")
         scope = state.heap[ref.oid]
@@ -145,9 +143,7 @@ def _of_class(run: Run, frame: Frame, state: State, owner: ClassRef, name: str) 
     return run.linked.class_value(cls, name)
 
 
-def _of_object(
-    run: Run, frame: Frame, state: State, expr: Node, owner: Ref, how: str
-) -> Value:
+def _of_object(run: Run, frame: Frame, state: State, expr: Node, owner: Ref, how: str) -> Value:
     thing = state.heap.get(owner.oid)
     if isinstance(thing, Entity):
         return of_entity(run, frame, state, owner, expr[2], (expr[3], expr[4]), how, expr[1])
@@ -199,7 +195,9 @@ def of_entity(
     entity = state.heap[owner.oid]
     assert isinstance(entity, Entity)
     if name == "awaitable_attrs":
-        return run.make(frame, state, ("await", owner.oid), replace(entity, is_open=True, is_free=True), "")
+        return run.make(
+            frame, state, ("await", owner.oid), replace(entity, is_open=True, is_free=True), ""
+        )
     if name.startswith("__") or name in _NO_READ:
         return None
     mapped = run.models.attribute(entity.cls, name)
@@ -340,7 +338,9 @@ def blame_at(
         return
     for trouble in run.troubles[seen:]:
         if trouble.oid in before:
-            message = f"`{name}()` is given an entity: {trouble.message}" if name else trouble.message
+            message = (
+                f"`{name}()` is given an entity: {trouble.message}" if name else trouble.message
+            )
             run.report(
                 frame,
                 Report(*span, trouble.code, trouble.severity, message, trouble.hint),

@@ -35,7 +35,13 @@ class Read:
     __slots__ = ("entity", "frame", "how", "mapped", "name", "run", "scope", "state")
 
     def __init__(
-        self, run: Run, frame: Frame, state: State, entity: Entity, name: str, mapped: Attribute | None
+        self,
+        run: Run,
+        frame: Frame,
+        state: State,
+        entity: Entity,
+        name: str,
+        mapped: Attribute | None,
     ) -> None:
         """Take what is read."""
         self.run = run
@@ -234,7 +240,9 @@ def _sync(read: Read) -> Answer | None:
 
 
 def _keep_hint(read: Read) -> str:
-    return f"read it inside the block, or take the entity out with `snapshot(entity, {_path(read)})`"
+    return (
+        f"read it inside the block, or take the entity out with `snapshot(entity, {_path(read)})`"
+    )
 
 
 def _load_hint(read: Read) -> str:

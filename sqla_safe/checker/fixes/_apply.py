@@ -35,7 +35,7 @@ def apply(source: bytes, findings: Iterable[Finding]) -> Fixed:
     unchanged = Fixed(source, 0)
     try:
         module = cst.parse_module(source)
-    except (cst.ParserSyntaxError, RecursionError):  # valid Python, but not to this libcst
+    except (cst.ParserSyntaxError, SyntaxError, ValueError, RecursionError):
         return unchanged
     if module.bytes != source:  # a form feed, for example: nothing but the fix may change
         return unchanged

@@ -60,16 +60,22 @@ def _joined(statement: cst.ImportFrom, name: str) -> list[cst.ImportAlias]:
     at = len(names)
     if keys == sorted(keys):
         at = sum(key < _sort_key(name) for key in keys)
-    return _with_commas(names, at, cst.ImportAlias(cst.Name(name)))
+    return _with_commas(names, at, cst.ImportAlias(cst.Name(name)), _comma(statement, names))
+
+
+def _comma(statement: cst.ImportFrom, names: list[cst.ImportAlias]) -> Any:
+    """Return what stands between two names: each on its line, if the first one is."""
+    if len(names) > 1:
+        return names[0].comma
+    if statement.lpar is not None:
+        return cst.Comma(whitespace_after=statement.lpar.whitespace_after)
+    return cst.Comma(whitespace_after=cst.SimpleWhitespace(" "))
 
 
 def _with_commas(
-    names: list[cst.ImportAlias], at: int, new: cst.ImportAlias
+    names: list[cst.ImportAlias], at: int, new: cst.ImportAlias, comma: Any
 ) -> list[cst.ImportAlias]:
-    """Insert a name so that commas and line breaks stay as they are between the others."""
-    comma: Any = next(
-        (each.comma for each in names[:-1]), cst.Comma(whitespace_after=cst.SimpleWhitespace(" "))
-    )
+    """Insert a name so that what stands between the others stays as it is."""
     if at == len(names):
         last = names[-1].comma
         return [*names[:-1], names[-1].with_changes(comma=comma), new.with_changes(comma=last)]
