@@ -165,7 +165,7 @@ def _method(run: Run, frame: Frame, state: State, callee: Method, given: Given) 
         return _session.rows_method(run, frame, state, owner, name, given)
     if isinstance(owner, Query):
         return _sqla.query_method(run, frame, state, owner, name, given)
-    if isinstance(owner, Many):
+    if isinstance(owner, Many | Tup):
         return _many_method(run, frame, state, owner, name, given)
     if isinstance(owner, Kept):
         return _escape.kept_method(run, frame, state, owner, name, given)
@@ -177,16 +177,19 @@ def _method(run: Run, frame: Frame, state: State, callee: Method, given: Given) 
 
 
 def _many_method(
-    run: Run, frame: Frame, state: State, owner: Many, name: str, given: Given
+    run: Run, frame: Frame, state: State, owner: Many | Tup, name: str, given: Given
 ) -> Value:
+    if name in ("append", "add", "appendleft", "insert", "extend", "update"):
+        _grown(run, frame, state, given, name)
+        return None
+    if isinstance(owner, Tup):
+        return None
     if name in ("pop", "popleft", "get", "setdefault"):
         return owner.item
     if name in ("copy", "values", "keys", "union"):
         return owner
     if name == "items":
         return Many(Tup((None, owner.item)))
-    if name in ("append", "add", "appendleft", "insert", "extend", "update"):
-        _grown(run, frame, state, given, name)
     return None
 
 
@@ -217,8 +220,9 @@ def invoke(run: Run, frame: Frame, state: State, ref: FunctionRef, given: Given)
             run.touch(state, oid)
         return Pending(found, scopes, entities, function.name) if function.is_async else found
     touched, run.touched = run.touched, set()
+    before = frozenset(state.heap)
     found = follow(run, frame, state, ref, given)
-    used = frozenset(run.touched) & frozenset(state.heap)
+    used = before & run.touched
     run.touched |= touched
     if found is None:
         found = promised(run, frame, state, function, ref, given)
@@ -399,7 +403,7 @@ def _made_of(
     if _makes_service(name):
         instance = Instance(name, (("session", Ref(scope)),))
         return run.make(frame, state, given.start, instance, "service")
-    words = name.lower().split("_")
+    words = name.lower().lstrip("_").partition("_by_")[0].split("_")
     says_entity = any(word in _GIVES_ENTITIES for word in words)
     if not says_entity or words[-1] in _GIVES_OTHERS or words[0] in _GIVES_OTHERS:
         return None
@@ -420,7 +424,11 @@ def _deleted(
     """Let an unknown helper that deletes an entity commit as well, where that would expire it."""
     if name not in ("delete", "remove", "destroy") or not scopes:
         return
-    for value in given.all():
+    for part, value in zip(given.expr[2], given.args, strict=False):
         entity = state.entity(value)
         if entity is not None and isinstance(value, Ref):
             state.heap[value.oid] = _session.after_delete(entity, given.start)
+        elif value is None and part is not None and part[0] == ir.NAME and part[1] in state.env:
+            entity = Entity(None, min(scopes), "load", given.start, is_open=True)
+            entity = _session.after_delete(entity, given.start)
+            state.env[part[1]] = run.make(frame, state, given.start, entity, "deleted")

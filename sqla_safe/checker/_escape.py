@@ -116,7 +116,7 @@ def returned(run: Run, frame: Frame) -> None:
     for state, value, start in frame.returned:
         for ref, entity in _entities(state, value):
             scope = _scope(state, entity)
-            is_own = scope is not None and scope.owner == "local"
+            is_own = scope is not None and scope.owner == "local" and entity.detached_at in run.own_ends
             if not entity.is_detached or entity.is_free or not is_own or entity.source == "guess":
                 continue
             severity = _severity(entity, scope)

@@ -259,7 +259,9 @@ def _left(
     after = _with_items(run, frame, state, node, at + 1)
     if opened:
         del frame.blocks[-len(opened) :]
-    end = _end_of(node)
+    end = node[4]
+    if frame.is_top:
+        run.own_ends.add(end)
     ways = [returned[0] for returned in frame.returned[marks[0] :]]
     ways += frame.broken[marks[1] :] + frame.continued[marks[2] :]
     for way in (*ways, after):
@@ -277,10 +279,6 @@ def _left(
 def _apply(run: Run, state: State, operations: _manage.Operations, at: int) -> None:
     for operation, oid in operations:
         run.apply(state, operation, oid, at)
-
-
-def _end_of(node: Node) -> int:
-    return int(node[4])
 
 
 def _try(run: Run, frame: Frame, state: State, node: Node) -> State | None:

@@ -9,7 +9,7 @@ from sqla_safe.checker import _ambient, _call, _exec
 from sqla_safe.checker import _ir as ir
 from sqla_safe.checker._index import Class, Function, Index, Module, Written, last_name
 from sqla_safe.checker._models import Models
-from sqla_safe.checker._names import Names, is_sqlalchemy
+from sqla_safe.checker._names import Names, is_sqlalchemy, looks_like_session
 from sqla_safe.checker._run import Frame
 from sqla_safe.checker._values import (
     ClassRef,
@@ -102,6 +102,11 @@ class Linked:
         if function.cls is not None and self.models.is_model(function.cls):
             return True
         return any(_mentions(self, function.module, note) for _, note, _ in function.params)
+
+    @property
+    def has_makers(self) -> bool:
+        """Whether a sessionmaker was seen at all."""
+        return bool(self._makers)
 
     # --- questions -----------------------------------------------------------------
 
@@ -317,7 +322,9 @@ def _flat(block: ir.Block) -> list[ir.Node]:
 
 def _imports_sqlalchemy(module: Module) -> bool:
     return any(
-        isinstance(binding, tuple) and is_sqlalchemy(binding[0]) for binding in module.names.values()
+        isinstance(binding, tuple)
+        and (is_sqlalchemy(binding[0]) or looks_like_session(str(binding[1])))
+        for binding in module.names.values()
     )
 
 

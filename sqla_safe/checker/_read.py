@@ -59,12 +59,13 @@ def attribute(run: Run, frame: Frame, state: State, expr: Node, owner: Value) ->
 
 def method(run: Run, frame: Frame, state: State, expr: Node, owner: Value) -> Value:
     """Return what is called by `owner.name(...)`."""
+    if expr[2] in METHODS and (owner is None or isinstance(owner, External)):
+        ref = _duck(run, frame, state, expr[1], owner)
+        if ref is not None:
+            return Method(ref, expr[2])
     found: Value = None
     for one in alternatives(owner):
         found = join_values(found, _one(run, frame, state, expr, one, "call"))
-    if found is None and expr[2] in METHODS:
-        ref = _duck(run, frame, state, expr[1], owner)
-        return Method(ref, expr[2]) if ref is not None else None
     return found
 
 
@@ -113,6 +114,9 @@ def _of_external(
         assert isinstance(scope, Scope)
         state.heap[ref.oid] = replace(scope, is_async=False, expires=True)
         return ref
+    if _ambient.is_session_name(name) and run.linked.is_own(frame.module, owner):
+        text = f"{last(owner.name)}.{name}"
+        return _ambient.ambient_scope(run, frame, state, owner.name, text)
     if last(owner.name)[:1].isupper() and not name[:1].isupper() and name not in METHODS:
         is_attribute = not owner.name.endswith("()")
         return ClassAttribute(owner.name, name) if is_attribute and _looks_class(owner) else None

@@ -191,6 +191,8 @@ def _rollback(run: Run, frame: Frame, state: State, ref: Ref, given: Given) -> V
 
 def _close(run: Run, frame: Frame, state: State, ref: Ref, given: Given) -> Value:
     _escape.closed(run, frame, state, ref, given)
+    if frame.is_top:
+        run.own_ends.add(given.start)
     run.apply(state, "close", ref.oid, given.start)
     return None
 

@@ -336,6 +336,8 @@ def join_values(left: Value, right: Value) -> Value:
     if isinstance(left, Tup) and isinstance(right, Tup) and len(left.items) == len(right.items):
         pairs = zip(left.items, right.items, strict=True)
         return Tup(tuple([join_values(one, other) for one, other in pairs]))
+    if isinstance(left, Tup) and isinstance(right, Tup):
+        return left if len(left.items) > len(right.items) else right
     options = frozenset((*alternatives(left), *alternatives(right)))
     return Alternatives(options) if len(options) <= _MOST_ALTERNATIVES else left
 

@@ -209,7 +209,7 @@ def _expired(read: Read) -> Answer | None:
     message = f"{read.label} is read after {read.where()} has expired it"
     if expired.by == "rollback":
         return "SQS021", severity, message, _refresh_hint(read)
-    if expired.by == "commit" and not expired.is_sure and read.entity.source != "load":
+    if expired.by == "commit" and not expired.is_sure and not read.run.linked.has_makers:
         return None
     return "SQS020", severity, message, _refresh_hint(read)
 
