@@ -50,45 +50,9 @@ _GIVES_ENTITIES: Final = frozenset(
     + ("by", "select", "read", "retrieve", "lookup", "save", "register", "search", "add")
 )
 _GIVES_OTHERS: Final = frozenset(
-    (
-        "count",
-        "exists",
-        "is",
-        "has",
-        "can",
-        "total",
-        "sum",
-        "number",
-        "id",
-        "ids",
-        "balance",
-        "stats",
-    )
-    + (
-        "name",
-        "names",
-        "url",
-        "status",
-        "text",
-        "setting",
-        "settings",
-        "value",
-        "token",
-        "data",
-        "path",
-    )
-    + (
-        "delete",
-        "remove",
-        "statistics",
-        "schema",
-        "dict",
-        "json",
-        "response",
-        "key",
-        "engine",
-        "amount",
-    )
+    ("count", "exists", "is", "has", "can", "total", "sum", "number", "id", "ids", "balance", "stats")
+    + ("name", "names", "url", "status", "text", "setting", "settings", "value", "token", "data", "path")
+    + ("delete", "remove", "statistics", "schema", "dict", "json", "response", "key", "engine", "amount")
     + ("values", "paginated", "page", "config_value", "price", "limit", "bind", "send", "message")
 )
 
@@ -201,7 +165,7 @@ def _method(run: Run, frame: Frame, state: State, callee: Method, given: Given) 
         return _session.rows_method(run, frame, state, owner, name, given)
     if isinstance(owner, Query):
         return _sqla.query_method(run, frame, state, owner, name, given)
-    if isinstance(owner, Many):
+    if isinstance(owner, Many | Tup):
         return _many_method(run, frame, state, owner, name, given)
     if isinstance(owner, Kept):
         return _escape.kept_method(run, frame, state, owner, name, given)
@@ -213,16 +177,19 @@ def _method(run: Run, frame: Frame, state: State, callee: Method, given: Given) 
 
 
 def _many_method(
-    run: Run, frame: Frame, state: State, owner: Many, name: str, given: Given
+    run: Run, frame: Frame, state: State, owner: Many | Tup, name: str, given: Given
 ) -> Value:
+    if name in ("append", "add", "appendleft", "insert", "extend", "update"):
+        _grown(run, frame, state, given, name)
+        return None
+    if isinstance(owner, Tup):
+        return None
     if name in ("pop", "popleft", "get", "setdefault"):
         return owner.item
     if name in ("copy", "values", "keys", "union"):
         return owner
     if name == "items":
         return Many(Tup((None, owner.item)))
-    if name in ("append", "add", "appendleft", "insert", "extend", "update"):
-        _grown(run, frame, state, given, name)
     return None
 
 
@@ -253,8 +220,9 @@ def invoke(run: Run, frame: Frame, state: State, ref: FunctionRef, given: Given)
             run.touch(state, oid)
         return Pending(found, scopes, entities, function.name) if function.is_async else found
     touched, run.touched = run.touched, set()
+    before = frozenset(state.heap)
     found = follow(run, frame, state, ref, given)
-    used = frozenset(run.touched) & frozenset(state.heap)
+    used = before & run.touched
     run.touched |= touched
     if found is None:
         found = promised(run, frame, state, function, ref, given)
@@ -319,7 +287,9 @@ def enter_frame(frame: Frame, ref: FunctionRef, at: int) -> Frame:
     return Frame(ref.of, ref.of.module, ref.of.is_async or frame.is_async, key, closure=ref.closure)
 
 
-def bind(run: Run, frame: Frame, state: State, ref: FunctionRef, given: Given) -> dict[str, Value]:
+def bind(
+    run: Run, frame: Frame, state: State, ref: FunctionRef, given: Given
+) -> dict[str, Value]:
     """Return the names that a call binds in the function."""
     function = ref.of
     params = list(function.params)
@@ -423,6 +393,8 @@ def unresolved(
         return None
     oid = scopes.pop()
     found = _made_of(run, frame, state, name, owner, oid, given)
+    if _makes_service(name) or not frame.is_async:
+        return found
     _, entities = _held(run, state, given.all(), None)
     return Pending(found, frozenset((oid,)), entities, name)
 
@@ -433,7 +405,7 @@ def _made_of(
     if _makes_service(name):
         instance = Instance(name, (("session", Ref(scope)),))
         return run.make(frame, state, given.start, instance, "service")
-    words = name.lower().split("_")
+    words = name.lower().lstrip("_").partition("_by_")[0].split("_")
     says_entity = any(word in _GIVES_ENTITIES for word in words)
     if not says_entity or words[-1] in _GIVES_OTHERS or words[0] in _GIVES_OTHERS:
         return None
@@ -445,9 +417,7 @@ def _made_of(
 def _makes_service(name: str) -> bool:
     is_class = name[:1].isupper() and not name.isupper()
     tail = name.lower()
-    return is_class or tail.endswith(
-        ("from_session", "factory", "_service", "_repository", "_repo")
-    )
+    return is_class or tail.endswith(("from_session", "factory", "_service", "_repository", "_repo"))
 
 
 def _deleted(
@@ -456,7 +426,11 @@ def _deleted(
     """Let an unknown helper that deletes an entity commit as well, where that would expire it."""
     if name not in ("delete", "remove", "destroy") or not scopes:
         return
-    for value in given.all():
+    for part, value in zip(given.expr[2], given.args, strict=False):
         entity = state.entity(value)
         if entity is not None and isinstance(value, Ref):
             state.heap[value.oid] = _session.after_delete(entity, given.start)
+        elif value is None and part is not None and part[0] == ir.NAME and part[1] in state.env:
+            entity = Entity(None, min(scopes), "load", given.start, is_open=True)
+            entity = _session.after_delete(entity, given.start)
+            state.env[part[1]] = run.make(frame, state, given.start, entity, "deleted")

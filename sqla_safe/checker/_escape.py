@@ -42,48 +42,18 @@ if TYPE_CHECKING:
     from sqla_safe.checker.findings import Severity
 
 _HARMLESS: Final = frozenset(
-    (
-        "len",
-        "bool",
-        "isinstance",
-        "print",
-        "str",
-        "repr",
-        "id",
-        "list",
-        "sorted",
-        "enumerate",
-        "zip",
-    )
+    ("len", "bool", "isinstance", "print", "str", "repr", "id", "list", "sorted", "enumerate", "zip")
     + ("iter", "next", "any", "all", "sum", "min", "max", "type", "hash", "tuple", "set", "dict")
     + ("merge", "add", "add_all", "refresh", "expunge", "delete", "append", "extend", "inspect")
     + ("snapshot", "asnapshot", "make_transient", "cast", "debug", "info", "warning", "error")
-    + (
-        "exception",
-        "critical",
-        "log",
-        "getattr",
-        "hasattr",
-        "setattr",
-        "update",
-        "insert",
-        "format",
-    )
+    + ("exception", "critical", "log", "getattr", "hasattr", "setattr", "update", "insert", "format")
     + ("filter", "map", "reversed", "gather", "create_task", "get", "isawaitable", "iscoroutine")
     + ("object_session", "write_back", "super", "range", "callable", "is_snapshot", "deepcopy")
 )
 _TASKS: Final = frozenset(("create_task", "ensure_future", "run_coroutine_threadsafe", "spawn"))
 _LATER: Final = frozenset(
     ("add_task", "submit", "to_thread", "run_in_executor", "call_later", "call_soon", "add_job")
-    + (
-        "call_soon_threadsafe",
-        "delay",
-        "apply_async",
-        "enqueue",
-        "send_task",
-        "start_soon",
-        "Thread",
-    )
+    + ("call_soon_threadsafe", "delay", "apply_async", "enqueue", "send_task", "start_soon", "Thread")
 )
 _KEEPS: Final = frozenset(("update_data", "set_data"))
 _CACHE_NAME: Final = re.compile(r"(?i)cache|redis|memo")
@@ -134,9 +104,7 @@ def passed(run: Run, frame: Frame, state: State, name: str, callee: Value, given
                 continue
             severity = _severity(entity, _scope(state, entity))
             line = ir.line_of(entity.detached_at)
-            message = (
-                f"{_label(entity)} is passed to `{name}()`; its session was closed in line {line}"
-            )
+            message = f"{_label(entity)} is passed to `{name}()`; its session was closed in line {line}"
             hint = "pass a snapshot or plain values, or call it inside the block"
             report = Report(given.start, given.end, "SQS003", severity, message, hint)
             run.report(frame, report)
@@ -148,7 +116,7 @@ def returned(run: Run, frame: Frame) -> None:
     for state, value, start in frame.returned:
         for ref, entity in _entities(state, value):
             scope = _scope(state, entity)
-            is_own = scope is not None and scope.owner == "local"
+            is_own = scope is not None and scope.owner == "local" and entity.detached_at in run.own_ends
             if not entity.is_detached or entity.is_free or not is_own or entity.source == "guess":
                 continue
             severity = _severity(entity, scope)
@@ -208,23 +176,15 @@ def kept_method(
     run: Run, frame: Frame, state: State, owner: Kept, name: str, given: Given
 ) -> Value:
     """Call a method of a global dict, list or cache."""
-    if name in (
-        "append",
-        "add",
-        "setdefault",
-        "update",
-        "set",
-        "put",
-        "insert",
-        "extend",
-        "__setitem__",
-    ):
+    if name in ("append", "add", "setdefault", "update", "set", "put", "insert", "extend", "__setitem__"):
         for value in given.all():
             stored(run, frame, state, owner.name, value, given.start, given.end)
     return owner if name in ("get", "setdefault", "pop", "copy", "values", "items") else None
 
 
-def _kept_by_name(run: Run, frame: Frame, state: State, name: str, given: Given) -> None:
+def _kept_by_name(
+    run: Run, frame: Frame, state: State, name: str, given: Given
+) -> None:
     """Follow `state.update_data(user=user)` and `cache.set(key, user)`."""
     target = given.expr[1]
     owner = last_name(target[1]) if target is not None and target[0] == ir.ATTRIBUTE else ""
@@ -412,11 +372,7 @@ def nested(run: Run, frame: Frame, state: State, node: Node) -> None:
 
 def _listener(function: Function) -> str:
     for decorator in function.decorators:
-        if (
-            decorator is not None
-            and last_name(decorator) == "listens_for"
-            and decorator[0] == ir.CALL
-        ):
+        if decorator is not None and last_name(decorator) == "listens_for" and decorator[0] == ir.CALL:
             names = [part[1] for part in decorator[2] if part is not None and part[0] == ir.CONST]
             return str(names[0]) if names else ""
     return ""
@@ -424,12 +380,7 @@ def _listener(function: Function) -> str:
 
 def _listens(run: Run, frame: Frame, state: State, function: Function, event: str) -> None:
     """Report entities that an `after_commit` listener has captured, where it uses them."""
-    if event not in (
-        "after_commit",
-        "after_rollback",
-        "after_soft_rollback",
-        "after_transaction_end",
-    ):
+    if event not in ("after_commit", "after_rollback", "after_soft_rollback", "after_transaction_end"):
         return
     own = {name for name, _, _ in function.params}
     bound: dict[str, Entity] = {}
@@ -473,11 +424,7 @@ def _target_names(target: Expr) -> list[str]:
         return []
     if target[0] == ir.NAME:
         return [target[1]]
-    return (
-        [name for part in target[1] for name in _target_names(part)]
-        if target[0] == ir.TUPLE
-        else []
-    )
+    return [name for part in target[1] for name in _target_names(part)] if target[0] == ir.TUPLE else []
 
 
 def lambda_(run: Run, frame: Frame, state: State, expr: Node) -> Value:
@@ -493,7 +440,9 @@ def lambda_(run: Run, frame: Frame, state: State, expr: Node) -> Value:
 # --- moved between sessions ---------------------------------------------------------------------
 
 
-def moved(run: Run, frame: Frame, state: State, ref: Ref, session: Ref, given: Given) -> None:
+def moved(
+    run: Run, frame: Frame, state: State, ref: Ref, session: Ref, given: Given
+) -> None:
     """Report an entity of one open session that is added to another."""
     entity = state.heap[ref.oid]
     assert isinstance(entity, Entity)
@@ -537,11 +486,7 @@ def _merge_ignored(run: Run, frame: Frame, state: State, call: Node) -> None:
     if _is_used_after(frame.function, first[1], call[4]):
         message = f"the result of `merge()` is ignored, and `{first[1]}` stays detached"
         hint = f"write `{first[1]} = {dotted(target)}({first[1]})`"
-        data = (
-            ("line", ir.line_of(call[4])),
-            ("column", ir.column_of(call[4])),
-            ("name", first[1]),
-        )
+        data = (("line", ir.line_of(call[4])), ("column", ir.column_of(call[4])), ("name", first[1]))
         fix = Fix("use-merge-result", data)
         report = Report(call[4], call[5], "SQS050", "error", message, hint, fix)
         run.report(frame, report)
@@ -591,9 +536,7 @@ def closed(run: Run, frame: Frame, state: State, ref: Ref, given: Given) -> None
     is_name = target is not None and target[0] == ir.ATTRIBUTE and target[1] is not None
     if is_name and target[1][0] == ir.NAME and _is_parameter(frame, target[1][1]):
         name = frame.function.name if frame.function is not None else ""
-        if not any(
-            word in name.lower() for word in ("close", "clean", "teardown", "exit", "dispose")
-        ):
+        if not any(word in name.lower() for word in ("close", "clean", "teardown", "exit", "dispose")):
             _closing(run, frame, target[1][1], (given.start, given.end))
 
 

@@ -152,9 +152,7 @@ def _if(run: Run, frame: Frame, state: State, node: Node) -> State | None:
     truth = _eval.truth(run, frame, state, node[1])
     other = state.copy()
     frame.conditions += 1
-    yes = (
-        block(run, frame, _narrowed(state, node[1], True), node[2]) if truth is not False else None
-    )
+    yes = block(run, frame, _narrowed(state, node[1], True), node[2]) if truth is not False else None
     no = block(run, frame, _narrowed(other, node[1], False), node[3]) if truth is not True else None
     frame.conditions -= 1
     return join(yes, no)
@@ -261,7 +259,9 @@ def _left(
     after = _with_items(run, frame, state, node, at + 1)
     if opened:
         del frame.blocks[-len(opened) :]
-    end = _end_of(node)
+    end = node[4]
+    if frame.is_top:
+        run.own_ends.add(end)
     ways = [returned[0] for returned in frame.returned[marks[0] :]]
     ways += frame.broken[marks[1] :] + frame.continued[marks[2] :]
     for way in (*ways, after):
@@ -279,10 +279,6 @@ def _left(
 def _apply(run: Run, state: State, operations: _manage.Operations, at: int) -> None:
     for operation, oid in operations:
         run.apply(state, operation, oid, at)
-
-
-def _end_of(node: Node) -> int:
-    return int(node[4])
 
 
 def _try(run: Run, frame: Frame, state: State, node: Node) -> State | None:

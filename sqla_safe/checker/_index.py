@@ -104,9 +104,7 @@ class Class:
         for node in flat(block):
             if node[0] == ir.DEF:
                 function = Function(node[1], self.module, self)
-                is_setter = any(
-                    name in ("setter", "deleter") for name in function.decorator_names()
-                )
+                is_setter = any(name in ("setter", "deleter") for name in function.decorator_names())
                 if not is_setter:
                     self.methods[function.name] = function
             else:
@@ -238,9 +236,12 @@ class Index:
         """Read every module."""
         self.modules = {facts.path: Module(facts) for facts in modules}
         self._by_last: dict[str, list[Module]] = {}
+        self._by_class: dict[str, list[Module]] = {}
         for module in self.modules.values():
             if module.parts:
                 self._by_last.setdefault(module.parts[-1], []).append(module)
+            for cls in module.classes:
+                self._by_class.setdefault(cls.name, []).append(module)
 
     def module(self, parts: tuple[str, ...], near: Module) -> Module | None:
         """Return the module of that dotted name which is nearest to another one."""
@@ -270,7 +271,19 @@ class Index:
             return (owner, name)
         if inner is not None:
             return inner
-        return ".".join((*parts, name))
+        below = self._below(parts, name, module) if owner is None else None
+        return below or ".".join((*parts, name))
+
+    def _below(self, parts: tuple[str, ...], name: str, near: Module) -> tuple[Module, str] | None:
+        """Find a class in a package whose `__init__.py`, which re-exports it, is not here."""
+        size = len(parts)
+        found = [
+            each
+            for each in self._by_class.get(name, ())
+            if any(each.parts[at : at + size] == parts for at in range(len(each.parts) - size))
+        ]
+        best = max(found, key=lambda each: _common(each.parts, near.parts), default=None)
+        return (best, name) if best is not None and parts else None
 
     @staticmethod
     def _relative(module: Module, level: int) -> tuple[str, ...]:

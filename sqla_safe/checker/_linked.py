@@ -9,7 +9,7 @@ from sqla_safe.checker import _ambient, _call, _exec
 from sqla_safe.checker import _ir as ir
 from sqla_safe.checker._index import Class, Function, Index, Module, Written, last_name
 from sqla_safe.checker._models import Models
-from sqla_safe.checker._names import Names, is_sqlalchemy
+from sqla_safe.checker._names import Names, is_sqlalchemy, looks_like_session
 from sqla_safe.checker._run import Frame
 from sqla_safe.checker._values import (
     ClassRef,
@@ -31,33 +31,13 @@ if TYPE_CHECKING:
 
 _SEEDS: Final = frozenset(
     ("execute", "scalars", "scalar", "exec", "commit", "rollback", "flush", "refresh", "merge")
-    + (
-        "expunge",
-        "query",
-        "select",
-        "sessionmaker",
-        "async_sessionmaker",
-        "Session",
-        "AsyncSession",
-    )
+    + ("expunge", "query", "select", "sessionmaker", "async_sessionmaker", "Session", "AsyncSession")
     + ("gather", "create_task", "add_task", "scoped_services", "expire_all", "begin", "setattr")
     + ("hasattr", "getattr", "update_data", "listens_for", "Depends", "ensure_future", "to_thread")
 )
 _COMMON: Final = frozenset(
     ("get", "update", "add", "pop", "items", "append", "remove", "set", "close", "copy", "values")
-    + (
-        "join",
-        "format",
-        "run",
-        "start",
-        "stop",
-        "send",
-        "read",
-        "write",
-        "__init__",
-        "dict",
-        "keys",
-    )
+    + ("join", "format", "run", "start", "stop", "send", "read", "write", "__init__", "dict", "keys")
 )
 
 
@@ -103,6 +83,10 @@ class Linked:
                     called_by.setdefault(name, set()).add(function.name)
                 if self._is_seed(function):
                     todo.append(function.name)
+        for module in self.index.modules.values():
+            for cls in module.classes:
+                if any(self._is_seed(method) for method in cls.methods.values()):
+                    todo.append(cls.name)
         found = set(todo)
         while todo:
             name = todo.pop()
@@ -122,6 +106,11 @@ class Linked:
         if function.cls is not None and self.models.is_model(function.cls):
             return True
         return any(_mentions(self, function.module, note) for _, note, _ in function.params)
+
+    @property
+    def has_makers(self) -> bool:
+        """Whether a sessionmaker was seen at all."""
+        return bool(self._makers)
 
     # --- questions -----------------------------------------------------------------
 
@@ -187,11 +176,7 @@ class Linked:
         binding = module.names.get(name)
         if isinstance(binding, tuple):
             found = self.index.imported(module, binding)
-            return (
-                self.singleton(*found)
-                if isinstance(found, tuple) and found[0] is not module
-                else None
-            )
+            return self.singleton(*found) if isinstance(found, tuple) and found[0] is not module else None
         if not isinstance(binding, Written):
             return None
         for expr in binding.values:
@@ -268,13 +253,7 @@ class Linked:
                 value is not None and value[0] == ir.CALL and last_name(value[1]) == "TypeVar"
                 for value in written.values
             )
-            is_unknown = (
-                written is None
-                and len(note[1]) <= 2
-                or is_variable
-                or isinstance(written, tuple)
-                and note[1].endswith(("Type", "T", "T_co"))
-            )
+            is_unknown = written is None and len(note[1]) <= 2 or is_variable or isinstance(written, tuple) and note[1].endswith(("Type", "T", "T_co"))
             return (ir.CONST, given) if is_unknown else note
         if note[0] == ir.ITEM:
             return (*note[:2], self._filled(module, note[2], given), *note[3:])
@@ -284,7 +263,9 @@ class Linked:
 
     # --- objects ----------------------------------------------------------------------
 
-    def construct(self, run: Run, frame: Frame, state: State, ref: Ref, init: Function) -> None:
+    def construct(
+        self, run: Run, frame: Frame, state: State, ref: Ref, init: Function
+    ) -> None:
         """Run the constructor of a `self` that nobody in sight has made."""
         inner = Frame(init, init.module, frame.is_async, (*frame.key, init.start))
         local = State({}, state.heap)
@@ -345,7 +326,8 @@ def _flat(block: ir.Block) -> list[ir.Node]:
 
 def _imports_sqlalchemy(module: Module) -> bool:
     return any(
-        isinstance(binding, tuple) and is_sqlalchemy(binding[0])
+        isinstance(binding, tuple)
+        and (is_sqlalchemy(binding[0]) or looks_like_session(str(binding[1])))
         for binding in module.names.values()
     )
 

@@ -32,7 +32,7 @@ from sqla_safe.checker._values import (
     State,
     Tup,
     Value,
-    alternatives,
+    meanings,
     join_values,
     refs_in,
 )
@@ -50,7 +50,7 @@ _NO_READ: Final = frozenset(("metadata", "registry", "query"))
 def attribute(run: Run, frame: Frame, state: State, expr: Node, owner: Value) -> Value:
     """Read an attribute."""
     found: Value = None
-    for one in alternatives(owner):
+    for one in meanings(owner):
         found = join_values(found, _one(run, frame, state, expr, one, "read"))
     if found is None:
         return _ambient.session_named(run, frame, state, expr[2], owner, expr)
@@ -59,12 +59,13 @@ def attribute(run: Run, frame: Frame, state: State, expr: Node, owner: Value) ->
 
 def method(run: Run, frame: Frame, state: State, expr: Node, owner: Value) -> Value:
     """Return what is called by `owner.name(...)`."""
-    found: Value = None
-    for one in alternatives(owner):
-        found = join_values(found, _one(run, frame, state, expr, one, "call"))
-    if found is None and expr[2] in METHODS:
+    if expr[2] in METHODS and (owner is None or isinstance(owner, External)):
         ref = _duck(run, frame, state, expr[1], owner)
-        return Method(ref, expr[2]) if ref is not None else None
+        if ref is not None:
+            return Method(ref, expr[2])
+    found: Value = None
+    for one in meanings(owner):
+        found = join_values(found, _one(run, frame, state, expr, one, "call"))
     return found
 
 
@@ -104,13 +105,18 @@ def _is_method_owner(owner: Value) -> bool:
     return owner is not None and not isinstance(owner, Const | FunctionRef)
 
 
-def _of_external(run: Run, frame: Frame, state: State, owner: External, name: str) -> Value:
+def _of_external(
+    run: Run, frame: Frame, state: State, owner: External, name: str
+) -> Value:
     if name == "session" and owner.name.endswith("SQLAlchemy()"):
         ref = _ambient.ambient_scope(run, frame, state, owner.name, "db.session")
         scope = state.heap[ref.oid]
         assert isinstance(scope, Scope)
         state.heap[ref.oid] = replace(scope, is_async=False, expires=True)
         return ref
+    if _ambient.is_session_name(name) and run.linked.is_own(frame.module, owner):
+        text = f"{last(owner.name)}.{name}"
+        return _ambient.ambient_scope(run, frame, state, owner.name, text)
     if last(owner.name)[:1].isupper() and not name[:1].isupper() and name not in METHODS:
         is_attribute = not owner.name.endswith("()")
         return ClassAttribute(owner.name, name) if is_attribute and _looks_class(owner) else None
@@ -143,7 +149,9 @@ def _of_class(run: Run, frame: Frame, state: State, owner: ClassRef, name: str) 
     return run.linked.class_value(cls, name)
 
 
-def _of_object(run: Run, frame: Frame, state: State, expr: Node, owner: Ref, how: str) -> Value:
+def _of_object(
+    run: Run, frame: Frame, state: State, expr: Node, owner: Ref, how: str
+) -> Value:
     thing = state.heap.get(owner.oid)
     if isinstance(thing, Entity):
         return of_entity(run, frame, state, owner, expr[2], (expr[3], expr[4]), how, expr[1])
@@ -195,9 +203,7 @@ def of_entity(
     entity = state.heap[owner.oid]
     assert isinstance(entity, Entity)
     if name == "awaitable_attrs":
-        return run.make(
-            frame, state, ("await", owner.oid), replace(entity, is_open=True, is_free=True), ""
-        )
+        return run.make(frame, state, ("await", owner.oid), replace(entity, is_open=True, is_free=True), "")
     if name.startswith("__") or name in _NO_READ:
         return None
     mapped = run.models.attribute(entity.cls, name)
@@ -265,7 +271,7 @@ def by_name(run: Run, frame: Frame, state: State, expr: Node, how: str) -> Value
     if not isinstance(name, Const) or not isinstance(name.value, str):
         return None
     found: Value = None
-    for one in alternatives(owner):
+    for one in meanings(owner):
         if how == "setattr":
             _set_on(run, frame, state, one, name.value, rest[0] if rest else None, expr[4], expr[5])
         elif state.entity(one) is not None and isinstance(one, Ref):
@@ -281,7 +287,7 @@ def by_name(run: Run, frame: Frame, state: State, expr: Node, how: str) -> Value
 def set_attribute(run: Run, frame: Frame, state: State, target: Node, value: Value) -> None:
     """Assign to an attribute."""
     owner = _eval.value(run, frame, state, target[1])
-    for one in alternatives(owner):
+    for one in meanings(owner):
         _set_on(run, frame, state, one, target[2], value, target[3], target[4])
 
 
@@ -338,9 +344,7 @@ def blame_at(
         return
     for trouble in run.troubles[seen:]:
         if trouble.oid in before:
-            message = (
-                f"`{name}()` is given an entity: {trouble.message}" if name else trouble.message
-            )
+            message = f"`{name}()` is given an entity: {trouble.message}" if name else trouble.message
             run.report(
                 frame,
                 Report(*span, trouble.code, trouble.severity, message, trouble.hint),

@@ -90,6 +90,7 @@ class Run:
         self.stack: list[Function] = []
         self.dependencies: dict[Function, Value] = {}
         self.steps = 0
+        self.own_ends: set[int] = set()
         self._oids: dict[Any, int] = {}
 
     def oid(self, frame: Frame, at: Any, tag: str = "") -> int:

@@ -336,6 +336,8 @@ def join_values(left: Value, right: Value) -> Value:
     if isinstance(left, Tup) and isinstance(right, Tup) and len(left.items) == len(right.items):
         pairs = zip(left.items, right.items, strict=True)
         return Tup(tuple([join_values(one, other) for one, other in pairs]))
+    if isinstance(left, Tup) and isinstance(right, Tup):
+        return left if len(left.items) > len(right.items) else right
     options = frozenset((*alternatives(left), *alternatives(right)))
     return Alternatives(options) if len(options) <= _MOST_ALTERNATIVES else left
 
@@ -389,6 +391,15 @@ def _join_entities(left: Entity, right: Entity) -> Entity:
         stale=left.stale or right.stale,
         related=tuple(related.items()),
     )
+
+
+def meanings(value: Value) -> Iterator[Value]:
+    """Yield each value that one may stand for, a coroutine standing for what it returns."""
+    for one in alternatives(value):
+        if isinstance(one, Pending):
+            yield from meanings(one.result)
+        else:
+            yield one
 
 
 def refs_in(value: Value, depth: int = 3) -> Iterator[Ref]:

@@ -35,13 +35,7 @@ class Read:
     __slots__ = ("entity", "frame", "how", "mapped", "name", "run", "scope", "state")
 
     def __init__(
-        self,
-        run: Run,
-        frame: Frame,
-        state: State,
-        entity: Entity,
-        name: str,
-        mapped: Attribute | None,
+        self, run: Run, frame: Frame, state: State, entity: Entity, name: str, mapped: Attribute | None
     ) -> None:
         """Take what is read."""
         self.run = run
@@ -215,7 +209,7 @@ def _expired(read: Read) -> Answer | None:
     message = f"{read.label} is read after {read.where()} has expired it"
     if expired.by == "rollback":
         return "SQS021", severity, message, _refresh_hint(read)
-    if expired.by == "commit" and not expired.is_sure and read.entity.source != "load":
+    if expired.by == "commit" and not expired.is_sure and not read.run.linked.has_makers:
         return None
     return "SQS020", severity, message, _refresh_hint(read)
 
@@ -240,9 +234,7 @@ def _sync(read: Read) -> Answer | None:
 
 
 def _keep_hint(read: Read) -> str:
-    return (
-        f"read it inside the block, or take the entity out with `snapshot(entity, {_path(read)})`"
-    )
+    return f"read it inside the block, or take the entity out with `snapshot(entity, {_path(read)})`"
 
 
 def _load_hint(read: Read) -> str:
