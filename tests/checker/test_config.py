@@ -13,6 +13,7 @@ from tests.checker.support import write
 
 FORMATS = "'concise', 'full', 'json', 'github', 'gitlab', 'sarif'"
 LEVELS = "'error', 'warning', 'info'"
+GOT = "got {'SQS001': 'bad', 'X': 'info'}"
 ALL_RULES = f"valid are: ALL, {', '.join(RULES)}"
 
 
@@ -88,10 +89,7 @@ def test_all_mistakes_are_named_at_once(here):
         "[tool.sqla-safe] strict: expected true or false, got 3",
         "[tool.sqla-safe] baseline: expected a string, got 1",
         f"[tool.sqla-safe] output-format: expected one of {FORMATS}, got 'xml'",
-        (
-            f"[tool.sqla-safe] severity: expected a table with values that are one of {LEVELS}, got "
-            "{'SQS001': 'bad', 'X': 'info'}"
-        ),
+        f"[tool.sqla-safe] severity: expected a table with values that are one of {LEVELS}, {GOT}",
         "[tool.sqla-safe] exclude: expected a list of strings, got [1]",
         "[tool.sqla-safe] ignore: unknown rule 'SQS999'; " + ALL_RULES,
         "[tool.sqla-safe] per-file-ignores.'a.py': unknown rule 'SQS998'; " + ALL_RULES,
