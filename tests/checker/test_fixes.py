@@ -140,6 +140,7 @@ def test_a_read_in_a_nested_function_uses_the_value_too():
         ("        user = await users.get(tg_id)\n", "        user = 1; raise E\n"),
         ("users:\n        user = await users.get(tg_id)", "users: user = await users.get(tg_id)\n"),
         ("async def show(tg_id):", "async def show(tg_id):\n    global user"),
+        ("    print", "        await users.session.commit()\n    print"),
         ("print(user.id)", "print(user.xx)"),
     ],
     ids=[
@@ -150,6 +151,7 @@ def test_a_read_in_a_nested_function_uses_the_value_too():
         "raises at its end",
         "one line",
         "a global",
+        "a commit expires it",
         "another attribute",
     ],
 )
@@ -342,6 +344,16 @@ def test_an_entity_is_refreshed_before_the_read():
         "    # when",
         "    return user.x",
     ]
+
+
+def test_an_entity_is_refreshed_after_the_commit_that_expired_it():
+    """There the session is still open."""
+    source = "with s:\n    s.commit()  # done\nprint(user.x)\n"
+    facts = {"session": "s", "name": "user", "after_line": 2}
+    wanted = finding(fix=fix("refresh", **facts))
+    fixed = after(source, wanted)
+    assert fixed == "with s:\n    s.commit()  # done\n    s.refresh(user)\nprint(user.x)\n"
+    assert left_alone(fixed, wanted)
 
 
 def test_a_whole_entity_is_refreshed_without_names():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import builtins
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import libcst as cst
 import libcst.matchers as m
@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from sqla_safe.checker.fixes._plan import Plan
     from sqla_safe.checker.fixes._tree import Tree
 
-_LEAVES = m.OneOf(m.Return(), m.Raise(), m.Break(), m.Continue())
+_EXPIRING: Final = ("commit", "rollback", "expire", "expire_all", "expunge", "expunge_all")
+_EXPIRES: Final = m.Call(m.Attribute(attr=m.OneOf(*map(m.Name, _EXPIRING))))
+"""After these the last statement of the block would not find the value any more."""
+_LEAVES: Final = m.OneOf(m.Return(), m.Raise(), m.Break(), m.Continue())
 
 
 def keep_value(tree: Tree, finding: Finding, plan: Plan) -> bool:
@@ -62,6 +65,7 @@ class _Keeping:
         return (
             self._tree.is_own(here, self._name)
             and self._ends(block)
+            and not m.findall(block, _EXPIRES)
             and not any(self._is_taken(scope, block) for scope in (here, there))
         )
 

@@ -1,4 +1,4 @@
-"""``await session.refresh(user, ["updated_at"])`` before the statement that reads it."""
+"""``await session.refresh(user, ["updated_at"])`` before a read, or after what expired it."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ def refresh(tree: Tree, finding: Finding, plan: Plan) -> bool:
     names = f', ["{attribute}"]' if attribute else ""
     awaited = "await " if fix.number("is_async") else ""
     code = f"{awaited}{fix.text('session')}.refresh({fix.text('name')}{names})"
-    statement = tree.statement(fix.number("line"))
-    if statement is None or tree.code_before(statement) == code:
+    after = fix.number("after_line")
+    statement = tree.statement(after or fix.number("line"))
+    if statement is None or tree.code_beside(statement, 1 if after else -1) == code:
         return False
-    add(plan.before, statement, code)
+    add(plan.after if after else plan.before, statement, code)
     return True
