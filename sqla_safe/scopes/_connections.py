@@ -187,7 +187,7 @@ def _sever_blocked(driver: Any) -> None:
 
 
 def _socket_of(driver: Any) -> Any:
-    return getattr(driver, "_sock", None)  # PyMySQL; see docs/explanation/decisions.md
+    return getattr(driver, "_sock", None)  # PyMySQL; see decisions.md
 
 
 def can_be_severed(connection: Connection) -> bool:
