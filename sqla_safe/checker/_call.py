@@ -393,6 +393,8 @@ def unresolved(
         return None
     oid = scopes.pop()
     found = _made_of(run, frame, state, name, owner, oid, given)
+    if _makes_service(name) or not frame.is_async:
+        return found
     _, entities = _held(run, state, given.all(), None)
     return Pending(found, frozenset((oid,)), entities, name)
 

@@ -21,7 +21,7 @@ from sqla_safe.checker._values import (
     Table,
     Tup,
     Value,
-    alternatives,
+    meanings,
     join_values,
 )
 
@@ -49,6 +49,16 @@ def truth(run: Run, frame: Frame, state: State, test: Expr) -> bool | None:
     if test[0] == ir.NOT:
         inner = truth(run, frame, state, test[1])
         return None if inner is None else not inner
+    if test[0] == ir.BOOL:
+        parts = [truth(run, frame, state, part) for part in test[2]]
+        if (not test[1]) in parts:
+            return not test[1]
+        return test[1] if parts and set(parts) == {test[1]} else None
+    if test[0] == ir.CALL and last_name(test[1]) == "isinstance" and test[2]:
+        first = test[2][0]
+        name = first[1] if first is not None and first[0] == ir.NAME else ""
+        is_none = name in _TOLD and state.env.get(name) == Const(None)
+        return False if is_none else None
     if test[0] == ir.NAME:
         found = state.env.get(test[1])
         return bool(found.value) if isinstance(found, Const) and test[1] in _TOLD else None
@@ -66,7 +76,7 @@ _TOLD = frozenset(("exc_type", "exc", "exc_val", "exc_value", "exctype", "et", "
 def element(run: Run, frame: Frame, state: State, source: Value, at: int) -> Value:
     """Return what iterating over a value gives."""
     found: Value = None
-    for one in alternatives(source):
+    for one in meanings(source):
         if isinstance(one, Many):
             part = one.item
         elif isinstance(one, Rows):
@@ -111,7 +121,7 @@ def _item(run: Run, frame: Frame, state: State, expr: Node) -> Value:
     index = expr[2]
     value(run, frame, state, index)
     found: Value = None
-    for one in alternatives(owner):
+    for one in meanings(owner):
         found = join_values(found, _picked(run, frame, state, one, index, expr))
     if found is None and index is not None and index[0] == ir.CONST:
         return _ambient.session_named(run, frame, state, str(index[1]), owner, expr)

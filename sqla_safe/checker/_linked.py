@@ -83,6 +83,10 @@ class Linked:
                     called_by.setdefault(name, set()).add(function.name)
                 if self._is_seed(function):
                     todo.append(function.name)
+        for module in self.index.modules.values():
+            for cls in module.classes:
+                if any(self._is_seed(method) for method in cls.methods.values()):
+                    todo.append(cls.name)
         found = set(todo)
         while todo:
             name = todo.pop()

@@ -32,7 +32,7 @@ from sqla_safe.checker._values import (
     State,
     Tup,
     Value,
-    alternatives,
+    meanings,
     join_values,
     refs_in,
 )
@@ -50,7 +50,7 @@ _NO_READ: Final = frozenset(("metadata", "registry", "query"))
 def attribute(run: Run, frame: Frame, state: State, expr: Node, owner: Value) -> Value:
     """Read an attribute."""
     found: Value = None
-    for one in alternatives(owner):
+    for one in meanings(owner):
         found = join_values(found, _one(run, frame, state, expr, one, "read"))
     if found is None:
         return _ambient.session_named(run, frame, state, expr[2], owner, expr)
@@ -64,7 +64,7 @@ def method(run: Run, frame: Frame, state: State, expr: Node, owner: Value) -> Va
         if ref is not None:
             return Method(ref, expr[2])
     found: Value = None
-    for one in alternatives(owner):
+    for one in meanings(owner):
         found = join_values(found, _one(run, frame, state, expr, one, "call"))
     return found
 
@@ -271,7 +271,7 @@ def by_name(run: Run, frame: Frame, state: State, expr: Node, how: str) -> Value
     if not isinstance(name, Const) or not isinstance(name.value, str):
         return None
     found: Value = None
-    for one in alternatives(owner):
+    for one in meanings(owner):
         if how == "setattr":
             _set_on(run, frame, state, one, name.value, rest[0] if rest else None, expr[4], expr[5])
         elif state.entity(one) is not None and isinstance(one, Ref):
@@ -287,7 +287,7 @@ def by_name(run: Run, frame: Frame, state: State, expr: Node, how: str) -> Value
 def set_attribute(run: Run, frame: Frame, state: State, target: Node, value: Value) -> None:
     """Assign to an attribute."""
     owner = _eval.value(run, frame, state, target[1])
-    for one in alternatives(owner):
+    for one in meanings(owner):
         _set_on(run, frame, state, one, target[2], value, target[3], target[4])
 
 

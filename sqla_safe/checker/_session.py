@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from sqla_safe.checker import _escape
+from sqla_safe.checker import _ir as ir
 from sqla_safe.checker._index import Class
 from sqla_safe.checker._names import last
 from sqla_safe.checker._run import Report
@@ -108,8 +109,19 @@ def _merge(run: Run, frame: Frame, state: State, ref: Ref, given: Given) -> Valu
     return run.make(frame, state, given.start, merged, "merged")
 
 
+def _known_entity(run: Run, frame: Frame, state: State, ref: Ref, given: Given) -> None:
+    """Take something unknown for an entity, because it is given to a session."""
+    part = given.expr[2][0] if given.expr[2] else None
+    is_name = part is not None and part[0] == ir.NAME and part[1] in state.env
+    if is_name and part is not None and state.env[part[1]] is None:
+        entity = Entity(None, ref.oid, "load", given.start, is_open=True)
+        made = run.make(frame, state, given.start, entity, "given")
+        state.env[part[1]] = given.args[0] = made
+
+
 def _add(run: Run, frame: Frame, state: State, ref: Ref, given: Given) -> Value:
     run.touch(state, ref.oid)
+    _known_entity(run, frame, state, ref, given)
     for value in given.all():
         for part in refs_in(value):
             entity = state.heap.get(part.oid)
@@ -149,6 +161,7 @@ def _each(state: State, given: Given, change: Callable[[Entity], Entity]) -> Non
 
 def _refresh(run: Run, frame: Frame, state: State, ref: Ref, given: Given) -> Value:
     run.touch(state, ref.oid)
+    _known_entity(run, frame, state, ref, given)
     names = given.args[1] if len(given.args) > 1 else given.keywords.get("attribute_names")
     target = given.first("instance")
     for part in refs_in(target):

@@ -393,6 +393,15 @@ def _join_entities(left: Entity, right: Entity) -> Entity:
     )
 
 
+def meanings(value: Value) -> Iterator[Value]:
+    """Yield each value that one may stand for, a coroutine standing for what it returns."""
+    for one in alternatives(value):
+        if isinstance(one, Pending):
+            yield from meanings(one.result)
+        else:
+            yield one
+
+
 def refs_in(value: Value, depth: int = 3) -> Iterator[Ref]:
     """Yield each object that a value holds, also inside lists, rows and dicts."""
     if isinstance(value, Ref):
