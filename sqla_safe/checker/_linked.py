@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from typing import TYPE_CHECKING, Final
 
@@ -35,6 +36,7 @@ _SEEDS: Final = frozenset(
     + ("gather", "create_task", "add_task", "scoped_services", "expire_all", "begin", "setattr")
     + ("hasattr", "getattr", "update_data", "listens_for", "Depends", "ensure_future", "to_thread")
 )
+_ALWAYS: Final = re.compile(r"^__a?(enter|exit)__$|session")
 _COMMON: Final = frozenset(
     ("get", "update", "add", "pop", "items", "append", "remove", "set", "close", "copy", "values")
     + ("join", "format", "run", "start", "stop", "send", "read", "write", "__init__", "dict", "keys")
@@ -101,7 +103,7 @@ class Linked:
     def _is_seed(self, function: Function) -> bool:
         if function.flags & ir.HAS_WITH or function.is_generator:
             return True
-        if not _SEEDS.isdisjoint(function.called):
+        if not _SEEDS.isdisjoint(function.called) or _ALWAYS.search(function.name):
             return True
         if function.cls is not None and self.models.is_model(function.cls):
             return True
@@ -116,7 +118,7 @@ class Linked:
 
     def is_relevant(self, function: Function) -> bool:
         """Return whether following a function can tell anything."""
-        return function.name in self._relevant
+        return function.name in self._relevant or function.is_property
 
     def is_called_by_async(self, function: Function | None) -> bool:
         """Return whether a function is called by coroutines only, as far as names tell."""
@@ -131,6 +133,10 @@ class Linked:
             return True
         owners = [each for each in self.names.mro(cls) if isinstance(each, Class)]
         return any(f"{owner.name}.{name}" in self._loaded for owner in owners)
+
+    def loads_by_name(self, cls: Class | str | None, name: str) -> bool:
+        """Return whether a class outside of the files has a relationship that they load."""
+        return isinstance(cls, str) and f"*.{name}" in self._loaded
 
     def kind_of_sessions(self) -> bool | None:
         """Return whether all sessionmakers are asynchronous, or all are not."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from sqla_safe.checker import _ambient, _call, _escape, _eval, _verdict
 from sqla_safe.checker import _ir as ir
 from sqla_safe.checker._index import Class, dotted
+from sqla_safe.checker._models import Attribute
 from sqla_safe.checker._names import last
 from sqla_safe.checker._run import Report, Trouble
 from sqla_safe.checker._session import METHODS
@@ -40,7 +41,6 @@ from sqla_safe.checker._values import (
 if TYPE_CHECKING:
     from sqla_safe.checker._call import Given
     from sqla_safe.checker._ir import Expr, Node
-    from sqla_safe.checker._models import Attribute
     from sqla_safe.checker._run import Frame, Run
 
 BY_NAME: Final = frozenset(("getattr", "hasattr", "setattr"))
@@ -213,6 +213,8 @@ def of_entity(
             return _own_method(run, frame, state, FunctionRef(found, owner), span)
         if run.models.is_complete(entity.cls):
             return None
+    if mapped is None and how == "getattr" and run.linked.loads_by_name(entity.cls, name):
+        mapped = Attribute(name, "relation", is_eager=False)
     if how == "call" and (mapped is None or mapped.kind != "relation"):
         return None
     _verdict.judge(run, frame, state, owner, entity, name, mapped, span, how, written)

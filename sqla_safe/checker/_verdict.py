@@ -219,6 +219,9 @@ def _unloaded(read: Read) -> Answer | None:
     if read.is_certain():
         message = f"{read.label} was not loaded: reading it is implicit I/O"
         return code, "error", message, _load_hint(read)
+    if code == "SQS011":
+        message = f"{read.label} is a relationship: the default does not stand in when it is not loaded"
+        return code, "warning", message, _load_hint(read)
     if read.is_loaded_somewhere():
         return None
     message = f"{read.label} is loaded nowhere: reading it is implicit I/O"
