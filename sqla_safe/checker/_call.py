@@ -96,7 +96,8 @@ def call(run: Run, frame: Frame, state: State, expr: Node) -> Value:
     _escape.passed(run, frame, state, name, callee, given)
     for one in alternatives(callee):
         found = join_values(found, _one(run, frame, state, one, name, given))
-    _read.blame(run, frame, state, given, seen, before, name)
+    _read.blame(run, frame, callee, given, seen, before, name)
+    _escape.anonymous(run, frame, state, name, given, found)
     return found
 
 
@@ -388,9 +389,10 @@ def unresolved(
         scopes |= scopes_of(state, value)
     for oid in scopes:
         run.touch(state, oid)
+        run.unsure.add(oid)
     _deleted(run, frame, state, name, scopes, given)
     if len(scopes) != 1 or not run.linked.is_own(frame.module, owner):
-        return None
+        return Pending(None, frozenset(scopes)) if scopes and frame.is_async else None
     oid = scopes.pop()
     found = _made_of(run, frame, state, name, owner, oid, given)
     if _makes_service(name) or not frame.is_async:
@@ -407,10 +409,10 @@ def _made_of(
         return run.make(frame, state, given.start, instance, "service")
     words = name.lower().lstrip("_").partition("_by_")[0].split("_")
     says_entity = any(word in _GIVES_ENTITIES for word in words)
-    if not says_entity or words[-1] in _GIVES_OTHERS or words[0] in _GIVES_OTHERS:
+    if words[-1] in _GIVES_OTHERS or words[0] in _GIVES_OTHERS:
         return None
     cls = owner.name if isinstance(owner, External) and last(owner.name)[:1].isupper() else None
-    entity = Entity(cls, scope, "guess", given.start, is_open=True)
+    entity = Entity(cls, scope, "guess", given.start, is_open=True, is_weak=not says_entity)
     return run.make(frame, state, given.start, entity, "guess")
 
 

@@ -53,6 +53,7 @@ class Linked:
         self.models = Models(self.names)
         self._loaded: set[str] = set()
         self._makers: set[str] = set()
+        self._spawned: set[str] = set()
         self._uses = False
         self._assigned: dict[Class, dict[str, tuple[Function, Expr]]] = {}
         for module in self.index.modules.values():
@@ -64,7 +65,10 @@ class Linked:
         for cls in module.classes:
             self.models.note(cls)
         for name in module.loaded:
-            (self._makers if name.startswith("!") else self._loaded).add(name)
+            if name.startswith("!task:"):
+                self._spawned.add(name.removeprefix("!task:"))
+            else:
+                (self._makers if name.startswith("!") else self._loaded).add(name)
         self._uses = self._uses or _imports_sqlalchemy(module)
 
     def _callers(self) -> tuple[set[str], set[str]]:
@@ -133,6 +137,10 @@ class Linked:
             return True
         owners = [each for each in self.names.mro(cls) if isinstance(each, Class)]
         return any(f"{owner.name}.{name}" in self._loaded for owner in owners)
+
+    def is_spawned(self, function: Function) -> bool:
+        """Return whether a method is started as a task that nobody awaits."""
+        return function.name in self._spawned and function.is_async
 
     def loads_by_name(self, cls: Class | str | None, name: str) -> bool:
         """Return whether a class outside of the files has a relationship that they load."""

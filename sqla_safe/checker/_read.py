@@ -33,8 +33,9 @@ from sqla_safe.checker._values import (
     State,
     Tup,
     Value,
-    meanings,
+    alternatives,
     join_values,
+    meanings,
     refs_in,
 )
 
@@ -228,8 +229,9 @@ def _own_method(
         return ref
     given = _call.Given([], {}, span[0], span[1], (0, None, (), (), *span))
     seen, before = len(run.troubles), set(state.heap)
+    own = {ref.bound.oid} if isinstance(ref.bound, Ref) else set()
     found = _call.invoke(run, frame, state, ref, given)
-    blame_at(run, frame, state, span, seen, before, ref.of.name)
+    _blame(run, frame, span, seen, before, ref.of.name, own)
     return _eval.unwrapped(found)
 
 
@@ -326,29 +328,33 @@ def _set_on(
 
 
 def blame(
-    run: Run, frame: Frame, state: State, given: Given, seen: int, before: set[int], name: str
+    run: Run, frame: Frame, callee: Value, given: Given, seen: int, before: set[int], name: str
 ) -> None:
     """Report what a function that was just called has done to entities of this one."""
-    blame_at(run, frame, state, (given.start, given.end), seen, before, name)
+    own = {one.bound.oid for one in alternatives(callee) if _is_bound(one)}
+    _blame(run, frame, (given.start, given.end), seen, before, name, own)
 
 
-def blame_at(
+def _is_bound(callee: Value) -> bool:
+    return isinstance(callee, FunctionRef) and isinstance(callee.bound, Ref)
+
+
+def _blame(
     run: Run,
     frame: Frame,
-    state: State,
     span: tuple[int, int],
     seen: int,
     before: set[int],
     name: str,
+    own: set[int],
 ) -> None:
-    """Report the new troubles at one place of the function that is being looked at."""
+    """Report the new troubles; mere suspicions only when they are about the entity's own method."""
     if not frame.is_top or len(run.troubles) == seen:
         return
     for trouble in run.troubles[seen:]:
-        if trouble.oid in before:
-            message = f"`{name}()` is given an entity: {trouble.message}" if name else trouble.message
+        if trouble.oid in before and (trouble.severity == "error" or trouble.oid in own):
+            message = f"`{name}()` reads it: {trouble.message}"
             run.report(
-                frame,
-                Report(*span, trouble.code, trouble.severity, message, trouble.hint),
+                frame, Report(*span, trouble.code, trouble.severity, message, trouble.hint)
             )
     del run.troubles[seen:]

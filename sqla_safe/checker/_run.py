@@ -44,6 +44,8 @@ class Frame:
     on_yield: Literal["", "go", "raise"] = ""
     loops: int = 0
     conditions: int = 0
+    forgiven: int = 0
+    """How many `try` around this point expect that an attribute is not there."""
 
     def may_raise(self, state: State) -> None:
         """Note that the code may fail with this state."""
@@ -87,6 +89,7 @@ class Run:
         self.troubles: list[Trouble] = []
         self.log: list[tuple[Operation, int]] | None = None
         self.touched: set[int] = set()
+        self.unsure: set[int] = set()
         self.stack: list[Function] = []
         self.dependencies: dict[Function, Value] = {}
         self.steps = 0

@@ -224,6 +224,9 @@ class Entity:
     back: frozenset[str] = frozenset()
     """What was read again after it had expired."""
     is_free: bool = False
+    is_weak: bool = False
+    """Whether it is an entity only if somebody reads an id from it."""
+    is_captured: bool = False
     is_detached: bool = False
     detached_at: int = 0
     is_dirty: bool = False

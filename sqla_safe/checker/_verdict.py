@@ -127,7 +127,14 @@ def judge(
     """Report a read that will fail, or may."""
     read = Read(run, frame, state, entity, name, mapped)
     read.how = how
-    if entity.is_free and not read.is_relation:
+    if entity.is_weak and not (name == "id" or name.endswith("_id")):
+        return
+    if entity.is_captured and frame.is_top and not read.is_relation:
+        message = f"{read.label} is read in a task that may outlive the session it belongs to"
+        hint = "pass the value when the task is started, or load the entity again"
+        run.report(frame, Report(*span, "SQS031", "warning", message, hint))
+        return
+    if frame.forgiven or (entity.is_free and not read.is_relation):
         return
     answer = _detached(read) if entity.is_detached or entity.is_free else _attached(read)
     if answer is None:
