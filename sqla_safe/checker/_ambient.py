@@ -111,7 +111,7 @@ def awaited(run: Run, frame: Frame, state: State, expr: Expr) -> None:
         ref = state.env.get(owner[1])
         scope = state.scope(ref)
         if scope is not None and scope.is_async is None and isinstance(ref, Ref):
-            state.heap[ref.oid] = replace(scope, is_async=True)
+            state.heap[ref.oid] = scope._replace(is_async=True)
 
 
 # --- parameters ------------------------------------------------------------------
@@ -151,7 +151,7 @@ def _self(run: Run, frame: Frame, state: State, function: Function) -> Value:
     if run.linked.is_spawned(function):
         for oid, thing in list(state.heap.items()):
             if isinstance(thing, Entity):
-                state.heap[oid] = replace(thing, is_captured=True)
+                state.heap[oid] = thing._replace(is_captured=True)
     return ref
 
 
@@ -242,7 +242,7 @@ def _provided(run: Run, frame: Frame, state: State, provider: Function) -> Value
     for found in _manage.scopes_of(state, entered):
         scope = state.heap[found]
         assert isinstance(scope, Scope)
-        state.heap[found] = replace(scope, owner="dependency")
+        state.heap[found] = scope._replace(owner="dependency")
     run.dependencies[provider] = entered
     return entered
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from sqla_safe.checker import _ambient, _escape, _eval, _exec, _ir as ir, _read, _session, _sqla
+from sqla_safe.checker import _ambient, _escape, _eval, _exec, _ir as ir, _memo, _read, _session, _sqla
 from sqla_safe.checker._index import Class, last_name
 from sqla_safe.checker._names import last
 from sqla_safe.checker._run import DEEPEST, Frame
@@ -222,7 +222,7 @@ def invoke(run: Run, frame: Frame, state: State, ref: FunctionRef, given: Given)
         return Pending(found, scopes, entities, function.name) if function.is_async else found
     touched, run.touched = run.touched, set()
     before = frozenset(state.heap)
-    found = follow(run, frame, state, ref, given)
+    found = _memo.follow(run, frame, state, ref, given)
     used = before & run.touched
     run.touched |= touched
     if found is None:
@@ -268,18 +268,24 @@ def _can_follow(run: Run, frame: Frame, function: Function) -> bool:
 def follow(run: Run, frame: Frame, state: State, ref: FunctionRef, given: Given) -> Value:
     """Follow the body of a function with the arguments of a call."""
     inner = enter_frame(frame, ref, given.start)
+    before = dict(state.heap)
     local = State(bind(run, inner, state, ref, given), state.heap)
-    run.stack.append(ref.of)
-    after = _exec.block(run, inner, local, ref.of.body)
+    found, joined = run_body(run, inner, local, ref.of)
+    if joined is not None:
+        state.heap = _memo.pruned(run, joined.heap, before, found)
+    return found
+
+
+def run_body(run: Run, inner: Frame, local: State, function: Function) -> tuple[Value, State | None]:
+    """Follow a body; return what it returns, and the state that it leaves."""
+    run.stack.append(function)
+    joined = _exec.block(run, inner, local, function.body)
     run.stack.pop()
     found: Value = None
-    joined = after
     for way, value, _ in inner.returned:
         found = join_values(found, value)
         joined = _exec.join(joined, way)
-    if joined is not None:
-        state.heap = joined.heap
-    return found
+    return found, joined
 
 
 def enter_frame(frame: Frame, ref: FunctionRef, at: int) -> Frame:
@@ -334,7 +340,7 @@ def promised(
     for part in refs_in(found):
         entity = state.heap.get(part.oid)
         if isinstance(entity, Entity):
-            state.heap[part.oid] = replace(entity, source="guess" if scope is None else "param")
+            state.heap[part.oid] = entity._replace(source="guess" if scope is None else "param")
     return found
 
 
@@ -373,7 +379,7 @@ def _new_entity(run: Run, frame: Frame, state: State, cls: Class, given: Given) 
     known = frozenset(key for key, _ in related)
     entity = Entity(cls, None, "new", given.start, loads=known, related=related)
     if None in given.keywords:
-        entity = replace(entity, is_open=True)
+        entity = entity._replace(is_open=True)
     return run.make(frame, state, given.start, entity, "new")
 
 

@@ -365,7 +365,7 @@ def nested(run: Run, frame: Frame, state: State, node: Node) -> None:
     if listener:
         for oid, thing in local.heap.items():
             if isinstance(thing, Entity):
-                local.heap[oid] = replace(thing, is_free=True)
+                local.heap[oid] = thing._replace(is_free=True)
         _listens(run, frame, state, function, listener)
     _ambient.parameters(run, inner, local, function)
     _exec.block(run, inner, local, function.body)

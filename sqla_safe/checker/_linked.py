@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from sqla_safe.checker import _ambient, _call, _exec
 from sqla_safe.checker import _ir as ir
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from sqla_safe.checker._ir import Expr
+    from sqla_safe.checker._memo import Summary
     from sqla_safe.checker._run import Run
     from sqla_safe.checker.facts import ModuleFacts
 
@@ -55,6 +56,7 @@ class Linked:
         self._makers: set[str] = set()
         self._spawned: set[str] = set()
         self._uses = False
+        self.summaries: dict[Any, Summary] = {}
         self._assigned: dict[Class, dict[str, tuple[Function, Expr]]] = {}
         for module in self.index.modules.values():
             self._take(module)

@@ -113,7 +113,7 @@ def _of_external(
         ref = _ambient.ambient_scope(run, frame, state, owner.name, "db.session")
         scope = state.heap[ref.oid]
         assert isinstance(scope, Scope)
-        state.heap[ref.oid] = replace(scope, is_async=False, expires=True)
+        state.heap[ref.oid] = scope._replace(is_async=False, expires=True)
         return ref
     if _ambient.is_session_name(name) and run.linked.is_own(frame.module, owner):
         text = f"{last(owner.name)}.{name}"
@@ -204,7 +204,7 @@ def of_entity(
     entity = state.heap[owner.oid]
     assert isinstance(entity, Entity)
     if name == "awaitable_attrs":
-        return run.make(frame, state, ("await", owner.oid), replace(entity, is_open=True, is_free=True), "")
+        return run.make(frame, state, ("await", owner.oid), entity._replace(is_open=True, is_free=True), "")
     if name.startswith("__") or name in _NO_READ:
         return None
     mapped = run.models.attribute(entity.cls, name)
@@ -253,8 +253,7 @@ def _child(
     loads = frozenset([path[len(prefix) :] for path in entity.loads if path.startswith(prefix)])
     if mapped.back:
         loads |= {mapped.back}
-    child = replace(
-        entity,
+    child = entity._replace(
         cls=run.models.target(entity.cls, mapped),
         source="child" if entity.source in ("load", "child", "new") else entity.source,
         loads=loads,
@@ -311,8 +310,7 @@ def _set_on(
         if mapped is not None and mapped.kind == "relation" and mapped.is_many:
             _verdict.judge(run, frame, state, owner, thing, name, mapped, (start, end), "set", None)
         related = tuple([pair for pair in thing.related if pair[0] != name])
-        state.heap[owner.oid] = replace(
-            thing,
+        state.heap[owner.oid] = thing._replace(
             related=(*related, (name, value)),
             back=thing.back | {name},
             is_dirty=thing.source != "new",
