@@ -111,7 +111,7 @@ def awaited(run: Run, frame: Frame, state: State, expr: Expr) -> None:
         ref = state.env.get(owner[1])
         scope = state.scope(ref)
         if scope is not None and scope.is_async is None and isinstance(ref, Ref):
-            state.heap[ref.oid] = replace(scope, is_async=True)
+            state.heap[ref.oid] = scope._replace(is_async=True)
 
 
 # --- parameters ------------------------------------------------------------------
@@ -148,6 +148,10 @@ def _self(run: Run, frame: Frame, state: State, function: Function) -> Value:
     init = run.names.method(cls, "__init__")
     if init is not None and init is not function:
         run.linked.construct(run, frame, state, ref, init)
+    if run.linked.is_spawned(function):
+        for oid, thing in list(state.heap.items()):
+            if isinstance(thing, Entity):
+                state.heap[oid] = thing._replace(is_captured=True)
     return ref
 
 
@@ -180,7 +184,20 @@ def _parameter(
         found = _provided(run, frame, state, provider)
         if found is not None:
             return found
+    if note is None and name not in ("self", "cls"):
+        note = _by_its_name(run, frame, name)
     return annotated(run, frame, state, note, at, name, scope)
+
+
+def _by_its_name(run: Run, frame: Frame, name: str) -> Expr:
+    """Return the model that a parameter without annotation is called like."""
+    wanted = "".join([word.capitalize() for word in name.split("_")])
+    if wanted not in frame.module.names:
+        return None
+    note = (ir.NAME, wanted, 0)
+    found = run.linked.class_named(frame.module, note)
+    is_model = isinstance(found, Class) and run.models.is_model(found)
+    return note if is_model or (isinstance(found, str) and is_model_outside(found)) else None
 
 
 def the_scope(state: State) -> int | None:
@@ -225,7 +242,7 @@ def _provided(run: Run, frame: Frame, state: State, provider: Function) -> Value
     for found in _manage.scopes_of(state, entered):
         scope = state.heap[found]
         assert isinstance(scope, Scope)
-        state.heap[found] = replace(scope, owner="dependency")
+        state.heap[found] = scope._replace(owner="dependency")
     run.dependencies[provider] = entered
     return entered
 
@@ -293,11 +310,23 @@ def _named(
         if run.models.is_model(found):
             entity = Entity(found, scope, "param", at, is_open=True)
             return run.make(frame, state, at, entity, f"entity {tag}")
-        return run.make(frame, state, at, Instance(found), f"instance {tag}")
+        ref = run.make(frame, state, at, Instance(found), f"instance {tag}")
+        _session_fields(run, frame, state, ref, found)
+        return ref
     if isinstance(found, str) and is_model_outside(found):
         entity = Entity(found, scope, "param", at, is_open=True)
         return run.make(frame, state, at, entity, f"entity {tag}")
     return None
+
+
+def _session_fields(run: Run, frame: Frame, state: State, ref: Ref, cls: Class) -> None:
+    """Give an object those of its declared fields that are sessions."""
+    for name, written in cls.names.items():
+        if written.annotation is not None and "ession" in last_name(written.annotation):
+            value = run.linked.attribute_value(run, frame, state, ref, cls, name)
+            instance = state.heap[ref.oid]
+            if state.scope(value) is not None and isinstance(instance, Instance):
+                state.heap[ref.oid] = instance.with_(name, value)
 
 
 def is_model_outside(name: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from sqla_safe.checker import _ambient, _escape, _eval, _exec, _ir as ir, _read, _session, _sqla
+from sqla_safe.checker import _ambient, _escape, _eval, _exec, _ir as ir, _memo, _read, _session, _sqla
 from sqla_safe.checker._index import Class, last_name
 from sqla_safe.checker._names import last
 from sqla_safe.checker._run import DEEPEST, Frame
@@ -96,7 +96,8 @@ def call(run: Run, frame: Frame, state: State, expr: Node) -> Value:
     _escape.passed(run, frame, state, name, callee, given)
     for one in alternatives(callee):
         found = join_values(found, _one(run, frame, state, one, name, given))
-    _read.blame(run, frame, state, given, seen, before, name)
+    _read.blame(run, frame, callee, given, seen, before, name)
+    _escape.anonymous(run, frame, state, name, given, found)
     return found
 
 
@@ -221,7 +222,7 @@ def invoke(run: Run, frame: Frame, state: State, ref: FunctionRef, given: Given)
         return Pending(found, scopes, entities, function.name) if function.is_async else found
     touched, run.touched = run.touched, set()
     before = frozenset(state.heap)
-    found = follow(run, frame, state, ref, given)
+    found = _memo.follow(run, frame, state, ref, given)
     used = before & run.touched
     run.touched |= touched
     if found is None:
@@ -267,18 +268,24 @@ def _can_follow(run: Run, frame: Frame, function: Function) -> bool:
 def follow(run: Run, frame: Frame, state: State, ref: FunctionRef, given: Given) -> Value:
     """Follow the body of a function with the arguments of a call."""
     inner = enter_frame(frame, ref, given.start)
+    before = dict(state.heap)
     local = State(bind(run, inner, state, ref, given), state.heap)
-    run.stack.append(ref.of)
-    after = _exec.block(run, inner, local, ref.of.body)
+    found, joined = run_body(run, inner, local, ref.of)
+    if joined is not None:
+        state.heap = _memo.pruned(run, joined.heap, before, found)
+    return found
+
+
+def run_body(run: Run, inner: Frame, local: State, function: Function) -> tuple[Value, State | None]:
+    """Follow a body; return what it returns, and the state that it leaves."""
+    run.stack.append(function)
+    joined = _exec.block(run, inner, local, function.body)
     run.stack.pop()
     found: Value = None
-    joined = after
     for way, value, _ in inner.returned:
         found = join_values(found, value)
         joined = _exec.join(joined, way)
-    if joined is not None:
-        state.heap = joined.heap
-    return found
+    return found, joined
 
 
 def enter_frame(frame: Frame, ref: FunctionRef, at: int) -> Frame:
@@ -333,7 +340,7 @@ def promised(
     for part in refs_in(found):
         entity = state.heap.get(part.oid)
         if isinstance(entity, Entity):
-            state.heap[part.oid] = replace(entity, source="guess" if scope is None else "param")
+            state.heap[part.oid] = entity._replace(source="guess" if scope is None else "param")
     return found
 
 
@@ -372,7 +379,7 @@ def _new_entity(run: Run, frame: Frame, state: State, cls: Class, given: Given) 
     known = frozenset(key for key, _ in related)
     entity = Entity(cls, None, "new", given.start, loads=known, related=related)
     if None in given.keywords:
-        entity = replace(entity, is_open=True)
+        entity = entity._replace(is_open=True)
     return run.make(frame, state, given.start, entity, "new")
 
 
@@ -388,9 +395,10 @@ def unresolved(
         scopes |= scopes_of(state, value)
     for oid in scopes:
         run.touch(state, oid)
+        run.unsure.add(oid)
     _deleted(run, frame, state, name, scopes, given)
     if len(scopes) != 1 or not run.linked.is_own(frame.module, owner):
-        return None
+        return Pending(None, frozenset(scopes)) if scopes and frame.is_async else None
     oid = scopes.pop()
     found = _made_of(run, frame, state, name, owner, oid, given)
     if _makes_service(name) or not frame.is_async:
@@ -407,10 +415,10 @@ def _made_of(
         return run.make(frame, state, given.start, instance, "service")
     words = name.lower().lstrip("_").partition("_by_")[0].split("_")
     says_entity = any(word in _GIVES_ENTITIES for word in words)
-    if not says_entity or words[-1] in _GIVES_OTHERS or words[0] in _GIVES_OTHERS:
+    if words[-1] in _GIVES_OTHERS or words[0] in _GIVES_OTHERS:
         return None
     cls = owner.name if isinstance(owner, External) and last(owner.name)[:1].isupper() else None
-    entity = Entity(cls, scope, "guess", given.start, is_open=True)
+    entity = Entity(cls, scope, "guess", given.start, is_open=True, is_weak=not says_entity)
     return run.make(frame, state, given.start, entity, "guess")
 
 

@@ -100,7 +100,7 @@ def passed(run: Run, frame: Frame, state: State, name: str, callee: Value, given
         return
     for value in given.all():
         for ref, entity in _entities(state, value):
-            if not entity.is_detached or entity.is_free:
+            if not entity.is_detached or entity.is_free or entity.is_weak:
                 continue
             severity = _severity(entity, _scope(state, entity))
             line = ir.line_of(entity.detached_at)
@@ -135,7 +135,7 @@ def stored(
 ) -> None:
     """Report entities that are assigned to something that lives on."""
     for _, entity in _entities(state, value):
-        if entity.is_free:
+        if entity.is_free or entity.is_weak:
             continue
         is_sure = entity.expired is not None and entity.expired.is_sure
         severity: Severity = "error" if is_sure else "warning"
@@ -330,7 +330,8 @@ def _shared(run: Run, frame: Frame, state: State, branches: list[Value], given: 
         if count > 1 and isinstance(scope, Scope):
             message = f"{scope.name!r} is used by several branches at once".replace("'", "`")
             hint = "await them one after the other, or open a session in each"
-            severity: Severity = "error" if scope.is_async is not False else "warning"
+            is_sure = oid not in run.unsure and scope.is_async is not False
+            severity: Severity = "error" if is_sure else "warning"
             report = Report(given.start, given.end, "SQS040", severity, message, hint)
             run.report(frame, report)
 
@@ -364,7 +365,7 @@ def nested(run: Run, frame: Frame, state: State, node: Node) -> None:
     if listener:
         for oid, thing in local.heap.items():
             if isinstance(thing, Entity):
-                local.heap[oid] = replace(thing, is_free=True)
+                local.heap[oid] = thing._replace(is_free=True)
         _listens(run, frame, state, function, listener)
     _ambient.parameters(run, inner, local, function)
     _exec.block(run, inner, local, function.body)
@@ -509,6 +510,24 @@ def _nodes(node: object) -> list[Node]:
                 found.append(one)
             todo.extend(one)
     return found
+
+
+def anonymous(
+    run: Run, frame: Frame, state: State, name: str, given: Given, found: Value
+) -> None:
+    """Report a session that is made in the arguments of a call, and kept by nobody after it."""
+    if not frame.is_top or found is None or isinstance(found, Const):
+        return
+    scopes = {entity.scope for _, entity in _entities(state, found) if not entity.is_weak}
+    loaded = {thing.scope for thing in state.heap.values() if isinstance(thing, Entity)}
+    for part, value in zip(given.expr[2], given.args, strict=False):
+        scope = state.scope(value)
+        is_made = part is not None and part[0] == ir.CALL and isinstance(value, Ref)
+        if scope is not None and is_made and part[4] == scope.at and value.oid in loaded:
+            severity: Severity = "error" if value.oid in scopes else "warning"
+            message = f"the session made for `{name}()` is kept by nobody, but its entities are"
+            hint = "open it in a `with` block that lasts as long as its entities are used"
+            run.report(frame, Report(part[4], part[5], "SQS051", severity, message, hint))
 
 
 # --- borrowed sessions ---------------------------------------------------------------------------

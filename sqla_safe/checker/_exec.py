@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sqla_safe.checker import _eval, _escape, _ir as ir, _manage, _read
+from sqla_safe.checker._index import last_name
 from sqla_safe.checker._values import (
     Const,
     Many,
@@ -285,7 +286,10 @@ def _try(run: Run, frame: Frame, state: State, node: Node) -> State | None:
     marks = (len(frame.returned), len(frame.broken), len(frame.continued))
     outer, was_guarded = frame.raised, frame.guarded
     frame.raised, frame.guarded = state.copy(), True
+    is_forgiving = any(_expects(handler[0]) for handler in node[2])
+    frame.forgiven += is_forgiving
     after = block(run, frame, state, node[1])
+    frame.forgiven -= is_forgiving
     failed = frame.raised
     has_final = bool(node[4])
     frame.raised, frame.guarded = (None, True) if has_final else (outer, was_guarded)
@@ -304,6 +308,14 @@ def _try(run: Run, frame: Frame, state: State, node: Node) -> State | None:
     elif not node[2] and was_guarded:
         frame.raised = join(frame.raised, failed)
     return after
+
+
+def _expects(kind: Expr) -> bool:
+    """Return whether a handler is for the errors of attributes that are not there."""
+    if kind is None:
+        return False
+    kinds = kind[1] if kind[0] == ir.TUPLE else (kind,)
+    return any(last_name(each) in _FORGIVING for each in kinds)
 
 
 def _finally(
@@ -380,6 +392,7 @@ def _match(run: Run, frame: Frame, state: State, node: Node) -> State | None:
     return after
 
 
+_FORGIVING = frozenset(("MissingGreenlet", "DetachedInstanceError", "InvalidRequestError"))
 _MAY_RAISE = frozenset(
     (ir.ASSIGN, ir.ANNOTATED, ir.AUGMENTED, ir.EXPR, ir.RETURN, ir.FOR, ir.WITH, ir.IF)
 )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import sys
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from sqla_safe.checker import _ambient, _call, _exec
 from sqla_safe.checker import _ir as ir
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from sqla_safe.checker._ir import Expr
+    from sqla_safe.checker._memo import Summary
     from sqla_safe.checker._run import Run
     from sqla_safe.checker.facts import ModuleFacts
 
@@ -35,6 +37,7 @@ _SEEDS: Final = frozenset(
     + ("gather", "create_task", "add_task", "scoped_services", "expire_all", "begin", "setattr")
     + ("hasattr", "getattr", "update_data", "listens_for", "Depends", "ensure_future", "to_thread")
 )
+_ALWAYS: Final = re.compile(r"^__a?(enter|exit)__$|session")
 _COMMON: Final = frozenset(
     ("get", "update", "add", "pop", "items", "append", "remove", "set", "close", "copy", "values")
     + ("join", "format", "run", "start", "stop", "send", "read", "write", "__init__", "dict", "keys")
@@ -51,7 +54,9 @@ class Linked:
         self.models = Models(self.names)
         self._loaded: set[str] = set()
         self._makers: set[str] = set()
+        self._spawned: set[str] = set()
         self._uses = False
+        self.summaries: dict[Any, Summary] = {}
         self._assigned: dict[Class, dict[str, tuple[Function, Expr]]] = {}
         for module in self.index.modules.values():
             self._take(module)
@@ -62,7 +67,10 @@ class Linked:
         for cls in module.classes:
             self.models.note(cls)
         for name in module.loaded:
-            (self._makers if name.startswith("!") else self._loaded).add(name)
+            if name.startswith("!task:"):
+                self._spawned.add(name.removeprefix("!task:"))
+            else:
+                (self._makers if name.startswith("!") else self._loaded).add(name)
         self._uses = self._uses or _imports_sqlalchemy(module)
 
     def _callers(self) -> tuple[set[str], set[str]]:
@@ -101,7 +109,7 @@ class Linked:
     def _is_seed(self, function: Function) -> bool:
         if function.flags & ir.HAS_WITH or function.is_generator:
             return True
-        if not _SEEDS.isdisjoint(function.called):
+        if not _SEEDS.isdisjoint(function.called) or _ALWAYS.search(function.name):
             return True
         if function.cls is not None and self.models.is_model(function.cls):
             return True
@@ -116,7 +124,7 @@ class Linked:
 
     def is_relevant(self, function: Function) -> bool:
         """Return whether following a function can tell anything."""
-        return function.name in self._relevant
+        return function.name in self._relevant or function.is_property
 
     def is_called_by_async(self, function: Function | None) -> bool:
         """Return whether a function is called by coroutines only, as far as names tell."""
@@ -131,6 +139,14 @@ class Linked:
             return True
         owners = [each for each in self.names.mro(cls) if isinstance(each, Class)]
         return any(f"{owner.name}.{name}" in self._loaded for owner in owners)
+
+    def is_spawned(self, function: Function) -> bool:
+        """Return whether a method is started as a task that nobody awaits."""
+        return function.name in self._spawned and function.is_async
+
+    def loads_by_name(self, cls: Class | str | None, name: str) -> bool:
+        """Return whether a class outside of the files has a relationship that they load."""
+        return isinstance(cls, str) and f"*.{name}" in self._loaded
 
     def kind_of_sessions(self) -> bool | None:
         """Return whether all sessionmakers are asynchronous, or all are not."""

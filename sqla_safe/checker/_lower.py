@@ -18,6 +18,7 @@ _LOADERS = frozenset(
     ("selectinload", "joinedload", "subqueryload", "immediateload", "contains_eager", "refresh")
 )
 _MAKERS = frozenset(("sessionmaker", "async_sessionmaker"))
+_TASKS = frozenset(("create_task", "ensure_future", "run_coroutine_threadsafe"))
 _ANY_CLASS = frozenset(("self", "cls", "model", "Model"))
 
 
@@ -238,9 +239,18 @@ class Lowering:
         return (ir.AUGMENTED, self.expr(node.target), self.expr(node.value))
 
     def on_expression(self, node: Any) -> Node | None:
+        if isinstance(node.value, ast.Call) and node.value.args:
+            self._note_task(node.value)
         value = self.expr(node.value)
         is_text = value is None or value[0] == ir.CONST
         return None if is_text else (ir.EXPR, value)
+
+    def _note_task(self, call: Any) -> None:
+        name = getattr(call.func, "attr", None) or getattr(call.func, "id", "")
+        first = call.args[0]
+        if name in _TASKS and isinstance(first, ast.Call):
+            started = getattr(first.func, "attr", None) or getattr(first.func, "id", "")
+            self.loaded.add(f"!task:{started}")
 
     def on_return(self, node: Any) -> Node:
         return (ir.RETURN, self.expr(node.value), self.start(node))

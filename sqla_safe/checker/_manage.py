@@ -79,7 +79,7 @@ def _object(
     thing = state.heap.get(ref.oid)
     if isinstance(thing, Scope):
         kind = True if is_async and thing.is_async is None else thing.is_async
-        state.heap[ref.oid] = replace(thing, is_async=kind, at=at, is_closed=False)
+        state.heap[ref.oid] = thing._replace(is_async=kind, at=at, is_closed=False)
         close: Operations = (("close", ref.oid),)
         return Entered(ref, close, close)
     if isinstance(thing, Instance) and isinstance(thing.cls, Class):

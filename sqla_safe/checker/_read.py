@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from sqla_safe.checker import _ambient, _call, _escape, _eval, _verdict
 from sqla_safe.checker import _ir as ir
 from sqla_safe.checker._index import Class, dotted
+from sqla_safe.checker._models import Attribute
 from sqla_safe.checker._names import last
 from sqla_safe.checker._run import Report, Trouble
 from sqla_safe.checker._session import METHODS
@@ -34,13 +35,13 @@ from sqla_safe.checker._values import (
     Value,
     meanings,
     join_values,
+    meanings,
     refs_in,
 )
 
 if TYPE_CHECKING:
     from sqla_safe.checker._call import Given
     from sqla_safe.checker._ir import Expr, Node
-    from sqla_safe.checker._models import Attribute
     from sqla_safe.checker._run import Frame, Run
 
 BY_NAME: Final = frozenset(("getattr", "hasattr", "setattr"))
@@ -112,7 +113,7 @@ def _of_external(
         ref = _ambient.ambient_scope(run, frame, state, owner.name, "db.session")
         scope = state.heap[ref.oid]
         assert isinstance(scope, Scope)
-        state.heap[ref.oid] = replace(scope, is_async=False, expires=True)
+        state.heap[ref.oid] = scope._replace(is_async=False, expires=True)
         return ref
     if _ambient.is_session_name(name) and run.linked.is_own(frame.module, owner):
         text = f"{last(owner.name)}.{name}"
@@ -203,7 +204,7 @@ def of_entity(
     entity = state.heap[owner.oid]
     assert isinstance(entity, Entity)
     if name == "awaitable_attrs":
-        return run.make(frame, state, ("await", owner.oid), replace(entity, is_open=True, is_free=True), "")
+        return run.make(frame, state, ("await", owner.oid), entity._replace(is_open=True, is_free=True), "")
     if name.startswith("__") or name in _NO_READ:
         return None
     mapped = run.models.attribute(entity.cls, name)
@@ -213,6 +214,8 @@ def of_entity(
             return _own_method(run, frame, state, FunctionRef(found, owner), span)
         if run.models.is_complete(entity.cls):
             return None
+    if mapped is None and how == "getattr" and run.linked.loads_by_name(entity.cls, name):
+        mapped = Attribute(name, "relation", is_eager=False)
     if how == "call" and (mapped is None or mapped.kind != "relation"):
         return None
     _verdict.judge(run, frame, state, owner, entity, name, mapped, span, how, written)
@@ -226,8 +229,9 @@ def _own_method(
         return ref
     given = _call.Given([], {}, span[0], span[1], (0, None, (), (), *span))
     seen, before = len(run.troubles), set(state.heap)
+    own = {ref.bound.oid} if isinstance(ref.bound, Ref) else set()
     found = _call.invoke(run, frame, state, ref, given)
-    blame_at(run, frame, state, span, seen, before, ref.of.name)
+    _blame(run, frame, span, seen, before, ref.of.name, own)
     return _eval.unwrapped(found)
 
 
@@ -249,8 +253,7 @@ def _child(
     loads = frozenset([path[len(prefix) :] for path in entity.loads if path.startswith(prefix)])
     if mapped.back:
         loads |= {mapped.back}
-    child = replace(
-        entity,
+    child = entity._replace(
         cls=run.models.target(entity.cls, mapped),
         source="child" if entity.source in ("load", "child", "new") else entity.source,
         loads=loads,
@@ -307,8 +310,7 @@ def _set_on(
         if mapped is not None and mapped.kind == "relation" and mapped.is_many:
             _verdict.judge(run, frame, state, owner, thing, name, mapped, (start, end), "set", None)
         related = tuple([pair for pair in thing.related if pair[0] != name])
-        state.heap[owner.oid] = replace(
-            thing,
+        state.heap[owner.oid] = thing._replace(
             related=(*related, (name, value)),
             back=thing.back | {name},
             is_dirty=thing.source != "new",
@@ -324,29 +326,33 @@ def _set_on(
 
 
 def blame(
-    run: Run, frame: Frame, state: State, given: Given, seen: int, before: set[int], name: str
+    run: Run, frame: Frame, callee: Value, given: Given, seen: int, before: set[int], name: str
 ) -> None:
     """Report what a function that was just called has done to entities of this one."""
-    blame_at(run, frame, state, (given.start, given.end), seen, before, name)
+    own = {one.bound.oid for one in alternatives(callee) if _is_bound(one)}
+    _blame(run, frame, (given.start, given.end), seen, before, name, own)
 
 
-def blame_at(
+def _is_bound(callee: Value) -> bool:
+    return isinstance(callee, FunctionRef) and isinstance(callee.bound, Ref)
+
+
+def _blame(
     run: Run,
     frame: Frame,
-    state: State,
     span: tuple[int, int],
     seen: int,
     before: set[int],
     name: str,
+    own: set[int],
 ) -> None:
-    """Report the new troubles at one place of the function that is being looked at."""
+    """Report the new troubles; mere suspicions only when they are about the entity's own method."""
     if not frame.is_top or len(run.troubles) == seen:
         return
     for trouble in run.troubles[seen:]:
-        if trouble.oid in before:
-            message = f"`{name}()` is given an entity: {trouble.message}" if name else trouble.message
+        if trouble.oid in before and (trouble.severity == "error" or trouble.oid in own):
+            message = f"`{name}()` reads it: {trouble.message}"
             run.report(
-                frame,
-                Report(*span, trouble.code, trouble.severity, message, trouble.hint),
+                frame, Report(*span, trouble.code, trouble.severity, message, trouble.hint)
             )
     del run.troubles[seen:]

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from sqla_safe.checker._values import Thing
     from sqla_safe.checker.findings import Fix, Severity
 
-DEEPEST: Final = 6
-MOST_STEPS: Final = 20_000
+DEEPEST: Final = 5
+MOST_STEPS: Final = 5_000
 Operation = Literal["commit", "rollback", "close", "flush", "expunge", "expire"]
 _RANK: Final = {"error": 0, "warning": 1, "info": 2}
 
@@ -44,6 +44,8 @@ class Frame:
     on_yield: Literal["", "go", "raise"] = ""
     loops: int = 0
     conditions: int = 0
+    forgiven: int = 0
+    """How many `try` around this point expect that an attribute is not there."""
 
     def may_raise(self, state: State) -> None:
         """Note that the code may fail with this state."""
@@ -87,11 +89,13 @@ class Run:
         self.troubles: list[Trouble] = []
         self.log: list[tuple[Operation, int]] | None = None
         self.touched: set[int] = set()
+        self.unsure: set[int] = set()
         self.stack: list[Function] = []
         self.dependencies: dict[Function, Value] = {}
         self.steps = 0
         self.own_ends: set[int] = set()
         self._oids: dict[Any, int] = {}
+        self.known_keys: dict[int, Any] = {}
 
     def oid(self, frame: Frame, at: Any, tag: str = "") -> int:
         """Return the number of the object made at one place of one call; the same each time."""
@@ -105,7 +109,9 @@ class Run:
 
     def known(self, key: Any) -> Ref:
         """Return the reference of an object that is found by name, whoever asks."""
-        return Ref(self._oids.setdefault(key, len(self._oids) + 1))
+        oid = self._oids.setdefault(key, len(self._oids) + 1)
+        self.known_keys[oid] = key
+        return Ref(oid)
 
     @property
     def is_spent(self) -> bool:
@@ -135,43 +141,43 @@ class Run:
             if isinstance(thing, Entity) and thing.scope == oid:
                 state.heap[key] = _after(operation, thing, scope, at)
         if operation == "commit":
-            state.heap[oid] = replace(scope, has_committed=True, is_busy=False)
+            state.heap[oid] = scope._replace(has_committed=True, is_busy=False)
         elif operation == "rollback":
-            state.heap[oid] = replace(scope, is_busy=False)
+            state.heap[oid] = scope._replace(is_busy=False)
         elif operation == "close":
-            state.heap[oid] = replace(scope, is_closed=True, ended_at=at, is_busy=False)
+            state.heap[oid] = scope._replace(is_closed=True, ended_at=at, is_busy=False)
 
     def touch(self, state: State, oid: int, *, busy: bool = True) -> None:
         """Note that a session is used."""
         self.touched.add(oid)
         scope = state.heap.get(oid)
         if isinstance(scope, Scope) and busy and (scope.is_closed or not scope.is_busy):
-            state.heap[oid] = replace(scope, is_closed=False, is_busy=True)
+            state.heap[oid] = scope._replace(is_closed=False, is_busy=True)
 
 
 def _after(operation: Operation, entity: Entity, scope: Scope, at: int) -> Entity:
     if entity.is_detached or entity.is_free:
         return entity
     if operation == "close":
-        return replace(entity, is_detached=True, detached_at=at)
+        return entity._replace(is_detached=True, detached_at=at)
     if operation == "expunge":
-        return replace(entity, is_free=True)
+        return entity._replace(is_free=True)
     if operation == "rollback":
         return _rolled_back(entity, scope, at)
     if operation == "expire":
-        return replace(entity, expired=Expiry("hand", at, is_sure=True), back=frozenset())
+        return entity._replace(expired=Expiry("hand", at, is_sure=True), back=frozenset())
     source = "load" if entity.source == "new" else entity.source
     stale = Expiry("flush", at, is_sure=True) if entity.is_dirty else entity.stale
-    entity = replace(entity, source=source, is_dirty=False, stale=stale)
+    entity = entity._replace(source=source, is_dirty=False, stale=stale)
     if operation == "commit" and scope.expires is not False:
         expired = Expiry("commit", at, is_sure=scope.expires is True)
-        return replace(entity, expired=expired, back=frozenset())
+        return entity._replace(expired=expired, back=frozenset())
     return entity
 
 
 def _rolled_back(entity: Entity, scope: Scope, at: int) -> Entity:
     if entity.source == "new":
-        return replace(entity, is_free=True)
+        return entity._replace(is_free=True)
     if not scope.is_busy:
         return entity
-    return replace(entity, expired=Expiry("rollback", at, is_sure=True), back=frozenset())
+    return entity._replace(expired=Expiry("rollback", at, is_sure=True), back=frozenset())

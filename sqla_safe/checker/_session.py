@@ -127,27 +127,27 @@ def _add(run: Run, frame: Frame, state: State, ref: Ref, given: Given) -> Value:
             entity = state.heap.get(part.oid)
             if isinstance(entity, Entity):
                 _escape.moved(run, frame, state, part, ref, given)
-                state.heap[part.oid] = replace(
-                    entity, scope=ref.oid, is_detached=False, is_free=False
+                state.heap[part.oid] = entity._replace(
+                    scope=ref.oid, is_detached=False, is_free=False
                 )
     return None
 
 
 def _delete(run: Run, frame: Frame, state: State, ref: Ref, given: Given) -> Value:
     run.touch(state, ref.oid)
-    _each(state, given, lambda entity: replace(entity, is_free=True))
+    _each(state, given, lambda entity: entity._replace(is_free=True))
     return None
 
 
 def _expunge(run: Run, frame: Frame, state: State, ref: Ref, given: Given) -> Value:
-    _each(state, given, lambda entity: replace(entity, is_free=True))
+    _each(state, given, lambda entity: entity._replace(is_free=True))
     return None
 
 
 def _expire(run: Run, frame: Frame, state: State, ref: Ref, given: Given) -> Value:
     expiry = Expiry("hand", given.start, is_sure=True)
     if len(given.all()) == 1:
-        _each(state, given, lambda entity: replace(entity, expired=expiry, back=frozenset()))
+        _each(state, given, lambda entity: entity._replace(expired=expiry, back=frozenset()))
     return None
 
 
@@ -176,8 +176,7 @@ def _fresh(entity: Entity, names: Value, scope: int) -> Entity:
     if names is None or (isinstance(names, Const) and names.value is None):
         loads = frozenset[str]() if entity.source == "new" else entity.loads
         related = tuple([pair for pair in entity.related if pair[0] in loads])
-        return replace(
-            entity,
+        return entity._replace(
             source="load" if entity.source == "new" else entity.source,
             expired=None,
             stale=None,
@@ -188,8 +187,8 @@ def _fresh(entity: Entity, names: Value, scope: int) -> Entity:
     items = names.items if isinstance(names, Tup) else ()
     found = frozenset([str(item.value) for item in items if isinstance(item, Const)])
     if not found:
-        return replace(entity, expired=None, stale=None, is_open=True)
-    return replace(entity, back=entity.back | found, loads=entity.loads | found)
+        return entity._replace(expired=None, stale=None, is_open=True)
+    return entity._replace(back=entity.back | found, loads=entity.loads | found)
 
 
 def _commit(run: Run, frame: Frame, state: State, ref: Ref, given: Given) -> Value:
@@ -242,7 +241,7 @@ def _run_sync(run: Run, frame: Frame, state: State, ref: Ref, given: Given) -> V
 
 def after_delete(entity: Entity, at: int) -> Entity:
     """Return an entity whose row an unknown helper has deleted."""
-    return replace(entity, expired=Expiry("delete", at, is_sure=False), back=frozenset())
+    return entity._replace(expired=Expiry("delete", at, is_sure=False), back=frozenset())
 
 
 _HANDLERS: Final[dict[str, Callable[[Run, Frame, State, Ref, Any], Value]]] = {

@@ -6,8 +6,8 @@ runs, so that values only refer to them (`Ref`), and a `State` says what they ar
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -198,8 +198,7 @@ Value: TypeAlias = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Expiry:
+class Expiry(NamedTuple):
     """Why the attributes of an entity are gone, and where."""
 
     by: Literal["commit", "rollback", "flush", "delete", "hand"]
@@ -207,8 +206,7 @@ class Expiry:
     is_sure: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Entity:
+class Entity(NamedTuple):
     """What is known of one entity, or of all that came out of one statement."""
 
     cls: Class | str | None
@@ -224,6 +222,9 @@ class Entity:
     back: frozenset[str] = frozenset()
     """What was read again after it had expired."""
     is_free: bool = False
+    is_weak: bool = False
+    """Whether it is an entity only if somebody reads an id from it."""
+    is_captured: bool = False
     is_detached: bool = False
     detached_at: int = 0
     is_dirty: bool = False
@@ -232,8 +233,7 @@ class Entity:
     related: tuple[tuple[str, Value], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Scope:
+class Scope(NamedTuple):
     """What is known of one session."""
 
     is_async: bool | None
@@ -248,8 +248,7 @@ class Scope:
     """Whether a transaction may be open: a rollback without one changes nothing."""
 
 
-@dataclass(frozen=True, slots=True)
-class Instance:
+class Instance(NamedTuple):
     """An object of a class that is no entity: a service, a repository, a unit of work."""
 
     cls: Class | str | None
@@ -269,7 +268,7 @@ class Instance:
     def with_(self, name: str, value: Value) -> Instance:
         """Return the instance with one attribute set."""
         rest = tuple([pair for pair in self.attributes if pair[0] != name])
-        return replace(self, attributes=(*rest, (name, value)))
+        return self._replace(attributes=(*rest, (name, value)))
 
 
 Thing: TypeAlias = Entity | Scope | Instance
@@ -364,10 +363,10 @@ def join_things(left: Thing, right: Thing) -> Thing:
         is_closed = left.is_closed and right.is_closed
         has_committed = left.has_committed or right.has_committed
         is_busy = left.is_busy or right.is_busy
-        return replace(left, is_closed=is_closed, has_committed=has_committed, is_busy=is_busy)
+        return left._replace(is_closed=is_closed, has_committed=has_committed, is_busy=is_busy)
     if isinstance(left, Instance) and isinstance(right, Instance):
         merged = _join_dicts(dict(left.attributes), dict(right.attributes), join_values)
-        return replace(left, attributes=tuple(merged.items()))
+        return left._replace(attributes=tuple(merged.items()))
     return left
 
 
@@ -378,8 +377,7 @@ def _join_entities(left: Entity, right: Entity) -> Entity:
         back = left.back & right.back
     else:
         back = left.back if left.expired else right.back
-    return replace(
-        left,
+    return left._replace(
         loads=left.loads | right.loads,
         is_open=left.is_open or right.is_open,
         expired=expired,

@@ -127,7 +127,14 @@ def judge(
     """Report a read that will fail, or may."""
     read = Read(run, frame, state, entity, name, mapped)
     read.how = how
-    if entity.is_free and not read.is_relation:
+    if entity.is_weak and not (name == "id" or name.endswith("_id")):
+        return
+    if entity.is_captured and frame.is_top and not read.is_relation:
+        message = f"{read.label} is read in a task that may outlive the session it belongs to"
+        hint = "pass the value when the task is started, or load the entity again"
+        run.report(frame, Report(*span, "SQS031", "warning", message, hint))
+        return
+    if frame.forgiven or (entity.is_free and not read.is_relation):
         return
     answer = _detached(read) if entity.is_detached or entity.is_free else _attached(read)
     if answer is None:
@@ -219,6 +226,9 @@ def _unloaded(read: Read) -> Answer | None:
     if read.is_certain():
         message = f"{read.label} was not loaded: reading it is implicit I/O"
         return code, "error", message, _load_hint(read)
+    if code == "SQS011":
+        message = f"{read.label} is a relationship: the default does not stand in when it is not loaded"
+        return code, "warning", message, _load_hint(read)
     if read.is_loaded_somewhere():
         return None
     message = f"{read.label} is loaded nowhere: reading it is implicit I/O"

@@ -1,0 +1,297 @@
+"""Calls that need to be followed only once: those that are given sessions and services, no entities.
+
+What such a call does to the caller is little: a list of operations on the sessions, new attributes of
+the services, and new objects. So the first call is followed with nothing but its arguments in sight,
+and later ones, also from other functions and files, are replayed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from sqla_safe.checker import _call
+from sqla_safe.checker._run import Frame, Operation
+from sqla_safe.checker._values import (
+    Alternatives,
+    ClassRef,
+    Const,
+    Entity,
+    External,
+    FunctionRef,
+    Instance,
+    Maker,
+    Manager,
+    Many,
+    Method,
+    Pending,
+    Query,
+    Ref,
+    Rows,
+    Scope,
+    State,
+    Table,
+    Tup,
+    Value,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from sqla_safe.checker._call import Given
+    from sqla_safe.checker._run import Run
+    from sqla_safe.checker._values import Thing
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What one call did."""
+
+    found: Value
+    heap: dict[int, Thing]
+    inputs: tuple[int, ...]
+    known: dict[int, Any]
+    operations: tuple[tuple[Operation, int], ...]
+    touched: frozenset[int]
+    unsure: frozenset[int]
+    is_dead: bool
+
+
+def follow(run: Run, frame: Frame, state: State, ref: FunctionRef, given: Given) -> Value:
+    """Follow a call, or replay what is known of it."""
+    inputs: list[int] = []
+    shape = _shape(state, (ref.bound, *given.args, *given.keywords.values()), inputs)
+    if shape is None or ref.closure is not None:
+        return _call.follow(run, frame, state, ref, given)
+    key = (ref.of, tuple(given.keywords), len(given.args), frame.is_async, shape)
+    summary = run.linked.summaries.get(key)
+    if summary is None:
+        summary = _summarise(run, frame, state, ref, given, tuple(inputs))
+        if not run.is_spent:
+            run.linked.summaries[key] = summary
+    return _replayed(run, frame, state, given, summary, tuple(inputs))
+
+
+def _summarise(
+    run: Run, frame: Frame, state: State, ref: FunctionRef, given: Given, inputs: tuple[int, ...]
+) -> Summary:
+    inner = Frame(ref.of, ref.of.module, ref.of.is_async or frame.is_async, (ref.of.start,))
+    local = State({}, {oid: state.heap[oid] for oid in inputs})
+    local.env = _call.bind(run, inner, local, ref, given)
+    outer = run.log, run.touched, run.unsure
+    run.log, run.touched, run.unsure = [], set(), set()
+    seen = len(run.troubles)
+    found, joined = _call.run_body(run, inner, local, ref.of)
+    del run.troubles[seen:]
+    operations = tuple([each for each in run.log or () if each[1] in inputs])
+    heap = joined.heap if joined is not None else {}
+    kept = _reachable(heap, [found, *[Ref(oid) for oid in inputs]])
+    summary = Summary(
+        found,
+        {oid: heap[oid] for oid in kept},
+        inputs,
+        {oid: run.known_keys[oid] for oid in kept if oid in run.known_keys and oid not in inputs},
+        operations,
+        frozenset(run.touched) & kept,
+        frozenset(run.unsure) & kept,
+        joined is None,
+    )
+    run.log, run.touched, run.unsure = outer
+    return summary
+
+
+def _replayed(
+    run: Run, frame: Frame, state: State, given: Given, summary: Summary, inputs: tuple[int, ...]
+) -> Value:
+    names = dict(zip(summary.inputs, inputs, strict=True))
+    for oid in summary.heap:
+        if oid in summary.known:
+            names[oid] = run.known(summary.known[oid]).oid
+        elif oid not in names:
+            names[oid] = run.oid(frame, given.start, f"memo {oid}")
+    for operation, oid in summary.operations:
+        run.apply(state, operation, names[oid], given.start)
+    for oid, thing in summary.heap.items():
+        new = names[oid]
+        if oid not in summary.inputs and not (oid in summary.known and new in state.heap):
+            state.heap[new] = _renamed_thing(thing, names)
+        elif isinstance(thing, Instance) and oid in summary.inputs:
+            state.heap[new] = _renamed_thing(thing, names)
+    for oid in summary.touched:
+        run.touch(state, names[oid], busy=oid in summary.inputs and _is_busy(summary, oid))
+    run.unsure |= {names[oid] for oid in summary.unsure}
+    return _renamed(summary.found, names)
+
+
+def _is_busy(summary: Summary, oid: int) -> bool:
+    thing = summary.heap.get(oid)
+    return isinstance(thing, Scope) and thing.is_busy
+
+
+# --- shapes ------------------------------------------------------------------------------
+
+
+def _shape(state: State, values: Iterable[Value], inputs: list[int]) -> Any:
+    """Return the arguments without the identity of their objects; None when entities are among them."""
+    parts = []
+    for value in values:
+        part = _shape_of(state, value, inputs)
+        if part is None:
+            return None
+        parts.append(part)
+    return tuple(parts)
+
+
+def _shape_of(state: State, value: Value, inputs: list[int]) -> Any:
+    if value is None:
+        return ("?",)
+    if isinstance(value, Const):
+        is_word = isinstance(value.value, str | bool) or value.value is None
+        return ("const", value.value) if is_word else ("?",)
+    if isinstance(value, ClassRef | External | Maker):
+        return value
+    if isinstance(value, Ref):
+        return _shape_of_object(state, value.oid, inputs)
+    if isinstance(value, Tup):
+        return _shape(state, value.items, inputs)
+    if isinstance(value, Many) and value.item is None:
+        return ("many",)
+    return None
+
+
+def _shape_of_object(state: State, oid: int, inputs: list[int]) -> Any:
+    if oid in inputs:
+        return ("same", inputs.index(oid))
+    thing = state.heap.get(oid)
+    inputs.append(oid)
+    if isinstance(thing, Scope):
+        return ("scope", thing.is_async, thing.expires, thing.is_closed, thing.is_busy, thing.owner)
+    if isinstance(thing, Instance):
+        inner = _shape(state, [value for _, value in thing.attributes], inputs)
+        names = tuple([name for name, _ in thing.attributes])
+        return None if inner is None else ("instance", thing.cls, names, inner)
+    return None
+
+
+# --- reaching and renaming -----------------------------------------------------------------
+
+
+def pruned(
+    run: Run, heap: dict[int, Thing], before: dict[int, Thing], found: Value
+) -> dict[int, Thing]:
+    """Drop the objects of a call that nobody can get at any more."""
+    if len(heap) == len(before):
+        return heap
+    roots: list[Value] = [found]
+    for oid, thing in before.items():
+        if heap.get(oid) is not thing:
+            roots.append(Ref(oid))
+    kept = _reachable(heap, roots)
+    return {
+        oid: thing
+        for oid, thing in heap.items()
+        if oid in before or oid in kept or oid in run.known_keys
+    }
+
+
+def _reachable(heap: dict[int, Thing], roots: list[Value]) -> frozenset[int]:
+    found: set[int] = set()
+    todo: list[int] = [oid for value in roots for oid in _oids(value)]
+    while todo:
+        oid = todo.pop()
+        if oid in found or oid not in heap:
+            continue
+        found.add(oid)
+        thing = heap[oid]
+        if isinstance(thing, Entity):
+            todo += [part for _, value in thing.related for part in _oids(value)]
+            if thing.scope is not None:
+                todo.append(thing.scope)
+        elif isinstance(thing, Instance):
+            todo += [part for _, value in thing.attributes for part in _oids(value)]
+    return frozenset(found)
+
+
+def _oids(value: Value) -> list[int]:
+    if value is None or isinstance(value, Const):
+        return []
+    if isinstance(value, Ref):
+        return [value.oid]
+    if isinstance(value, Many):
+        return _oids(value.item)
+    if isinstance(value, Tup):
+        return [oid for item in value.items for oid in _oids(item)]
+    if isinstance(value, Table):
+        return [oid for _, item in value.items for oid in _oids(item)]
+    if isinstance(value, Alternatives):
+        return [oid for item in value.options for oid in _oids(item)]
+    if isinstance(value, Pending):
+        return [*_oids(value.result), *value.scopes, *value.entities]
+    if isinstance(value, Rows):
+        return _oids(value.query)
+    if isinstance(value, Query):
+        return [] if value.scope is None else [value.scope]
+    if isinstance(value, FunctionRef):
+        return _oids(value.bound)
+    if isinstance(value, Method):
+        return _oids(value.owner)
+    if isinstance(value, Manager):
+        given = value.args
+        inner = given.all() if isinstance(given, _call.Given) else []
+        subject = value.subject
+        is_value = isinstance(subject, Ref | FunctionRef)
+        return [*(_oids(subject) if is_value else []), *[o for part in inner for o in _oids(part)]]
+    return []
+
+
+def _renamed(value: Value, names: dict[int, int]) -> Value:
+    if value is None or isinstance(value, Const):
+        return value
+    if isinstance(value, Ref):
+        return Ref(names.get(value.oid, value.oid))
+    if isinstance(value, Many):
+        return Many(_renamed(value.item, names))
+    if isinstance(value, Tup):
+        return Tup(tuple([_renamed(item, names) for item in value.items]))
+    if isinstance(value, Table):
+        return Table(tuple([(key, _renamed(item, names)) for key, item in value.items]))
+    if isinstance(value, Alternatives):
+        return Alternatives(frozenset([_renamed(item, names) for item in value.options]))
+    if isinstance(value, Rows):
+        query = _renamed(value.query, names)
+        return replace(value, query=query) if isinstance(query, Query) else value
+    if isinstance(value, Query):
+        return replace(value, scope=None if value.scope is None else names.get(value.scope))
+    return _renamed_call(value, names)
+
+
+def _renamed_call(value: Value, names: dict[int, int]) -> Value:
+    if isinstance(value, Pending):
+        scopes = frozenset([names.get(oid, oid) for oid in value.scopes])
+        entities = frozenset([names.get(oid, oid) for oid in value.entities])
+        return Pending(_renamed(value.result, names), scopes, entities, value.called)
+    if isinstance(value, FunctionRef):
+        return replace(value, bound=_renamed(value.bound, names))
+    if isinstance(value, Method):
+        return Method(_renamed(value.owner, names), value.name)
+    if isinstance(value, Manager):
+        given = value.args
+        if isinstance(given, _call.Given):
+            args = [_renamed(part, names) for part in given.args]
+            words = {key: _renamed(part, names) for key, part in given.keywords.items()}
+            given = _call.Given(args, words, given.start, given.end, given.expr)
+        is_value = isinstance(value.subject, Ref | FunctionRef)
+        subject = _renamed(value.subject, names) if is_value else value.subject
+        return Manager(value.kind, subject, given)
+    return value
+
+
+def _renamed_thing(thing: Thing, names: dict[int, int]) -> Thing:
+    if isinstance(thing, Entity):
+        related = tuple([(key, _renamed(value, names)) for key, value in thing.related])
+        scope = None if thing.scope is None else names.get(thing.scope)
+        return thing._replace(scope=scope, related=related)
+    if isinstance(thing, Instance):
+        pairs = [(key, _renamed(value, names)) for key, value in thing.attributes]
+        return thing._replace(attributes=tuple(pairs))
+    return thing
