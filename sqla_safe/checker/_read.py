@@ -33,7 +33,7 @@ from sqla_safe.checker._values import (
     State,
     Tup,
     Value,
-    meanings,
+    alternatives,
     join_values,
     meanings,
     refs_in,
