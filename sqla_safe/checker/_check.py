@@ -82,7 +82,8 @@ class Check:
 
     def _outcome(self) -> Outcome:
         jobs = self._request.config.jobs or _workers.default_jobs()
-        tree = Tree(self._request.files, self._request.context, self.sources)
+        wanted = self._request
+        tree = Tree(wanted.files, wanted.context, self.sources, str(wanted.root.absolute()))
         with Progress(wanted=self._shows_progress) as progress:
             return Run(tree, Means(self._cache, jobs, progress)).outcome()
 

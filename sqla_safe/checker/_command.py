@@ -18,7 +18,7 @@ from sqla_safe.checker._paint import Paint, paint_for
 from sqla_safe.checker._problems import UsageError
 from sqla_safe.checker._request import request
 from sqla_safe.checker.reports._report import Report
-from sqla_safe.checker.reports._summary import summary
+from sqla_safe.checker.reports._summary import plural, summary
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -51,7 +51,7 @@ def _checked(check: Check, wanted: Request, options: Options) -> int:
     _tell(result, options)
     if options.write_baseline:
         file, count = check.write_baseline(result)
-        _note(f"wrote {count} findings to {file}", options)
+        _note(f"wrote {plural(count, 'finding')} to {file}", options)
         return 0
     _show(result, wanted, options)
     return _exit_code(result, wanted, options)
@@ -61,7 +61,8 @@ def _mended(mending: Mending, check: Check, wanted: Request, options: Options) -
     _tell(mending.result, options)
     if options.diff:
         _print(mending.diff(paint_for(sys.stdout, options.color)))
-        _note(f"{mending.count} findings would be fixed", options)
+        if mending.count:
+            _note(f"{plural(mending.count, 'finding')} would be fixed", options)
         return int(bool(mending.before) and not options.exit_zero)
     if wanted.stdin:
         sys.stdout.buffer.write(check.sources.read(wanted.stdin))
@@ -121,7 +122,8 @@ def _tell(result: Result, options: Options) -> None:
     if not result.files:
         _note("no Python files were found below the given paths", options)
     if result.stale:
-        _note(f"the baseline lists {len(result.stale)} that are gone (--write-baseline):", options)
+        count = plural(len(result.stale), "entry", "entries")
+        _note(f"the baseline holds {count} no longer found (--write-baseline cleans it):", options)
         for key in result.stale[:_SHOWN]:
             _note(
                 f"  {key.file}: {key.code} in {key.function or 'the module'}: {key.text}", options

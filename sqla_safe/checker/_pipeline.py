@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
 
 from sqla_safe.checker import _looking, _record, _workers, project
-from sqla_safe.checker._reading import Sources, Task, key_of, unreadable
+from sqla_safe.checker._reading import Sources, Task, key_of, name_of, unreadable
 from sqla_safe.checker._record import Outcome, Read, digest, encode
 
 if TYPE_CHECKING:
@@ -32,11 +32,13 @@ class Tree:
         files: the paths to report on.
         context: the paths that are only read.
         sources: their contents.
+        root: the folder of the project.
     """
 
     files: Sequence[str]
     context: Sequence[str] = ()
     sources: Sources = field(default_factory=Sources)
+    root: str = ""
 
 
 def _silent(step: str, done: int, total: int) -> None:
@@ -59,104 +61,121 @@ class Means:
 
 
 class Run:
-    """One run over a tree."""
+    """One run over a tree. Inside of it files have the names that they have in the project."""
 
     def __init__(self, tree: Tree, means: Means) -> None:
         """Look at the files, without keeping their contents."""
-        self._tree, self._means = tree, means
+        self._sources, self._means = tree.sources, means
+        self._paths = {name_of(path, tree.root): path for path in (*tree.files, *tree.context)}
+        self._mine = [name_of(path, tree.root) for path in tree.files]
         self._keys: dict[str, bytes] = {}
         self._sizes: dict[str, int] = {}
         self._skips: list[Skip] = []
         self._fresh: dict[bytes, bytes] = {}
-        for path in (*tree.files, *tree.context):
-            try:
-                source = tree.sources.read(path)
-            except OSError as error:
-                self._skips.append(unreadable(path, error))
-            else:
-                self._keys[path], self._sizes[path] = key_of(path, source), len(source)
+        for name, path in self._paths.items():
+            self._look(name, path)
+
+    def _look(self, name: str, path: str) -> None:
+        try:
+            source = self._sources.read(path)
+        except OSError as error:
+            self._skips.append(unreadable(name, error))
+        else:
+            self._keys[name], self._sizes[name] = key_of(name, source), len(source)
 
     def outcome(self) -> Outcome:
         """Return what is wrong in the files, from the cache if nothing has changed."""
         key = self._key()
         known = _decoded(_record.decode_outcome, self._means.cache.get([key]).get(key))
         if known is not None:
-            return known
+            return self._shown(known)
         outcome = self._analysed()
         self._fresh[key] = encode(outcome)
         self._means.cache.put(self._fresh, self._keys.values())
-        return outcome
+        return self._shown(outcome)
+
+    def _shown(self, outcome: Outcome) -> Outcome:
+        """Return an outcome with the paths that were given."""
+        return Outcome(
+            [replace(each, file=self._paths[each.file]) for each in outcome.findings],
+            [replace(each, file=self._paths[each.file]) for each in outcome.skips],
+            outcome.files,
+            outcome.lines,
+        )
 
     def _key(self) -> bytes:
         """Return what the outcome depends on: every file, and which of them are reported on."""
-        files = [self._keys[path] for path in self._tree.files if path in self._keys]
-        return digest(b"run", encode(self._skips), digest(*files), *self._keys.values())
+        mine = [self._keys[name] for name in self._mine if name in self._keys]
+        return digest(b"run", encode(self._skips), digest(*mine), *self._keys.values())
 
     def _analysed(self) -> Outcome:
         reads = self._reads()
         modules = {
-            path: _record.decode_facts(read.facts)
-            for path, read in reads.items()
+            name: _record.decode_facts(read.facts)
+            for name, read in reads.items()
             if read.skip is None
         }
-        mine = [reads[path] for path in self._tree.files if path in reads]
+        mine = [reads[name] for name in self._mine if name in reads]
         lines, skips = sum(read.lines for read in mine), [read.skip for read in mine if read.skip]
         del reads, mine  # the encoded facts are not needed any more
         found, failed = self._found(modules)
-        return Outcome(found, [*self._skips, *skips, *failed], len(self._tree.files), lines)
+        return Outcome(found, [*self._skips, *skips, *failed], len(self._mine), lines)
 
     def _reads(self) -> dict[str, Read]:
         """Return every file that could be read, in the order of the tree."""
         stored = self._means.cache.get(self._keys.values())
         reads = {
-            path: read
-            for path, key in self._keys.items()
+            name: read
+            for name, key in self._keys.items()
             if (read := _decoded(_record.decode_read, stored.get(key))) is not None
         }
-        for path, key, data in self._extracted([path for path in self._keys if path not in reads]):
-            self._keys[path] = key  # of what the worker has read: the file may have changed
+        for name, key, data in self._extracted([name for name in self._keys if name not in reads]):
+            self._keys[name] = key  # of what the worker has read: the file may have changed
             if key:
                 self._fresh[key] = data
-            reads[path] = _record.decode_read(data)
-        return {path: reads[path] for path in self._keys}
+            reads[name] = _record.decode_read(data)
+        return {name: reads[name] for name in self._keys}
 
-    def _extracted(self, paths: list[str]) -> Iterator[tuple[str, bytes, bytes]]:
-        groups = self._groups(paths)
-        tasks = [Task(group, self._tree.sources.of(group)) for group in groups]
-        results = _workers.mapped(Task.__call__, tasks, self._jobs(paths))
+    def _extracted(self, names: list[str]) -> Iterator[tuple[str, bytes, bytes]]:
+        groups = self._groups(names)
+        results = _workers.mapped(Task.__call__, [*map(self._task, groups)], self._jobs(names))
         for group, result in zip(groups, self._watched("reading", groups, results), strict=True):
-            for path, (key, data) in zip(group, result, strict=True):
-                yield path, key, data
+            for name, (key, data) in zip(group, result, strict=True):
+                yield name, key, data
+
+    def _task(self, names: list[str]) -> Task:
+        paths = {name: self._paths[name] for name in names}
+        return Task(paths, self._sources.of(paths.values()))
 
     def _found(self, modules: dict[str, ModuleFacts]) -> tuple[list[Finding], list[Skip]]:
         linked = _looking.Linked(project.link(modules.values()), modules)
         fingerprint = linked.project.fingerprint.encode()
-        mine = [path for path in self._tree.files if path in modules]
-        keys = {path: digest(b"findings", fingerprint, self._keys[path]) for path in mine}
+        mine = [name for name in self._mine if name in modules]
+        keys = {name: digest(b"findings", fingerprint, self._keys[name]) for name in mine}
         stored = self._means.cache.get(keys.values())
-        known = {path: _decoded(_record.decode_findings, stored.get(keys[path])) for path in mine}
-        missing = [path for path in mine if known[path] is None]
+        known = {name: _decoded(_record.decode_findings, stored.get(keys[name])) for name in mine}
         skips: list[Skip] = []
-        for path, found, skip in self._looked(linked, missing):
-            known[path] = found
+        for name, found, skip in self._looked(
+            linked, [each for each in mine if known[each] is None]
+        ):
+            known[name] = found
             if skip:
                 skips.append(skip)
             else:
-                self._fresh[keys[path]] = encode(found)
-        return [finding for path in mine for finding in known[path] or ()], skips
+                self._fresh[keys[name]] = encode(found)
+        return [finding for name in mine for finding in known[name] or ()], skips
 
-    def _looked(self, linked: _looking.Linked, paths: list[str]) -> Iterator[_looking.Result]:
-        groups = self._groups(paths)
-        results = _looking.look(linked, groups, self._jobs(paths))
+    def _looked(self, linked: _looking.Linked, names: list[str]) -> Iterator[_looking.Result]:
+        groups = self._groups(names)
+        results = _looking.look(linked, groups, self._jobs(names))
         for result in self._watched("checking", groups, results):
             yield from result
 
-    def _groups(self, paths: list[str]) -> list[list[str]]:
-        sizes = [(index, self._sizes[path]) for index, path in enumerate(paths)]
-        return [[paths[index] for index in group] for group in _workers.chunks(sizes, _CHUNK)]
+    def _groups(self, names: list[str]) -> list[list[str]]:
+        return _workers.chunks(names, self._sizes.__getitem__, _CHUNK)
 
-    def _jobs(self, paths: list[str]) -> int:
-        return self._means.jobs if sum(self._sizes[path] for path in paths) > _FEW else 1
+    def _jobs(self, names: list[str]) -> int:
+        return self._means.jobs if sum(self._sizes[name] for name in names) > _FEW else 1
 
     def _watched(self, step: str, groups: list[list[str]], results: Iterable[T]) -> Iterator[T]:
         done, total = 0, sum(map(len, groups))

@@ -52,24 +52,31 @@ class Sources:
 class Task:
     """What a worker reads at once."""
 
-    paths: list[str]
+    paths: Mapping[str, str]
+    """Where files are, by their names in the project."""
     sources: Sources
 
     def __call__(self) -> list[tuple[bytes, bytes]]:
         """Return the key and the encoded `Read` of each file."""
-        return [self._read(path) for path in self.paths]
+        return [self._read(name, path) for name, path in self.paths.items()]
 
-    def _read(self, path: str) -> tuple[bytes, bytes]:
+    def _read(self, name: str, path: str) -> tuple[bytes, bytes]:
         try:
             source = self.sources.read(path)
         except OSError as error:
-            return b"", encode(Read(0, b"", unreadable(path, error)))
-        return key_of(path, source), encode(extracted(path, source))
+            return b"", encode(Read(0, b"", unreadable(name, error)))
+        return key_of(name, source), encode(extracted(name, source))
 
 
-def key_of(path: str, source: bytes) -> bytes:
+def name_of(path: str, root: str) -> str:
+    """Return the name of a file in its project: imports are resolved by it, wherever one is."""
+    full = os.path.abspath(path)
+    return full[len(root) + 1 :] if full.startswith(root + os.sep) else full
+
+
+def key_of(name: str, source: bytes) -> bytes:
     """Return the key of a file: its facts depend on its name and content."""
-    return digest(os.fsencode(path), source)
+    return digest(os.fsencode(name), source)
 
 
 def extracted(path: str, source: bytes) -> Read:

@@ -11,7 +11,7 @@ from concurrent.futures import ProcessPoolExecutor
 from typing import TYPE_CHECKING, Final, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from multiprocessing.context import BaseContext
 
 TaskT = TypeVar("TaskT")
@@ -58,19 +58,20 @@ def _begin() -> None:
     gc.disable()  # syntax trees are many objects and no garbage
 
 
-def chunks(sizes: Sequence[tuple[int, int]], limit: int) -> list[list[int]]:
-    """Put indices into groups of about the same size.
+def chunks(names: Iterable[str], size: Callable[[str], int], limit: int) -> list[list[str]]:
+    """Put names into groups of about the same size.
 
     Args:
-        sizes: pairs of an index and its size.
+        names: what to group.
+        size: gives the size of one.
         limit: the size at which a group is full.
     """
-    groups: list[list[int]] = []
+    groups: list[list[str]] = []
     room = 0
-    for index, size in sizes:
+    for name in names:
         if room <= 0:
             groups.append([])
             room = limit
-        groups[-1].append(index)
-        room -= size
+        groups[-1].append(name)
+        room -= size(name)
     return groups

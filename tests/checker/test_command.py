@@ -82,7 +82,7 @@ def test_json_has_paths_as_they_were_given(shop, command):
     ]
     whole = str(shop / "app")
     assert found(command.check(whole, "--output-format=json")) == [
-        (os.path.join(whole, "handlers.py"), LINE, "SQS010")
+        (f"{whole}/handlers.py", LINE, "SQS010")
     ]
 
 
@@ -280,8 +280,8 @@ def test_a_baseline_holds_known_findings_back(shop, command):
     ran = command.check()
     assert ran.code == 1
     assert ran.err == (
-        "1 entry of the baseline is found no more (--write-baseline removes it):\n"
-        "  app/handlers.py: SQS010 in show: return len(user.orders)\n"
+        "the baseline holds 1 entry no longer found (--write-baseline cleans it):\n"
+        "  ../app/handlers.py: SQS010 in show: return len(user.orders)\n"
     )
 
 
@@ -337,7 +337,7 @@ def test_a_diff_knows_a_last_line_without_an_end(shop, command):
     assert command.check("--diff").out.count("\n\\ No newline at end of file\n") == 1
 
 
-def test_fix_of_standard_input_goes_to_standard_output(shop, command, typed, capfdbinary):
+def test_fix_of_standard_input_goes_to_standard_output(shop, command, typed):
     """What is still found goes to standard error."""
     configure(shop, 'context = ["app"]')
     typed(HANDLERS)
@@ -380,10 +380,10 @@ def test_fix_without_libcst_says_what_to_install(shop, command, monkeypatch):
     """In one line."""
     monkeypatch.setattr("sqla_safe.checker.fixes.find_spec", lambda name: None)
     ran = command.check("--fix")
-    assert (ran.code, ran.err) == (
-        2,
+    assert ran.code == 2
+    assert ran.err == (
         "sqla-safe: error: --fix and --diff need libcst, which is not installed: "
-        "pip install 'sqla-safe[fix]'\n",
+        "pip install 'sqla-safe[fix]'\n"
     )
 
 
@@ -436,12 +436,10 @@ def test_run_time_codes_of_rules_exist():
 
 
 def test_an_unknown_code_is_wrong_usage(command):
-    """With the nearest one."""
-    ran = command("check", "--explain", "SQS0110")
-    assert (ran.code, ran.err) == (
-        2,
-        "sqla-safe: error: --explain: unknown code 'SQS0110'; did you mean 'SQS011'?\n",
-    )
+    """With those that there are."""
+    ran = command("check", "--explain", "E501")
+    assert ran.code == 2
+    assert ran.err.startswith("sqla-safe: error: --explain: unknown code 'E501'; valid are: SQS001")
 
 
 # --- as a process -------------------------------------------------------------------------

@@ -24,12 +24,12 @@ def summary(report: Report) -> Iterator[str]:
         return
     counts = Counter(finding.severity for finding in report.findings)
     parts = [
-        paint.severity(severity, _plural(counts[severity], word))
+        paint.severity(severity, plural(counts[severity], word))
         for severity, word in _WORDS.items()
         if counts[severity]
     ]
     places = len({finding.file for finding in report.findings})
-    yield f"Found {_listed(parts)} in {places} of {_plural(report.files, 'file')}{_asides(report)}"
+    yield f"Found {_listed(parts)} in {places} of {plural(report.files, 'file')}{_asides(report)}"
     fixable = sum(map(is_fixable, report.findings))
     if fixable:
         yield f"[*] {fixable} fixable with the `--fix` option."
@@ -39,7 +39,7 @@ def _asides(report: Report) -> str:
     parts = [
         f"{report.fixed} fixed" if report.fixed else "",
         f"{report.known} in the baseline" if report.known else "",
-        f"{_plural(report.skipped, 'file')} skipped" if report.skipped else "",
+        f"{plural(report.skipped, 'file')} skipped" if report.skipped else "",
     ]
     shown = ", ".join(part for part in parts if part)
     return f" ({shown})" if shown else ""
@@ -49,5 +49,6 @@ def _listed(parts: list[str]) -> str:
     return " and ".join(part for part in (", ".join(parts[:-1]), parts[-1]) if part)
 
 
-def _plural(count: int, word: str) -> str:
-    return f"{count:,} {word}{'' if count == 1 else 's'}"
+def plural(count: int, one: str, many: str = "") -> str:
+    """Return a number and what it counts."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
