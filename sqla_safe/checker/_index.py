@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import marshal
 import sys
+from functools import lru_cache
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +33,7 @@ class Written:
 class Function:
     """A function or method."""
 
-    __slots__ = ("_body", "called", "cls", "decorators", "flags", "is_async", "module", "name")
+    __slots__ = ("_body", "_marks", "called", "cls", "decorators", "flags", "is_async", "module", "name")
     __slots__ += ("params", "returns", "start")
 
     def __init__(self, node: Node, module: Module, cls: Class | None = None) -> None:
@@ -48,22 +49,16 @@ class Function:
         self.called: tuple[str, ...] = node[8]
         self.module = module
         self.cls = cls
+        self._marks = frozenset([last_name(each) for each in self.decorators])
 
     @property
     def body(self) -> Block:
         """The statements, read anew each time: most functions are looked at once or never."""
-        body = self._body
-        if isinstance(body, bytes):
-            loaded: Block = marshal.loads(body)  # noqa: S302 - our own bytes
-            return loaded
-        return body
+        return _unpacked(self._body) if isinstance(self._body, bytes) else self._body
 
-    def decorator_names(self) -> Iterator[str]:
-        """Yield the last part of the name of each decorator."""
-        for decorator in self.decorators:
-            name = last_name(decorator)
-            if name:
-                yield name
+    def decorator_names(self) -> frozenset[str]:
+        """Return the last part of the name of each decorator."""
+        return self._marks
 
     @property
     def is_generator(self) -> bool:
@@ -80,6 +75,12 @@ class Function:
         """Whether reading it calls it."""
         kinds = ("property", "hybrid_property", "cached_property", "hybrid")
         return any(name in kinds for name in self.decorator_names())
+
+
+@lru_cache(maxsize=512)
+def _unpacked(body: bytes) -> Block:
+    block: Block = marshal.loads(body)  # noqa: S302 - our own bytes
+    return block
 
 
 class Class:
@@ -236,6 +237,7 @@ class Index:
         """Read every module."""
         self.modules = {facts.path: Module(facts) for facts in modules}
         self._by_last: dict[str, list[Module]] = {}
+        self._imports: dict[tuple[str, Any], Binding] = {}
         self._by_class: dict[str, list[Module]] = {}
         for module in self.modules.values():
             if module.parts:
@@ -258,6 +260,12 @@ class Index:
 
     def imported(self, module: Module, binding: tuple[str, str | None, int]) -> Binding | str:
         """Return what an import brings: a module, class, function, assignment, or a dotted name."""
+        key = (module.path, binding)
+        if key not in self._imports:
+            self._imports[key] = self._import(module, binding)
+        return self._imports[key]
+
+    def _import(self, module: Module, binding: tuple[str, str | None, int]) -> Binding | str:
         path, name, level = binding
         parts = tuple(path.split(".")) if path else ()
         if level > 0:

@@ -1,8 +1,8 @@
-"""Calls that need to be followed only once: those that are given sessions and services, no entities.
+"""Calls are followed once for each shape of arguments, and replayed after that.
 
-What such a call does to the caller is little: a list of operations on the sessions, new attributes of
-the services, and new objects. So the first call is followed with nothing but its arguments in sight,
-and later ones, also from other functions and files, are replayed.
+What a call does to the caller is little: a list of operations on the sessions, changes of the objects
+that it was given, and new objects. So the first call is followed with nothing but its arguments in
+sight, and later ones of the same shape, also from other functions and files, are replayed.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from sqla_safe.checker import _call
-from sqla_safe.checker._run import Frame, Operation
+from sqla_safe.checker._run import Frame, Operation, Trouble
 from sqla_safe.checker._values import (
     Alternatives,
     ClassRef,
@@ -54,7 +54,7 @@ class Summary:
     operations: tuple[tuple[Operation, int], ...]
     touched: frozenset[int]
     unsure: frozenset[int]
-    is_dead: bool
+    troubles: tuple[Trouble, ...]
 
 
 def follow(run: Run, frame: Frame, state: State, ref: FunctionRef, given: Given) -> Value:
@@ -82,6 +82,7 @@ def _summarise(
     run.log, run.touched, run.unsure = [], set(), set()
     seen = len(run.troubles)
     found, joined = _call.run_body(run, inner, local, ref.of)
+    troubles = tuple([each for each in run.troubles[seen:] if each.oid in inputs])
     del run.troubles[seen:]
     operations = tuple([each for each in run.log or () if each[1] in inputs])
     heap = joined.heap if joined is not None else {}
@@ -94,7 +95,7 @@ def _summarise(
         operations,
         frozenset(run.touched) & kept,
         frozenset(run.unsure) & kept,
-        joined is None,
+        troubles,
     )
     run.log, run.touched, run.unsure = outer
     return summary
@@ -103,24 +104,43 @@ def _summarise(
 def _replayed(
     run: Run, frame: Frame, state: State, given: Given, summary: Summary, inputs: tuple[int, ...]
 ) -> Value:
-    names = dict(zip(summary.inputs, inputs, strict=True))
-    for oid in summary.heap:
-        if oid in summary.known:
-            names[oid] = run.known(summary.known[oid]).oid
-        elif oid not in names:
-            names[oid] = run.oid(frame, given.start, f"memo {oid}")
+    names = _names(run, frame, given, summary, inputs)
     for operation, oid in summary.operations:
         run.apply(state, operation, names[oid], given.start)
     for oid, thing in summary.heap.items():
         new = names[oid]
         if oid not in summary.inputs and not (oid in summary.known and new in state.heap):
             state.heap[new] = _renamed_thing(thing, names)
-        elif isinstance(thing, Instance) and oid in summary.inputs:
-            state.heap[new] = _renamed_thing(thing, names)
+        elif oid in summary.inputs:
+            _changed(state, new, _renamed_thing(thing, names))
     for oid in summary.touched:
         run.touch(state, names[oid], busy=oid in summary.inputs and _is_busy(summary, oid))
     run.unsure |= {names[oid] for oid in summary.unsure}
+    run.troubles += [replace(each, oid=names[each.oid]) for each in summary.troubles]
     return _renamed(summary.found, names)
+
+
+def _names(
+    run: Run, frame: Frame, given: Given, summary: Summary, inputs: tuple[int, ...]
+) -> dict[int, int]:
+    """Return what the objects of a summary are called here."""
+    names = dict(zip(summary.inputs, inputs, strict=True))
+    for oid in summary.heap:
+        if oid not in names and oid not in summary.known:
+            names[oid] = run.oid(frame, given.start, f"memo {oid}")
+    for oid in sorted(summary.known):
+        key = tuple([names.get(p, p) if type(p) is int else p for p in summary.known[oid]])
+        names[oid] = run.known(key).oid
+    return names
+
+
+def _changed(state: State, oid: int, thing: Thing) -> None:
+    """Take over what a call has done to one of its arguments."""
+    before = state.heap.get(oid)
+    if isinstance(thing, Instance):
+        state.heap[oid] = thing
+    elif isinstance(thing, Entity) and isinstance(before, Entity):
+        state.heap[oid] = thing._replace(at=before.at, is_here=before.is_here)
 
 
 def _is_busy(summary: Summary, oid: int) -> bool:
@@ -132,7 +152,7 @@ def _is_busy(summary: Summary, oid: int) -> bool:
 
 
 def _shape(state: State, values: Iterable[Value], inputs: list[int]) -> Any:
-    """Return the arguments without the identity of their objects; None when entities are among them."""
+    """Return the arguments without the identity of their objects; None when there are odd ones."""
     parts = []
     for value in values:
         part = _shape_of(state, value, inputs)
@@ -154,8 +174,11 @@ def _shape_of(state: State, value: Value, inputs: list[int]) -> Any:
         return _shape_of_object(state, value.oid, inputs)
     if isinstance(value, Tup):
         return _shape(state, value.items, inputs)
-    if isinstance(value, Many) and value.item is None:
-        return ("many",)
+    if isinstance(value, Many):
+        inner = _shape_of(state, value.item, inputs)
+        return None if inner is None else ("many", inner)
+    if isinstance(value, Pending):
+        return _shape_of(state, value.result, inputs)
     return None
 
 
@@ -170,7 +193,16 @@ def _shape_of_object(state: State, oid: int, inputs: list[int]) -> Any:
         inner = _shape(state, [value for _, value in thing.attributes], inputs)
         names = tuple([name for name, _ in thing.attributes])
         return None if inner is None else ("instance", thing.cls, names, inner)
-    return None
+    return _shape_of_entity(state, thing, inputs) if isinstance(thing, Entity) else None
+
+
+def _shape_of_entity(state: State, entity: Entity, inputs: list[int]) -> Any:
+    scope = None if entity.scope is None else _shape_of_object(state, entity.scope, inputs)
+    related = _shape(state, [value for _, value in entity.related], inputs)
+    if related is None:
+        return None
+    names = tuple([name for name, _ in entity.related])
+    return ("entity", entity._replace(at=0, is_here=False, scope=None, related=()), scope, names, related)
 
 
 # --- reaching and renaming -----------------------------------------------------------------

@@ -170,6 +170,8 @@ def _after(operation: Operation, entity: Entity, scope: Scope, at: int) -> Entit
     stale = Expiry("flush", at, is_sure=True) if entity.is_dirty else entity.stale
     entity = entity._replace(source=source, is_dirty=False, stale=stale)
     if operation == "commit" and scope.expires is not False:
+        if entity.expired is not None and entity.expired.by == "commit" and not entity.back:
+            return entity
         expired = Expiry("commit", at, is_sure=scope.expires is True)
         return entity._replace(expired=expired, back=frozenset())
     return entity
