@@ -11,10 +11,19 @@ from pathlib import Path
 def write(file: Path, content: bytes) -> None:
     """Replace a file, and keep its permissions; through a link, what the link leads to.
 
+    What is there and no regular file, such as a device or a pipe, is written to as it is.
+
     Raises:
         OSError: it cannot be written; then the file is what it was.
     """
     target = Path(os.path.realpath(file))
+    if target.exists() and not target.is_file():
+        target.write_bytes(content)
+    else:
+        _replace(target, content)
+
+
+def _replace(target: Path, content: bytes) -> None:
     handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
     try:
         with os.fdopen(handle, "wb") as stream:

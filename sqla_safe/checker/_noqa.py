@@ -25,6 +25,8 @@ def is_suppressed(finding: Finding, text: SourceText) -> bool:
     It may stand on the line of the finding, or on the last line of the statement: a string over
     several lines has no other place for it.
     """
+    if not text.mentions_noqa:
+        return False
     if _whole_file(text, finding.code):
         return True
     places = {finding.line, finding.end_line, text.ends.get(finding.line, finding.line)}

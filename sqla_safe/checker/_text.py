@@ -52,6 +52,11 @@ class SourceText:
         text = decoded(self._source).replace("\r\n", "\n").replace("\r", "\n")
         return text.removesuffix("\n").split("\n")
 
+    @cached_property
+    def mentions_noqa(self) -> bool:
+        """Whether there can be a suppression at all: most files need not be split into tokens."""
+        return b"noqa" in self._source.lower()
+
     def line(self, number: int) -> str:
         """Return a line by its number from 1; empty when the file has become shorter."""
         return self.lines[number - 1] if 0 < number <= len(self.lines) else ""
