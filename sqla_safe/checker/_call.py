@@ -272,7 +272,7 @@ def follow(run: Run, frame: Frame, state: State, ref: FunctionRef, given: Given)
     local = State(bind(run, inner, state, ref, given), state.heap)
     found, joined = run_body(run, inner, local, ref.of)
     if joined is not None:
-        state.heap = _memo.pruned(run, joined.heap, before, found)
+        state.heap = _memo.settled(_memo.pruned(run, joined.heap, before, found), before)
     return found
 
 

@@ -52,7 +52,7 @@ def _suspend(run: Run, frame: Frame, state: State, found: Expr) -> State | None:
     value = _eval.value(run, frame, state, found[1])
     before = frame.yielded
     if before is None:
-        run.log = []
+        run.log, run.maybe = [], 0
         frame.yielded = (state.copy(), value)
     else:
         joined = join(before[0], state.copy())
@@ -152,10 +152,13 @@ def _if(run: Run, frame: Frame, state: State, node: Node) -> State | None:
     _eval.value(run, frame, state, node[1])
     truth = _eval.truth(run, frame, state, node[1])
     other = state.copy()
-    frame.conditions += 1
+    is_open = truth is None
+    frame.conditions += is_open
+    run.maybe += is_open
     yes = block(run, frame, _narrowed(state, node[1], True), node[2]) if truth is not False else None
     no = block(run, frame, _narrowed(other, node[1], False), node[3]) if truth is not True else None
-    frame.conditions -= 1
+    frame.conditions -= is_open
+    run.maybe -= is_open
     return join(yes, no)
 
 
@@ -298,7 +301,10 @@ def _try(run: Run, frame: Frame, state: State, node: Node) -> State | None:
         handled = failed.copy() if failed is not None else None
         if handled is not None and name:
             handled.env[name] = None
+        is_detour = frame.on_yield != "raise"
+        run.maybe += is_detour
         after = join(block(run, frame, handled, body), after)
+        run.maybe -= is_detour
     if has_final:
         after = _finally(run, frame, after, node, marks, failed)
         inner, frame.guarded = frame.raised, was_guarded

@@ -113,11 +113,11 @@ def _ending(
     given = _call.Given([error] * 3, {}, at, at, (0, None, (), (), at, at))
     if failed:
         given.args = [Const("raised")] * 3
-    outer, run.log = run.log, []
+    outer, maybe, run.log, run.maybe = run.log, run.maybe, [], 0
     troubles = len(run.troubles)
     _call.follow(run, frame, state.copy(), ref, given)
     del run.troubles[troubles:]
-    operations, run.log = tuple(run.log), outer
+    operations, run.log, run.maybe = tuple(run.log), outer, maybe
     return operations
 
 
@@ -191,13 +191,13 @@ def _until_yield(
     inner.guarded = mode == "raise"
     local = State(_call.bind(run, inner, state, ref, given), state.heap)
     _dependencies(run, inner, local, ref.of)
-    outer, run.log = run.log, None
+    outer, maybe, run.log = run.log, run.maybe, None
     troubles = len(run.troubles)
     run.stack.append(ref.of)
     _exec.block(run, inner, local.copy(), ref.of.body)
     run.stack.pop()
     del run.troubles[troubles:]
-    operations, run.log = tuple(run.log or ()), outer
+    operations, run.log, run.maybe = tuple(run.log or ()), outer, maybe
     if inner.yielded is None:
         return None, ()
     heap = inner.yielded[0].heap

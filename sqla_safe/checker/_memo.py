@@ -77,28 +77,61 @@ def _summarise(
 ) -> Summary:
     inner = Frame(ref.of, ref.of.module, ref.of.is_async or frame.is_async, (ref.of.start,))
     local = State({}, {oid: state.heap[oid] for oid in inputs})
+    probes = {oid: -oid for oid in inputs if isinstance(local.heap[oid], Scope)}
+    for oid, probe in probes.items():
+        local.heap[probe] = Entity(None, oid, "load", 0)
     local.env = _call.bind(run, inner, local, ref, given)
     outer = run.log, run.touched, run.unsure
-    run.log, run.touched, run.unsure = [], set(), set()
+    run.log, run.touched, run.unsure = None, set(), set()
     seen = len(run.troubles)
     found, joined = _call.run_body(run, inner, local, ref.of)
     troubles = tuple([each for each in run.troubles[seen:] if each.oid in inputs])
     del run.troubles[seen:]
-    operations = tuple([each for each in run.log or () if each[1] in inputs])
     heap = joined.heap if joined is not None else {}
+    operations = [each for oid, probe in probes.items() for each in _happened(heap.get(probe), oid)]
+    heap = settled(heap, {})
     kept = _reachable(heap, [found, *[Ref(oid) for oid in inputs]])
     summary = Summary(
         found,
         {oid: heap[oid] for oid in kept},
         inputs,
         {oid: run.known_keys[oid] for oid in kept if oid in run.known_keys and oid not in inputs},
-        operations,
+        tuple(operations),
         frozenset(run.touched) & kept,
         frozenset(run.unsure) & kept,
         troubles,
     )
     run.log, run.touched, run.unsure = outer
     return summary
+
+
+def _happened(probe: Thing | None, oid: int) -> list[tuple[Operation, int]]:
+    """Return what certainly happened to the entities of a session, as one that was there tells."""
+    found: list[tuple[Operation, int]] = []
+    if not isinstance(probe, Entity):
+        return found
+    expired = probe.expired
+    if expired is not None and expired.is_certain and expired.by in ("commit", "rollback"):
+        found.append(("commit" if expired.by == "commit" else "rollback", oid))
+    if probe.is_free:
+        found.append(("expunge", oid))
+    if probe.is_detached:
+        found.append(("close", oid))
+    return found
+
+
+def settled(heap: dict[int, Thing], before: dict[int, Thing]) -> dict[int, Thing]:
+    """Forget what a call may have expired on some of its ways only: its own `except` branches."""
+    for oid, thing in heap.items():
+        if not isinstance(thing, Entity) or thing.expired is None or thing.expired.is_certain:
+            continue
+        old = before.get(oid)
+        if isinstance(old, Entity):
+            if old.expired != thing.expired:
+                heap[oid] = thing._replace(expired=old.expired, back=old.back)
+        else:
+            heap[oid] = thing._replace(expired=None)
+    return heap
 
 
 def _replayed(
@@ -140,7 +173,13 @@ def _changed(state: State, oid: int, thing: Thing) -> None:
     if isinstance(thing, Instance):
         state.heap[oid] = thing
     elif isinstance(thing, Entity) and isinstance(before, Entity):
-        state.heap[oid] = thing._replace(at=before.at, is_here=before.is_here)
+        changed = thing._replace(at=before.at, is_here=before.is_here)
+        if thing.expired is None:
+            changed = changed._replace(expired=before.expired, back=before.back | thing.back)
+        state.heap[oid] = changed
+    elif isinstance(thing, Scope) and isinstance(before, Scope):
+        has_committed = thing.has_committed or before.has_committed
+        state.heap[oid] = before._replace(is_busy=thing.is_busy, has_committed=has_committed)
 
 
 def _is_busy(summary: Summary, oid: int) -> bool:

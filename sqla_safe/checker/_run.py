@@ -94,6 +94,7 @@ class Run:
         self.dependencies: dict[Function, Value] = {}
         self.steps = 0
         self.own_ends: set[int] = set()
+        self.maybe = 0
         self._oids: dict[Any, int] = {}
         self.known_keys: dict[int, Any] = {}
 
@@ -135,7 +136,7 @@ class Run:
         if not isinstance(scope, Scope):
             return
         self.touched.add(oid)
-        if self.log is not None:
+        if self.log is not None and not self.maybe:
             self.log.append((operation, oid))
         for key, thing in list(state.heap.items()):
             if isinstance(thing, Entity) and thing.scope == oid:

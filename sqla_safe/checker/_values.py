@@ -204,6 +204,9 @@ class Expiry(NamedTuple):
     by: Literal["commit", "rollback", "flush", "delete", "hand"]
     at: int
     is_sure: bool
+    """Whether the settings of the session are known to expire."""
+    is_certain: bool = True
+    """Whether it happens on every way that leads here."""
 
 
 class Entity(NamedTuple):
@@ -372,7 +375,7 @@ def join_things(left: Thing, right: Thing) -> Thing:
 
 def _join_entities(left: Entity, right: Entity) -> Entity:
     related = _join_dicts(dict(left.related), dict(right.related), join_values)
-    expired = left.expired or right.expired
+    expired = _join_expiries(left.expired, right.expired)
     if left.expired and right.expired:
         back = left.back & right.back
     else:
@@ -398,6 +401,13 @@ def meanings(value: Value) -> Iterator[Value]:
             yield from meanings(one.result)
         else:
             yield one
+
+
+def _join_expiries(left: Expiry | None, right: Expiry | None) -> Expiry | None:
+    if left is None or right is None:
+        one = left or right
+        return one._replace(is_certain=False) if one is not None else None
+    return left._replace(is_certain=left.is_certain and right.is_certain)
 
 
 def refs_in(value: Value, depth: int = 3) -> Iterator[Ref]:
