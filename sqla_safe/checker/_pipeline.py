@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_CHUNK: Final = 400_000  # bytes of source that a worker gets at once
+_READ: Final = 400_000  # bytes of source that a worker reads at once
+_LOOKED_AT: Final = 100_000  # and that it looks at: some files take much longer than others
 _FEW: Final = 400_000  # bytes of source for which one process is quicker
 
 
@@ -137,7 +138,7 @@ class Run:
         return {name: reads[name] for name in self._keys}
 
     def _extracted(self, names: list[str]) -> Iterator[tuple[str, bytes, bytes]]:
-        groups = self._groups(names)
+        groups = self._groups(names, _READ)
         results = _workers.mapped(Task.__call__, [*map(self._task, groups)], self._jobs(names))
         for group, result in zip(groups, self._watched("reading", groups, results), strict=True):
             for name, (key, data) in zip(group, result, strict=True):
@@ -166,19 +167,20 @@ class Run:
         return [finding for name in mine for finding in known[name] or ()], skips
 
     def _looked(self, linked: _looking.Linked, names: list[str]) -> Iterator[_looking.Result]:
-        groups = self._groups(names)
+        groups = self._groups(names, _LOOKED_AT)
         results = _looking.look(linked, groups, self._jobs(names))
         for result in self._watched("checking", groups, results):
             yield from result
 
-    def _groups(self, names: list[str]) -> list[list[str]]:
-        return _workers.chunks(names, self._sizes.__getitem__, _CHUNK)
+    def _groups(self, names: list[str], size: int) -> list[list[str]]:
+        return _workers.chunks(names, self._sizes.__getitem__, size)
 
     def _jobs(self, names: list[str]) -> int:
         return self._means.jobs if sum(self._sizes[name] for name in names) > _FEW else 1
 
     def _watched(self, step: str, groups: list[list[str]], results: Iterable[T]) -> Iterator[T]:
         done, total = 0, sum(map(len, groups))
+        self._means.progress(step, done, total)
         for group, result in zip(groups, results, strict=True):
             done += len(group)
             self._means.progress(step, done, total)

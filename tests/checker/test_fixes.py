@@ -285,6 +285,17 @@ def test_an_import_follows_the_docstring_and_future():
     ]
 
 
+def test_an_import_stands_beside_those_of_its_package():
+    """Where an import sorter would put it."""
+    source = SELECT.replace("\nquery", "\nfrom app import User\n\nquery")
+    assert after(source, load(5, 9, "selectinload(User.b)")).splitlines()[:4] == [
+        "from sqlalchemy import select",
+        "from sqlalchemy.orm import selectinload",
+        "",
+        "from app import User",
+    ]
+
+
 def test_an_import_can_be_the_first_line():
     """Of a script."""
     fixed = after("query = select(User)\n", load(1, 9, "selectinload(User.b)"))

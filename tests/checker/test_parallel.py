@@ -56,7 +56,8 @@ def outcome(folder: Path, cache: Cache | None = None, jobs: int = 1, **instead: 
 def test_processes_find_the_same(many, monkeypatch):
     """In the same order."""
     monkeypatch.setattr(_pipeline, "_FEW", 0)
-    monkeypatch.setattr(_pipeline, "_CHUNK", 1000)
+    monkeypatch.setattr(_pipeline, "_READ", 1000)
+    monkeypatch.setattr(_pipeline, "_LOOKED_AT", 1000)
     alone, together = outcome(many), outcome(many, jobs=3)
     assert together == alone
     assert len(alone.findings) == COUNT + 1
@@ -73,7 +74,7 @@ def test_without_fork_only_reading_is_shared(many, monkeypatch):
     """What is linked is too much to send."""
     monkeypatch.setattr(_workers, "CAN_FORK", False)
     monkeypatch.setattr(_pipeline, "_FEW", 0)
-    monkeypatch.setattr(_pipeline, "_CHUNK", 4000)
+    monkeypatch.setattr(_pipeline, "_READ", 4000)
     assert len(outcome(many, jobs=2).findings) == COUNT + 1
 
 

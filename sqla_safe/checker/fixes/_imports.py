@@ -10,6 +10,7 @@ import libcst.matchers as m
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+_IMPORT: Final = m.SimpleStatementLine([m.OneOf(m.Import(), m.ImportFrom())])
 _DOCSTRING: Final = m.SimpleStatementLine([m.Expr(m.SimpleString())])
 
 
@@ -28,7 +29,7 @@ def _with_import(module: cst.Module, source: str, name: str) -> cst.Module:
             body[index] = line.with_deep_changes(found, names=_joined(found, name))
             return module.with_changes(body=body)
     line = cst.parse_statement(f"from {source} import {name}", module.config_for_parsing)
-    body.insert(_place(module), line.with_changes(trailing_whitespace=_newline()))
+    body.insert(_place(module, source), line.with_changes(trailing_whitespace=_newline()))
     return module.with_changes(body=body)
 
 
@@ -91,14 +92,19 @@ def _sort_key(name: str) -> tuple[bool, str]:
     return not name[:1].isupper(), name
 
 
-def _place(module: cst.Module) -> int:
-    """Return the index after the last import at the top, or after the docstring."""
-    place = 0
+def _place(module: cst.Module, source: str) -> int:
+    """Return the index after the last import of the same package, or after the last at the top."""
+    package, place, beside = source.partition(".")[0], 0, 0
     for index, line in enumerate(module.body):
-        if m.matches(line, m.SimpleStatementLine([m.OneOf(m.Import(), m.ImportFrom())])):
+        if m.matches(line, _IMPORT):
             place = index + 1
+            beside = place if _is_of(line, package) else beside
         elif index == 0 and m.matches(line, _DOCSTRING):
             place = 1
         else:
             break
-    return place
+    return beside or place
+
+
+def _is_of(line: cst.CSTNode, package: str) -> bool:
+    return cst.Module([]).code_for_node(line).split()[1].partition(".")[0] == package
