@@ -96,7 +96,7 @@ def call(run: Run, frame: Frame, state: State, expr: Node) -> Value:
     _escape.passed(run, frame, state, name, callee, given)
     for one in alternatives(callee):
         found = join_values(found, _one(run, frame, state, one, name, given))
-    _read.blame(run, frame, callee, given, seen, before, name)
+    _read.blame(run, frame, state, callee, given, seen, before, name)
     _escape.anonymous(run, frame, state, name, given, found)
     return found
 
@@ -377,7 +377,7 @@ def _fill_fields(run: Run, state: State, ref: Ref, cls: Class, given: Given) -> 
 def _new_entity(run: Run, frame: Frame, state: State, cls: Class, given: Given) -> Value:
     related = tuple([(key, value) for key, value in given.keywords.items() if key is not None])
     known = frozenset(key for key, _ in related)
-    entity = Entity(cls, None, "new", given.start, loads=known, related=related)
+    entity = Entity(cls, None, "new", given.start, loads=known, related=related, is_made=True)
     if None in given.keywords:
         entity = entity._replace(is_open=True)
     return run.make(frame, state, given.start, entity, "new")

@@ -53,7 +53,7 @@ _HARMLESS: Final = frozenset(
 _TASKS: Final = frozenset(("create_task", "ensure_future", "run_coroutine_threadsafe", "spawn"))
 _LATER: Final = frozenset(
     ("add_task", "submit", "to_thread", "run_in_executor", "call_later", "call_soon", "add_job")
-    + ("call_soon_threadsafe", "delay", "apply_async", "enqueue", "send_task", "start_soon", "Thread")
+    + ("call_soon_threadsafe", "delay", "apply_async", "send_task", "start_soon", "Thread")
 )
 _KEEPS: Final = frozenset(("update_data", "set_data"))
 _CACHE_NAME: Final = re.compile(r"(?i)cache|redis|memo")
@@ -489,7 +489,9 @@ def _merge_ignored(run: Run, frame: Frame, state: State, call: Node) -> None:
         hint = f"write `{first[1]} = {dotted(target)}({first[1]})`"
         data = (("line", ir.line_of(call[4])), ("column", ir.column_of(call[4])), ("name", first[1]))
         fix = Fix("use-merge-result", data)
-        report = Report(call[4], call[5], "SQS050", "error", message, hint, fix)
+        is_returned = _is_returned(frame.function, first[1])
+        severity: Severity = "error" if is_returned else "warning"
+        report = Report(call[4], call[5], "SQS050", severity, message, hint, fix)
         run.report(frame, report)
 
 
@@ -498,6 +500,11 @@ def _is_used_after(function: Function, name: str, at: int) -> bool:
         node[0] == ir.NAME and len(node) == 3 and node[1] == name and node[2] > at + 4096  # noqa: PLR2004
         for node in _nodes(function.body)
     )
+
+
+def _is_returned(function: Function, name: str) -> bool:
+    returns = [node for node in _nodes(function.body) if node[0] == ir.RETURN]
+    return any(node[1] is not None and node[1][0] == ir.NAME and node[1][1] == name for node in returns)
 
 
 def _nodes(node: object) -> list[Node]:

@@ -56,6 +56,7 @@ class Linked:
         self._makers: set[str] = set()
         self._spawned: set[str] = set()
         self._uses = False
+        self._is_whole: bool | None = None
         self.summaries: dict[Any, Summary] = {}
         self._assigned: dict[Class, dict[str, tuple[Function, Expr]]] = {}
         for module in self.index.modules.values():
@@ -157,7 +158,23 @@ class Linked:
         """Return `expire_on_commit` where all sessionmakers of a kind agree."""
         prefix = {True: "!async", False: "!sync", None: "!"}[is_async]
         found = {each.rpartition(":")[2] for each in self._makers if each.startswith(prefix)}
-        return {"True": True, "False": False}.get(found.pop()) if len(found) == 1 else None
+        only = found.pop() if len(found) == 1 else "?"
+        if only == "True":
+            return True if self._knows_makers() else None
+        return False if only == "False" else None
+
+    def _knows_makers(self) -> bool:
+        """Return whether no sessionmaker is imported from a file that is not here."""
+        if self._is_whole is None:
+            self._is_whole = not any(
+                looks_like_session(str(binding[1] or ""))
+                and isinstance(self.index.imported(module, binding), str)
+                and self.is_own(module, External(".".join((binding[0], str(binding[1])))))
+                for module in self.index.modules.values()
+                for binding in module.names.values()
+                if isinstance(binding, tuple)
+            )
+        return self._is_whole
 
     def uses_sqlalchemy(self, _module: Module) -> bool:
         """Return whether the code base is one that uses SQLAlchemy."""

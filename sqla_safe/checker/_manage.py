@@ -251,7 +251,7 @@ def _unknown(
         return Entered(None)
     if not is_session and "ervice" not in name and not run.linked.uses_sqlalchemy(frame.module):
         return Entered(None)
-    expires = run.linked.expiry_of_sessions(is_async=is_async)
+    expires = False if run.linked.expiry_of_sessions(is_async=is_async) is False else None
     ref = _ambient.new_scope(run, frame, state, at, Maker(is_async, expires, f"{name}()"))
     close: Operations = (("close", ref.oid),)
     if is_session:

@@ -231,7 +231,7 @@ def _own_method(
     seen, before = len(run.troubles), set(state.heap)
     own = {ref.bound.oid} if isinstance(ref.bound, Ref) else set()
     found = _call.invoke(run, frame, state, ref, given)
-    _blame(run, frame, span, seen, before, ref.of.name, own)
+    _blame(run, frame, state, span, seen, before, ref.of.name, own)
     return _eval.unwrapped(found)
 
 
@@ -326,11 +326,18 @@ def _set_on(
 
 
 def blame(
-    run: Run, frame: Frame, callee: Value, given: Given, seen: int, before: set[int], name: str
+    run: Run,
+    frame: Frame,
+    state: State,
+    callee: Value,
+    given: Given,
+    seen: int,
+    before: set[int],
+    name: str,
 ) -> None:
     """Report what a function that was just called has done to entities of this one."""
     own = {one.bound.oid for one in alternatives(callee) if _is_bound(one)}
-    _blame(run, frame, (given.start, given.end), seen, before, name, own)
+    _blame(run, frame, state, (given.start, given.end), seen, before, name, own)
 
 
 def _is_bound(callee: Value) -> bool:
@@ -340,6 +347,7 @@ def _is_bound(callee: Value) -> bool:
 def _blame(
     run: Run,
     frame: Frame,
+    state: State,
     span: tuple[int, int],
     seen: int,
     before: set[int],
@@ -350,6 +358,10 @@ def _blame(
     if not frame.is_top or len(run.troubles) == seen:
         return
     for trouble in run.troubles[seen:]:
+        entity = state.heap.get(trouble.oid)
+        if trouble.target is not None and isinstance(entity, Entity):
+            if _verdict.knows(state, entity, trouble.target):
+                continue
         if trouble.oid in before and (trouble.severity == "error" or trouble.oid in own):
             message = f"`{name}()` reads it: {trouble.message}"
             run.report(

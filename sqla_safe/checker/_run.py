@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from sqla_safe.checker._values import Entity, Expiry, Ref, Scope, State, Value, join
 
 if TYPE_CHECKING:
-    from sqla_safe.checker._index import Function, Module
+    from sqla_safe.checker._index import Class, Function, Module
     from sqla_safe.checker._linked import Linked
     from sqla_safe.checker._values import Thing
     from sqla_safe.checker.findings import Fix, Severity
@@ -75,6 +75,8 @@ class Trouble:
     severity: Severity
     message: str
     hint: str
+    target: Class | str | None = None
+    """The class of a many-to-one: with such an entity in the session there is nothing to load."""
 
 
 class Run:

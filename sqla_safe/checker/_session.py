@@ -313,6 +313,15 @@ def row(
     return Tup(tuple(parts))
 
 
+def _requeried(state: State, query: Query, cls: Class | str | None) -> None:
+    """Let a statement bring back what had expired: its rows may be those entities."""
+    is_wide = query.is_open or bool(query.loads)
+    for oid, thing in state.heap.items():
+        is_there = isinstance(thing, Entity) and thing.expired is not None
+        if is_there and thing.scope == query.scope and (is_wide or thing.cls == cls):
+            state.heap[oid] = thing._replace(expired=None)
+
+
 def _loaded(
     run: Run, frame: Frame, state: State, query: Query, target: Value, at: int, number: int
 ) -> Value:
@@ -323,6 +332,7 @@ def _loaded(
         cls = target.name
     elif target is not None or not query.is_open:
         return None
+    _requeried(state, query, cls)
     entity = Entity(
         cls,
         query.scope,

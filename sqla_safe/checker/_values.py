@@ -225,6 +225,8 @@ class Entity(NamedTuple):
     back: frozenset[str] = frozenset()
     """What was read again after it had expired."""
     is_free: bool = False
+    is_made: bool = False
+    """Whether the code in sight has made it: a foreign key that it did not set leads nowhere."""
     is_weak: bool = False
     """Whether it is an entity only if somebody reads an id from it."""
     is_captured: bool = False

@@ -75,7 +75,10 @@ class Read:
         entity, mapped = self.entity, self.mapped
         if mapped is None or self.name in entity.loads or entity.source == "new":
             return True
-        if any(key == self.name for key, _ in entity.related):
+        names = [key for key, _ in entity.related]
+        if self.name in names:
+            return True
+        if entity.is_made and mapped.points_up and f"{self.name}_id" not in names:
             return True
         if mapped.kind == "relation":
             return mapped.is_eager or (mapped.points_up and self._has_target())
@@ -85,13 +88,7 @@ class Read:
         """Whether the session knows an entity of the class that a many-to-one leads to."""
         assert self.mapped is not None
         target = self.run.models.target(self.entity.cls, self.mapped)
-        return any(
-            isinstance(thing, Entity)
-            and thing.scope == self.entity.scope
-            and (thing.cls == target or _bare(thing.cls) == self.mapped.target)
-            for thing in self.state.heap.values()
-            if thing is not self.entity
-        )
+        return knows(self.state, self.entity, target)
 
     def is_certain(self) -> bool:
         """Whether it is known how the entity was loaded."""
@@ -106,6 +103,17 @@ class Read:
         expired = self.entity.expired
         assert expired is not None
         return _AFTER[expired.by].format(line=ir.line_of(expired.at))
+
+
+def knows(state: State, entity: Entity, target: Class | str | None) -> bool:
+    """Return whether the session of an entity holds another one of some class."""
+    return any(
+        isinstance(thing, Entity)
+        and thing.scope == entity.scope
+        and (thing.cls == target or _bare(thing.cls) == _bare(target))
+        for thing in state.heap.values()
+        if thing is not entity
+    )
 
 
 def _bare(cls: Class | str | None) -> str:
@@ -144,7 +152,8 @@ def judge(
         fix = _fix(read, code, written)
         run.report(frame, Report(*span, code, severity, message, hint, fix))
     elif severity != "info":
-        run.troubles.append(Trouble(owner.oid, code, severity, message, hint))
+        target = run.models.target(entity.cls, mapped) if mapped and mapped.points_up else None
+        run.troubles.append(Trouble(owner.oid, code, severity, message, hint, target))
 
 
 def _detached(read: Read) -> Answer | None:
