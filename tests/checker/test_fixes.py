@@ -367,6 +367,19 @@ def test_an_entity_is_refreshed_after_the_commit_that_expired_it():
     assert left_alone(fixed, wanted)
 
 
+def test_none_is_not_refreshed_where_the_code_looks_for_it_later():
+    """A session refuses it."""
+    source = "def f():\n\tif a:\n\t\ts.commit()\n\tif not user:\n\t\treturn\n\tprint(user.x)\n"
+    wanted = finding(fix=fix("refresh", session="s", name="user", after_line=3))
+    fixed = after(source, wanted)
+    assert fixed.splitlines()[2:5] == [
+        "\t\ts.commit()",
+        "\t\tif user is not None:",
+        "\t\t\ts.refresh(user)",
+    ]
+    assert left_alone(fixed, wanted)
+
+
 def test_a_whole_entity_is_refreshed_without_names():
     """In sync code without await."""
     source = "session.commit()\nprint(user.x)\n"

@@ -45,7 +45,12 @@ class Changer(cst.CSTTransformer):
     def _statements(self, codes: Sequence[str]) -> list[cst.BaseStatement]:
         statements = [cst.parse_statement(code, self._config) for code in codes]
         newline = cst.TrailingWhitespace(newline=cst.Newline())
-        return [each.with_changes(trailing_whitespace=newline) for each in statements]
+        return [
+            each.with_changes(trailing_whitespace=newline)
+            if isinstance(each, cst.SimpleStatementLine)
+            else each
+            for each in statements
+        ]
 
 
 def _spaced(arguments: Sequence[cst.Arg]) -> list[cst.Arg]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import builtins
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import libcst as cst
 import libcst.matchers as m
 from libcst.metadata import ClassScope
 
+from sqla_safe.checker.fixes._none import is_tested_after
 from sqla_safe.checker.fixes._plan import add
 
 if TYPE_CHECKING:
@@ -97,26 +98,4 @@ class _Keeping:
 
     def value(self, block: cst.With) -> str:
         """Return the expression to save; None is left alone where the code looks for it later."""
-        return self._or_none if self._is_tested_after(block) else self._wanted
-
-    def _is_tested_after(self, block: cst.With) -> bool:
-        end = self._tree.end_line(block)
-        function = next(
-            (node for node in self._tree.around(block) if isinstance(node, cst.FunctionDef)),
-            self._tree.module,
-        )
-        return any(self._tree.line(test) > end for test in m.findall(function, self._test()))
-
-    def _test(self) -> m.OneOf[Any]:
-        """Return a matcher for what tests the name: `if user`, `user is None`, `not user`, ..."""
-        name = m.Name(self._name)
-        return m.OneOf(
-            m.If(test=name),
-            m.While(test=name),
-            m.Assert(test=name),
-            m.IfExp(test=name),
-            m.UnaryOperation(operator=m.Not(), expression=name),
-            m.BooleanOperation(left=name),
-            m.BooleanOperation(right=name),
-            m.Comparison(left=name),
-        )
+        return self._or_none if is_tested_after(self._tree, block, self._name) else self._wanted
