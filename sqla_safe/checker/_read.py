@@ -261,7 +261,9 @@ def _child(
         related=(),
     )
     ref = run.known(("child", owner.oid, name))
-    if ref.oid not in state.heap:
+    before = state.heap.get(ref.oid)
+    is_older = isinstance(before, Entity) and before.is_detached and not entity.is_detached
+    if before is None or is_older:
         state.heap[ref.oid] = child
     return Many(ref) if mapped.is_many else ref
 

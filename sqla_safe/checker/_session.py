@@ -89,7 +89,7 @@ def _get(run: Run, frame: Frame, state: State, ref: Ref, given: Given) -> Value:
     target = given.first("entity")
     query = Query((target,), frozenset(), target is None, ref.oid, given.start)
     options = given.keywords.get("options")
-    if options is not None:
+    if "options" in given.keywords and options != Const(None):
         from sqla_safe.checker import _sqla  # noqa: PLC0415 - the two modules call each other
 
         query = _sqla.with_options(query, [options])

@@ -6,7 +6,7 @@ runs, so that values only refer to them (`Ref`), and a `State` says what they ar
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
@@ -337,6 +337,9 @@ def join_values(left: Value, right: Value) -> Value:
         return right
     if isinstance(left, Many) and isinstance(right, Many):
         return Many(join_values(left.item, right.item))
+    if isinstance(left, Query) and isinstance(right, Query) and left.targets == right.targets:
+        is_open = left.is_open or right.is_open
+        return replace(left, loads=left.loads | right.loads, is_open=is_open)
     if isinstance(left, Tup) and isinstance(right, Tup) and len(left.items) == len(right.items):
         pairs = zip(left.items, right.items, strict=True)
         return Tup(tuple([join_values(one, other) for one, other in pairs]))

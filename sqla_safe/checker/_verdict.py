@@ -88,10 +88,16 @@ class Read:
         """Whether the session knows an entity of the class that a many-to-one leads to."""
         assert self.mapped is not None
         target = self.run.models.target(self.entity.cls, self.mapped)
+        for path in self.entity.loads:
+            other = self.run.models.attribute(self.entity.cls, path.partition(".")[0])
+            if other is not None and other.target == self.mapped.target:
+                return True
         return knows(self.state, self.entity, target)
 
     def is_certain(self) -> bool:
         """Whether it is known how the entity was loaded."""
+        if self.entity.is_made and self.mapped is not None and self.mapped.points_up:
+            return False
         return self.entity.source in ("load", "child") and not self.entity.is_open
 
     def is_loaded_somewhere(self) -> bool:
