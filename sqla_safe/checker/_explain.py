@@ -38,9 +38,8 @@ def _of_rule(rule: Rule, paint: Paint) -> Iterator[str]:
     if rule.fixable:
         yield ""
         yield "Where it is safe, `sqla-safe check --fix` mends it."
-    if rule.runtime:
-        yield ""
-        yield f'At run time: {", ".join(rule.runtime)} (configure(Session, guard="raise")).'
+    yield ""
+    yield f'At run time: {", ".join(rule.runtime)} (configure(Session, guard="raise")).'
 
 
 def _of_run_time(code: str, text: str, paint: Paint) -> Iterator[str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import io
 import tokenize
-from codecs import BOM_UTF8, lookup
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -13,30 +12,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-def encoding_of(source: bytes) -> str:
-    """Return the encoding that the source declares.
-
-    Raises:
-        SyntaxError: it declares one that does not exist.
-    """
-    return tokenize.detect_encoding(io.BytesIO(source).readline)[0]
-
-
 def decoded(source: bytes) -> str:
     """Return the text, newlines as they are; what cannot be decoded becomes U+FFFD."""
     try:
-        encoding = encoding_of(source)
-    except SyntaxError:
+        encoding = tokenize.detect_encoding(io.BytesIO(source).readline)[0]
+    except SyntaxError:  # it declares one that does not exist
         encoding = "utf-8"
     return source.decode(encoding, "replace")
-
-
-def encoded(text: str, like: bytes) -> bytes:
-    """Return the bytes of a text in the encoding of another source, byte order mark included."""
-    encoding = encoding_of(like)
-    if lookup(encoding).name == "utf-8-sig" and not like.startswith(BOM_UTF8):
-        encoding = "utf-8"
-    return text.encode(encoding)
 
 
 class SourceText:

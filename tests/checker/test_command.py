@@ -13,7 +13,7 @@ import pytest
 from sqla_safe import __version__
 from sqla_safe.checker.rules import RULES
 from sqla_safe.guard._codes import CODES
-from tests.checker.shop import COLUMN, FILES, HANDLERS, LINE
+from tests.checker.shop import COLUMN, FILES, HANDLERS, INFO, LINE
 from tests.checker.support import write
 
 
@@ -399,6 +399,106 @@ def test_a_written_file_keeps_its_permissions_and_links(shop, command):
     assert "selectinload" in (shop / "real.py").read_text()
 
 
+def test_what_cannot_be_mended_stays(shop, command):
+    """Beside what can."""
+    write(shop, {"app/names.py": INFO.replace("return user.name", "return user")})
+    ran = command.check("--fix", "--strict")
+    assert ran.code == 1
+    assert "Found 1 note in 1 of 3 files (1 fixed)\n" in ran.out
+
+
+def test_a_fix_that_cannot_be_made_is_no_fix(shop, command, monkeypatch):
+    """The finding stays, and the file is what it was."""
+    from sqla_safe.checker import fixes
+
+    monkeypatch.setattr(fixes, "mended", lambda source, _: fixes.Fixed(source, 0))
+    assert "Found 1 error in 1 of 2 files\n" in command.check("--fix").out
+    assert (shop / "app" / "handlers.py").read_text() == HANDLERS
+
+
+def test_mending_comes_to_an_end(shop, command, monkeypatch):
+    """Even if each pass uncovers something new."""
+    from sqla_safe.checker import fixes
+
+    passes: list[int] = []
+
+    def endless(source, findings):
+        passes.append(1)
+        return fixes.Fixed(b"# again\n" + source, 1)
+
+    monkeypatch.setattr(fixes, "mended", endless)
+    assert "(10 fixed)" in command.check("--fix").out
+    assert len(passes) == 10
+
+
+# --- odd moments -------------------------------------------------------------------
+
+
+def test_a_file_that_goes_while_it_is_shown_has_no_source(shop, command, monkeypatch):
+    """The finding is shown all the same."""
+    from sqla_safe.checker._pipeline import Run
+
+    outcome = Run.outcome
+
+    def gone(self):
+        found = outcome(self)
+        (shop / "app" / "handlers.py").unlink()
+        return found
+
+    monkeypatch.setattr(Run, "outcome", gone)
+    ran = command.check()
+    assert ran.code == 1
+    assert "--> app/handlers.py:9:20\n" in ran.out
+
+
+def test_streams_of_other_kinds_are_written_to(here, command, monkeypatch):
+    """A program may have put its own in their place."""
+    stream = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", stream)
+    command.check()
+    assert stream.getvalue() == "no Python files were found below the given paths\n"
+
+
+def test_paths_on_several_drives_have_no_folder_in_common(shop, command, monkeypatch):
+    """The working directory is the root then."""
+
+    def refuse(paths):
+        raise ValueError(paths)
+
+    monkeypatch.setattr("os.path.commonpath", refuse)
+    assert command.check("app").code == 1
+
+
+class Screen(io.StringIO):
+    """A terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_long_run_at_a_terminal_shows_a_bar(shop, command, monkeypatch):
+    """For each step, and takes it away again."""
+    screen = Screen()
+    monkeypatch.setattr(sys, "stderr", screen)
+    monkeypatch.setattr("sqla_safe.checker._progress._DELAY", 0)
+    command.check("--output-format", "json")
+    assert "reading:" in screen.getvalue()
+    assert "checking:" in screen.getvalue()
+    assert screen.getvalue().endswith("\r")
+    quiet = Screen()
+    monkeypatch.setattr(sys, "stderr", quiet)
+    command.check("--output-format", "json", "--quiet")
+    assert quiet.getvalue() == ""
+
+
+def test_a_short_run_at_a_terminal_shows_nothing(shop, command, monkeypatch):
+    """A bar that flickers is no help."""
+    screen = Screen()
+    monkeypatch.setattr(sys, "stderr", screen)
+    command.check("--output-format", "json")
+    assert screen.getvalue() == ""
+
+
 # --- explain ---------------------------------------------------------------------------
 
 
@@ -463,9 +563,10 @@ def test_it_runs_as_a_module(shop, module):
 def test_importing_the_command_imports_neither_sqlalchemy_nor_the_checker():
     """`--help` and shell completion answer at once."""
     code = (
-        "import sys, sqla_safe.checker.cli\n"
+        "import sys; before = set(sys.modules)\n"
+        "import sqla_safe.checker.cli\n"
         "heavy = {'sqlalchemy', 'msgspec', 'pathspec', 'tqdm', 'libcst', 'ast', 'sqlite3'}\n"
-        "print(sorted(heavy & sys.modules.keys()))"
+        "print(sorted(heavy & (sys.modules.keys() - before)))"
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, timeout=60)
     assert ran.stdout == b"[]\n"

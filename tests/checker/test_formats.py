@@ -268,6 +268,11 @@ def test_the_summary_counts_levels_files_and_fixes():
     ]
 
 
+def test_the_summary_says_nothing_of_fixes_that_there_are_not():
+    """One line."""
+    assert list(summary(report(finding()))) == ["Found 1 error in 1 of 1 file"]
+
+
 def test_the_summary_of_nothing_is_good_news():
     """And says what was held back."""
     assert list(summary(report())) == ["All checks passed!"]

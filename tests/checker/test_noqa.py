@@ -91,6 +91,11 @@ def test_a_whole_file_can_be_left_alone():
     assert not suppressed("# sqla-safe: noqa: SQS001\nuser.balance\n", 2)
 
 
+def test_an_encoding_that_does_not_exist_is_no_error():
+    """Such a file was skipped; it may have changed since."""
+    assert suppressed("# -*- coding: nonsense -*-\nuser.balance  # noqa\n", 2)
+
+
 def test_a_broken_file_has_the_comments_before_its_break():
     """It may have changed since it was checked."""
     assert suppressed("user.balance  # noqa\n(((\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any, Final
 
 import libcst as cst
@@ -94,17 +95,20 @@ def _sort_key(name: str) -> tuple[bool, str]:
 
 def _place(module: cst.Module, source: str) -> int:
     """Return the index after the last import of the same package, or after the last at the top."""
-    package, place, beside = source.partition(".")[0], 0, 0
-    for index, line in enumerate(module.body):
-        if m.matches(line, _IMPORT):
-            place = index + 1
-            beside = place if _is_of(line, package) else beside
-        elif index == 0 and m.matches(line, _DOCSTRING):
-            place = 1
-        else:
-            break
-    return beside or place
+    top = list(takewhile(_is_at_top, enumerate(module.body)))
+    package = source.partition(".")[0]
+    beside = [index + 1 for index, line in top if _is_of(line, package)]
+    return beside[-1] if beside else len(top)
+
+
+def _is_at_top(numbered: tuple[int, cst.CSTNode]) -> bool:
+    index, line = numbered
+    return m.matches(line, _IMPORT) or (index == 0 and m.matches(line, _DOCSTRING))
 
 
 def _is_of(line: cst.CSTNode, package: str) -> bool:
-    return cst.Module([]).code_for_node(line).split()[1].partition(".")[0] == package
+    return m.matches(line, _IMPORT) and _package(line) == package
+
+
+def _package(line: cst.CSTNode) -> str:
+    return cst.Module([]).code_for_node(line).split()[1].partition(".")[0]

@@ -91,11 +91,8 @@ class Tree:
 
     def scope(self, node: cst.CSTNode) -> Scope | None:
         """Return the scope in which a node is evaluated."""
-        for each in (node, *self.around(node)):
-            scope = self._scopes.get(each)
-            if isinstance(scope, Scope):
-                return scope
-        return None
+        found = (self._scopes.get(each) for each in (node, *self.around(node)))
+        return next((scope for scope in found if isinstance(scope, Scope)), None)
 
     def assignments(self, scope: Scope, name: str) -> list[cst.CSTNode]:
         """Return the nodes that bind a name, as it is seen from a scope."""
