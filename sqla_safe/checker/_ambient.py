@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from sqla_safe.checker import _ir as ir
-from sqla_safe.checker import _manage
+from sqla_safe.checker import _manage, _memo
 from sqla_safe.checker._index import Class, dotted, last_name
 from sqla_safe.checker._names import is_sqlalchemy, last, looks_like_session
 from sqla_safe.checker._values import (
@@ -147,7 +147,7 @@ def _self(run: Run, frame: Frame, state: State, function: Function) -> Value:
     state.heap[ref.oid] = Instance(cls)
     init = run.names.method(cls, "__init__")
     if init is not None and init is not function:
-        run.linked.construct(run, frame, state, ref, init)
+        _memo.made_self(run, frame, state, ref, cls, init)
     if run.linked.is_spawned(function):
         for oid, thing in list(state.heap.items()):
             if isinstance(thing, Entity):

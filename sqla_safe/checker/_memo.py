@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from sqla_safe.checker._call import Given
+    from sqla_safe.checker._index import Class, Function
     from sqla_safe.checker._run import Run
     from sqla_safe.checker._values import Thing
 
@@ -90,15 +91,16 @@ def _summarise(
     heap = joined.heap if joined is not None else {}
     operations = [each for oid, probe in probes.items() for each in _happened(heap.get(probe), oid)]
     heap = settled(heap, {})
-    kept = _reachable(heap, [found, *[Ref(oid) for oid in inputs]])
+    changed = [oid for oid in inputs if heap.get(oid) is not state.heap[oid]]
+    kept = _reachable(heap, [found, *[Ref(oid) for oid in changed]])
     summary = Summary(
         found,
-        {oid: heap[oid] for oid in kept},
+        {oid: heap[oid] for oid in kept if oid not in inputs or oid in changed},
         inputs,
         {oid: run.known_keys[oid] for oid in kept if oid in run.known_keys and oid not in inputs},
         tuple(operations),
-        frozenset(run.touched) & kept,
-        frozenset(run.unsure) & kept,
+        frozenset(run.touched) & (kept | frozenset(inputs)),
+        frozenset(run.unsure) & (kept | frozenset(inputs)),
         troubles,
     )
     run.log, run.touched, run.unsure = outer
@@ -185,6 +187,23 @@ def _changed(state: State, oid: int, thing: Thing) -> None:
 def _is_busy(summary: Summary, oid: int) -> bool:
     thing = summary.heap.get(oid)
     return isinstance(thing, Scope) and thing.is_busy
+
+
+def made_self(run: Run, frame: Frame, state: State, ref: Ref, cls: Class, init: Function) -> None:
+    """Run the constructor of a `self` that nobody in sight has made; once for each class."""
+    key = ("self", cls, frame.is_async)
+    summary = run.linked.summaries.get(key)
+    if summary is None:
+        local = State({}, {ref.oid: Instance(cls)})
+        run.linked.construct(run, replace(frame, key=(), is_top=False), local, ref, init)
+        kept = _reachable(local.heap, [ref])
+        known = {oid: run.known_keys[oid] for oid in kept if oid in run.known_keys and oid != ref.oid}
+        heap = {oid: local.heap[oid] for oid in kept}
+        nothing: frozenset[int] = frozenset()
+        summary = Summary(ref, heap, (ref.oid,), known, (), nothing, nothing, ())
+        run.linked.summaries[key] = summary
+    given = _call.Given([], {}, init.start, init.start, (0, None, (), (), init.start, init.start))
+    _replayed(run, frame, state, given, summary, (ref.oid,))
 
 
 # --- shapes ------------------------------------------------------------------------------

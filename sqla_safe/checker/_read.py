@@ -319,7 +319,9 @@ def _set_on(
         )
     elif isinstance(thing, Instance) and isinstance(owner, Ref):
         _escape.on_instance(run, frame, state, owner, name, value, start, end)
-        state.heap[owner.oid] = thing.with_(name, value)
+        is_plain = value is None or isinstance(value, Const)
+        if not is_plain or thing.has(name):
+            state.heap[owner.oid] = thing.with_(name, value)
     elif isinstance(owner, Kept | ModuleRef | ClassRef):
         _escape.into_container(run, frame, state, owner, value, start, end)
 
