@@ -175,6 +175,12 @@ def test_a_value_is_not_kept_under_a_name_of_python():
     )
 
 
+def test_a_value_is_not_kept_in_the_body_of_a_class():
+    """It would become an attribute."""
+    source = "class A:\n    with a:\n        user = b\n    print(user.id)\n"
+    assert left_alone(source, keep(4, 11))
+
+
 def test_a_block_that_is_not_there_is_left_alone():
     """The file may have changed."""
     assert left_alone(HANDLER, keep(4, 11, block=1))
