@@ -33,7 +33,17 @@ if TYPE_CHECKING:
     from sqla_safe.checker._run import Frame, Run
 
 _LISTS: Final = frozenset(
-    ("list", "List", "set", "Set", "Sequence", "Iterable", "Collection", "Iterator", "AsyncIterator")
+    (
+        "list",
+        "List",
+        "set",
+        "Set",
+        "Sequence",
+        "Iterable",
+        "Collection",
+        "Iterator",
+        "AsyncIterator",
+    )
     + ("Generator", "AsyncGenerator", "ScalarResult", "frozenset", "FrozenSet", "MutableSequence")
 )
 _TRANSPARENT: Final = frozenset(
@@ -202,7 +212,9 @@ def _by_its_name(run: Run, frame: Frame, name: str) -> Expr:
 
 def the_scope(state: State) -> int | None:
     """Return the only session in sight, if there is exactly one."""
-    found = {value.oid for value in state.env.values() if state.scope(value) and isinstance(value, Ref)}
+    found = {
+        value.oid for value in state.env.values() if state.scope(value) and isinstance(value, Ref)
+    }
     return found.pop() if len(found) == 1 else None
 
 
@@ -213,7 +225,11 @@ def _within(frame: Frame, module: Module) -> Frame:
 def _provider(run: Run, frame: Frame, note: Expr, default: Expr) -> Function | None:
     """Return the function that FastAPI calls for a parameter."""
     for module, expr in ((frame.module, default), *_metadata(run, frame, note)):
-        if expr is not None and expr[0] == ir.CALL and last_name(expr[1]) in ("Depends", "Security"):
+        if (
+            expr is not None
+            and expr[0] == ir.CALL
+            and last_name(expr[1]) in ("Depends", "Security")
+        ):
             target = run.names.value(module, expr[2][0]) if expr[2] else None
             return target.of if isinstance(target, FunctionRef) else None
     return None
@@ -277,7 +293,9 @@ def _generic(
     outer, inner = last_name(note[1]), note[2]
     parts = inner[1] if inner is not None and inner[0] == ir.TUPLE else (inner,)
     if outer in ("Optional", "Union", *_TRANSPARENT):
-        chosen = parts[-1:] if outer == "Coroutine" else parts[:1] if outer == "Annotated" else parts
+        chosen = (
+            parts[-1:] if outer == "Coroutine" else parts[:1] if outer == "Annotated" else parts
+        )
         found: Value = None
         for part in chosen:
             found = join_values(found, annotated(run, frame, state, part, at, tag, scope))
@@ -286,7 +304,10 @@ def _generic(
         item = annotated(run, frame, state, parts[0], at, tag, scope)
         return Many(item) if item is not None else None
     if outer in ("tuple", "Tuple"):
-        items = [annotated(run, frame, state, part, at, f"{tag}{n}", scope) for n, part in enumerate(parts)]
+        items = [
+            annotated(run, frame, state, part, at, f"{tag}{n}", scope)
+            for n, part in enumerate(parts)
+        ]
         if len(parts) == 2 and parts[1] is None:  # noqa: PLR2004 - tuple[X, ...]
             return Many(items[0]) if items[0] is not None else None
         return Tup(tuple(items)) if any(item is not None for item in items) else None
@@ -364,7 +385,14 @@ def _session_kind(run: Run, frame: Frame, note: Expr) -> str:
         return ""
     if name in ("AsyncSession", "async_scoped_session"):
         return "async"
-    is_own = name in ("Session", "SessionDep", "DbSession", "DBSession", "AsyncSessionDep", "CurrentSession")
+    is_own = name in (
+        "Session",
+        "SessionDep",
+        "DbSession",
+        "DBSession",
+        "AsyncSessionDep",
+        "CurrentSession",
+    )
     if not is_own or "http" in found.name or "requests" in found.name:
         return ""
     return "?" if name != "AsyncSessionDep" else "async"

@@ -5,7 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from sqla_safe.checker import _ambient, _escape, _eval, _exec, _ir as ir, _memo, _read, _session, _sqla
+from sqla_safe.checker import (
+    _ambient,
+    _escape,
+    _eval,
+    _exec,
+    _ir as ir,
+    _memo,
+    _read,
+    _session,
+    _sqla,
+)
 from sqla_safe.checker._index import Class, last_name
 from sqla_safe.checker._names import last
 from sqla_safe.checker._run import DEEPEST, Frame
@@ -50,9 +60,45 @@ _GIVES_ENTITIES: Final = frozenset(
     + ("by", "select", "read", "retrieve", "lookup", "save", "register", "search", "add")
 )
 _GIVES_OTHERS: Final = frozenset(
-    ("count", "exists", "is", "has", "can", "total", "sum", "number", "id", "ids", "balance", "stats")
-    + ("name", "names", "url", "status", "text", "setting", "settings", "value", "token", "data", "path")
-    + ("delete", "remove", "statistics", "schema", "dict", "json", "response", "key", "engine", "amount")
+    (
+        "count",
+        "exists",
+        "is",
+        "has",
+        "can",
+        "total",
+        "sum",
+        "number",
+        "id",
+        "ids",
+        "balance",
+        "stats",
+    )
+    + (
+        "name",
+        "names",
+        "url",
+        "status",
+        "text",
+        "setting",
+        "settings",
+        "value",
+        "token",
+        "data",
+        "path",
+    )
+    + (
+        "delete",
+        "remove",
+        "statistics",
+        "schema",
+        "dict",
+        "json",
+        "response",
+        "key",
+        "engine",
+        "amount",
+    )
     + ("values", "paginated", "page", "config_value", "price", "limit", "bind", "send", "message")
 )
 
@@ -92,7 +138,7 @@ def call(run: Run, frame: Frame, state: State, expr: Node) -> Value:
     if handled:
         return found
     seen = len(run.troubles)
-    before = set(state.heap)
+    before = run.mark
     _escape.passed(run, frame, state, name, callee, given)
     for one in alternatives(callee):
         found = join_values(found, _one(run, frame, state, one, name, given))
@@ -221,9 +267,9 @@ def invoke(run: Run, frame: Frame, state: State, ref: FunctionRef, given: Given)
             run.touch(state, oid)
         return Pending(found, scopes, entities, function.name) if function.is_async else found
     touched, run.touched = run.touched, set()
-    before = frozenset(state.heap)
+    before = run.mark
     found = _memo.follow(run, frame, state, ref, given)
-    used = before & run.touched
+    used = frozenset([oid for oid in run.touched if oid <= before])
     run.touched |= touched
     if found is None:
         found = promised(run, frame, state, function, ref, given)
@@ -276,7 +322,9 @@ def follow(run: Run, frame: Frame, state: State, ref: FunctionRef, given: Given)
     return found
 
 
-def run_body(run: Run, inner: Frame, local: State, function: Function) -> tuple[Value, State | None]:
+def run_body(
+    run: Run, inner: Frame, local: State, function: Function
+) -> tuple[Value, State | None]:
     """Follow a body; return what it returns, and the state that it leaves."""
     run.stack.append(function)
     joined = _exec.block(run, inner, local, function.body)
@@ -294,9 +342,7 @@ def enter_frame(frame: Frame, ref: FunctionRef, at: int) -> Frame:
     return Frame(ref.of, ref.of.module, ref.of.is_async or frame.is_async, key, closure=ref.closure)
 
 
-def bind(
-    run: Run, frame: Frame, state: State, ref: FunctionRef, given: Given
-) -> dict[str, Value]:
+def bind(run: Run, frame: Frame, state: State, ref: FunctionRef, given: Given) -> dict[str, Value]:
     """Return the names that a call binds in the function."""
     function = ref.of
     params = list(function.params)
@@ -425,7 +471,9 @@ def _made_of(
 def _makes_service(name: str) -> bool:
     is_class = name[:1].isupper() and not name.isupper()
     tail = name.lower()
-    return is_class or tail.endswith(("from_session", "factory", "_service", "_repository", "_repo"))
+    return is_class or tail.endswith(
+        ("from_session", "factory", "_service", "_repository", "_repo")
+    )
 
 
 def _deleted(

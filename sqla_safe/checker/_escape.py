@@ -42,11 +42,33 @@ if TYPE_CHECKING:
     from sqla_safe.checker.findings import Severity
 
 _HARMLESS: Final = frozenset(
-    ("len", "bool", "isinstance", "print", "str", "repr", "id", "list", "sorted", "enumerate", "zip")
+    (
+        "len",
+        "bool",
+        "isinstance",
+        "print",
+        "str",
+        "repr",
+        "id",
+        "list",
+        "sorted",
+        "enumerate",
+        "zip",
+    )
     + ("iter", "next", "any", "all", "sum", "min", "max", "type", "hash", "tuple", "set", "dict")
     + ("merge", "add", "add_all", "refresh", "expunge", "delete", "append", "extend", "inspect")
     + ("snapshot", "asnapshot", "make_transient", "cast", "debug", "info", "warning", "error")
-    + ("exception", "critical", "log", "getattr", "hasattr", "setattr", "update", "insert", "format")
+    + (
+        "exception",
+        "critical",
+        "log",
+        "getattr",
+        "hasattr",
+        "setattr",
+        "update",
+        "insert",
+        "format",
+    )
     + ("filter", "map", "reversed", "gather", "create_task", "get", "isawaitable", "iscoroutine")
     + ("object_session", "write_back", "super", "range", "callable", "is_snapshot", "deepcopy")
 )
@@ -56,6 +78,7 @@ _LATER: Final = frozenset(
     + ("call_soon_threadsafe", "delay", "apply_async", "send_task", "start_soon", "Thread")
 )
 _KEEPS: Final = frozenset(("update_data", "set_data"))
+_SPAWNING: Final = _TASKS | _LATER | _KEEPS | {"gather", "set", "put", "setex", "add", "store"}
 _CACHE_NAME: Final = re.compile(r"(?i)cache|redis|memo")
 
 
@@ -94,7 +117,7 @@ def _label(entity: Entity) -> str:
 
 def passed(run: Run, frame: Frame, state: State, name: str, callee: Value, given: Given) -> None:
     """Report entities of a closed session that are passed on."""
-    if not frame.is_top or name in _HARMLESS or isinstance(callee, Method) and name in _KEEPS:
+    if not run.has_ended or not frame.is_top or name in _HARMLESS or isinstance(callee, Method) and name in _KEEPS:
         return
     if isinstance(callee, Method) and isinstance(callee.owner, Kept):
         return
@@ -104,7 +127,9 @@ def passed(run: Run, frame: Frame, state: State, name: str, callee: Value, given
                 continue
             severity = _severity(entity, _scope(state, entity))
             line = ir.line_of(entity.detached_at)
-            message = f"{_label(entity)} is passed to `{name}()`; its session was closed in line {line}"
+            message = (
+                f"{_label(entity)} is passed to `{name}()`; its session was closed in line {line}"
+            )
             hint = "pass a snapshot or plain values, or call it inside the block"
             report = Report(given.start, given.end, "SQS003", severity, message, hint)
             run.report(frame, report)
@@ -116,7 +141,9 @@ def returned(run: Run, frame: Frame) -> None:
     for state, value, start in frame.returned:
         for ref, entity in _entities(state, value):
             scope = _scope(state, entity)
-            is_own = scope is not None and scope.owner == "local" and entity.detached_at in run.own_ends
+            is_own = (
+                scope is not None and scope.owner == "local" and entity.detached_at in run.own_ends
+            )
             if not entity.is_detached or entity.is_free or not is_own or entity.source == "guess":
                 continue
             severity = _severity(entity, scope)
@@ -176,15 +203,23 @@ def kept_method(
     run: Run, frame: Frame, state: State, owner: Kept, name: str, given: Given
 ) -> Value:
     """Call a method of a global dict, list or cache."""
-    if name in ("append", "add", "setdefault", "update", "set", "put", "insert", "extend", "__setitem__"):
+    if name in (
+        "append",
+        "add",
+        "setdefault",
+        "update",
+        "set",
+        "put",
+        "insert",
+        "extend",
+        "__setitem__",
+    ):
         for value in given.all():
             stored(run, frame, state, owner.name, value, given.start, given.end)
     return owner if name in ("get", "setdefault", "pop", "copy", "values", "items") else None
 
 
-def _kept_by_name(
-    run: Run, frame: Frame, state: State, name: str, given: Given
-) -> None:
+def _kept_by_name(run: Run, frame: Frame, state: State, name: str, given: Given) -> None:
     """Follow `state.update_data(user=user)` and `cache.set(key, user)`."""
     target = given.expr[1]
     owner = last_name(target[1]) if target is not None and target[0] == ir.ATTRIBUTE else ""
@@ -201,6 +236,8 @@ def spawned(
     run: Run, frame: Frame, state: State, name: str, callee: Value, given: Given
 ) -> tuple[bool, Value]:
     """Follow calls that start something which runs on its own."""
+    if name not in _SPAWNING:
+        return False, None
     _kept_by_name(run, frame, state, name, given)
     if name == "gather":
         _shared(run, frame, state, given.args, given)
@@ -294,7 +331,7 @@ def _later(run: Run, frame: Frame, state: State, name: str, given: Given) -> Non
     span = (given.start, given.end)
     for value in given.all():
         for ref, entity in _entities(state, value):
-            if not entity.is_free:
+            if not entity.is_free and entity.source != "guess":
                 _captured(run, frame, entity, f"`{name}`", span)
             del ref
         for oid in sorted({ref.oid for ref in refs_in(value)}):
@@ -373,7 +410,11 @@ def nested(run: Run, frame: Frame, state: State, node: Node) -> None:
 
 def _listener(function: Function) -> str:
     for decorator in function.decorators:
-        if decorator is not None and last_name(decorator) == "listens_for" and decorator[0] == ir.CALL:
+        if (
+            decorator is not None
+            and last_name(decorator) == "listens_for"
+            and decorator[0] == ir.CALL
+        ):
             names = [part[1] for part in decorator[2] if part is not None and part[0] == ir.CONST]
             return str(names[0]) if names else ""
     return ""
@@ -381,7 +422,12 @@ def _listener(function: Function) -> str:
 
 def _listens(run: Run, frame: Frame, state: State, function: Function, event: str) -> None:
     """Report entities that an `after_commit` listener has captured, where it uses them."""
-    if event not in ("after_commit", "after_rollback", "after_soft_rollback", "after_transaction_end"):
+    if event not in (
+        "after_commit",
+        "after_rollback",
+        "after_soft_rollback",
+        "after_transaction_end",
+    ):
         return
     own = {name for name, _, _ in function.params}
     bound: dict[str, Entity] = {}
@@ -425,7 +471,11 @@ def _target_names(target: Expr) -> list[str]:
         return []
     if target[0] == ir.NAME:
         return [target[1]]
-    return [name for part in target[1] for name in _target_names(part)] if target[0] == ir.TUPLE else []
+    return (
+        [name for part in target[1] for name in _target_names(part)]
+        if target[0] == ir.TUPLE
+        else []
+    )
 
 
 def lambda_(run: Run, frame: Frame, state: State, expr: Node) -> Value:
@@ -441,9 +491,7 @@ def lambda_(run: Run, frame: Frame, state: State, expr: Node) -> Value:
 # --- moved between sessions ---------------------------------------------------------------------
 
 
-def moved(
-    run: Run, frame: Frame, state: State, ref: Ref, session: Ref, given: Given
-) -> None:
+def moved(run: Run, frame: Frame, state: State, ref: Ref, session: Ref, given: Given) -> None:
     """Report an entity of one open session that is added to another."""
     entity = state.heap[ref.oid]
     assert isinstance(entity, Entity)
@@ -487,7 +535,11 @@ def _merge_ignored(run: Run, frame: Frame, state: State, call: Node) -> None:
     if _is_used_after(frame.function, first[1], call[4]):
         message = f"the result of `merge()` is ignored, and `{first[1]}` stays detached"
         hint = f"write `{first[1]} = {dotted(target)}({first[1]})`"
-        data = (("line", ir.line_of(call[4])), ("column", ir.column_of(call[4])), ("name", first[1]))
+        data = (
+            ("line", ir.line_of(call[4])),
+            ("column", ir.column_of(call[4])),
+            ("name", first[1]),
+        )
         fix = Fix("use-merge-result", data)
         is_returned = _is_returned(frame.function, first[1])
         severity: Severity = "error" if is_returned else "warning"
@@ -504,7 +556,9 @@ def _is_used_after(function: Function, name: str, at: int) -> bool:
 
 def _is_returned(function: Function, name: str) -> bool:
     returns = [node for node in _nodes(function.body) if node[0] == ir.RETURN]
-    return any(node[1] is not None and node[1][0] == ir.NAME and node[1][1] == name for node in returns)
+    return any(
+        node[1] is not None and node[1][0] == ir.NAME and node[1][1] == name for node in returns
+    )
 
 
 def _nodes(node: object) -> list[Node]:
@@ -519,11 +573,11 @@ def _nodes(node: object) -> list[Node]:
     return found
 
 
-def anonymous(
-    run: Run, frame: Frame, state: State, name: str, given: Given, found: Value
-) -> None:
+def anonymous(run: Run, frame: Frame, state: State, name: str, given: Given, found: Value) -> None:
     """Report a session that is made in the arguments of a call, and kept by nobody after it."""
     if not frame.is_top or found is None or isinstance(found, Const):
+        return
+    if not any(state.scope(value) is not None for value in given.args):
         return
     scopes = {entity.scope for _, entity in _entities(state, found) if not entity.is_weak}
     loaded = {thing.scope for thing in state.heap.values() if isinstance(thing, Entity)}
@@ -562,7 +616,9 @@ def closed(run: Run, frame: Frame, state: State, ref: Ref, given: Given) -> None
     is_name = target is not None and target[0] == ir.ATTRIBUTE and target[1] is not None
     if is_name and target[1][0] == ir.NAME and _is_parameter(frame, target[1][1]):
         name = frame.function.name if frame.function is not None else ""
-        if not any(word in name.lower() for word in ("close", "clean", "teardown", "exit", "dispose")):
+        if not any(
+            word in name.lower() for word in ("close", "clean", "teardown", "exit", "dispose")
+        ):
             _closing(run, frame, target[1][1], (given.start, given.end))
 
 

@@ -70,7 +70,9 @@ def truth(run: Run, frame: Frame, state: State, test: Expr) -> bool | None:
     return None
 
 
-_TOLD = frozenset(("exc_type", "exc", "exc_val", "exc_value", "exctype", "et", "type_", "exception"))
+_TOLD = frozenset(
+    ("exc_type", "exc", "exc_val", "exc_value", "exctype", "et", "type_", "exception")
+)
 
 
 def element(run: Run, frame: Frame, state: State, source: Value, at: int) -> Value:

@@ -155,7 +155,9 @@ def _if(run: Run, frame: Frame, state: State, node: Node) -> State | None:
     is_open = truth is None
     frame.conditions += is_open
     run.maybe += is_open
-    yes = block(run, frame, _narrowed(state, node[1], True), node[2]) if truth is not False else None
+    yes = (
+        block(run, frame, _narrowed(state, node[1], True), node[2]) if truth is not False else None
+    )
     no = block(run, frame, _narrowed(other, node[1], False), node[3]) if truth is not True else None
     frame.conditions -= is_open
     run.maybe -= is_open

@@ -33,7 +33,17 @@ class Written:
 class Function:
     """A function or method."""
 
-    __slots__ = ("_body", "_marks", "called", "cls", "decorators", "flags", "is_async", "module", "name")
+    __slots__ = (
+        "_body",
+        "_marks",
+        "called",
+        "cls",
+        "decorators",
+        "flags",
+        "is_async",
+        "module",
+        "name",
+    )
     __slots__ += ("params", "returns", "start")
 
     def __init__(self, node: Node, module: Module, cls: Class | None = None) -> None:
@@ -105,7 +115,9 @@ class Class:
         for node in flat(block):
             if node[0] == ir.DEF:
                 function = Function(node[1], self.module, self)
-                is_setter = any(name in ("setter", "deleter") for name in function.decorator_names())
+                is_setter = any(
+                    name in ("setter", "deleter") for name in function.decorator_names()
+                )
                 if not is_setter:
                     self.methods[function.name] = function
             else:

@@ -33,14 +33,35 @@ if TYPE_CHECKING:
 
 _SEEDS: Final = frozenset(
     ("execute", "scalars", "scalar", "exec", "commit", "rollback", "flush", "refresh", "merge")
-    + ("expunge", "query", "select", "sessionmaker", "async_sessionmaker", "Session", "AsyncSession")
-    + ("gather", "create_task", "add_task", "scoped_services", "expire_all", "begin", "setattr")
-    + ("hasattr", "getattr", "update_data", "listens_for", "Depends", "ensure_future", "to_thread")
+    + (
+        "expunge",
+        "query",
+        "select",
+        "sessionmaker",
+        "async_sessionmaker",
+        "Session",
+        "AsyncSession",
+    )
+    + ("gather", "create_task", "add_task", "scoped_services", "expire_all", "begin")
+    + ("update_data", "listens_for", "Depends", "ensure_future", "to_thread")
 )
 _ALWAYS: Final = re.compile(r"^__a?(enter|exit)__$|session")
+_OPENS: Final = re.compile(r"(?i)session|service|repo|uow|unit_?of_?work|dao|crud|(^|_)db(_|$)|getdb")
 _COMMON: Final = frozenset(
     ("get", "update", "add", "pop", "items", "append", "remove", "set", "close", "copy", "values")
-    + ("join", "format", "run", "start", "stop", "send", "read", "write", "__init__", "dict", "keys")
+    + (
+        "join",
+        "format",
+        "run",
+        "start",
+        "stop",
+        "send",
+        "read",
+        "write",
+        "__init__",
+        "dict",
+        "keys",
+    )
 )
 
 
@@ -108,7 +129,7 @@ class Linked:
         return found
 
     def _is_seed(self, function: Function) -> bool:
-        if function.flags & ir.HAS_WITH or function.is_generator:
+        if function.flags & ir.HAS_WITH and any(map(_OPENS.search, function.called)):
             return True
         if not _SEEDS.isdisjoint(function.called) or _ALWAYS.search(function.name):
             return True
@@ -117,9 +138,9 @@ class Linked:
         return any(_mentions(self, function.module, note) for _, note, _ in function.params)
 
     @property
-    def has_makers(self) -> bool:
-        """Whether a sessionmaker was seen at all."""
-        return bool(self._makers)
+    def has_odd_makers(self) -> bool:
+        """Whether the settings of a sessionmaker are decided when the program runs."""
+        return any(maker.endswith(":?") for maker in self._makers)
 
     # --- questions -----------------------------------------------------------------
 
@@ -209,7 +230,11 @@ class Linked:
         binding = module.names.get(name)
         if isinstance(binding, tuple):
             found = self.index.imported(module, binding)
-            return self.singleton(*found) if isinstance(found, tuple) and found[0] is not module else None
+            return (
+                self.singleton(*found)
+                if isinstance(found, tuple) and found[0] is not module
+                else None
+            )
         if not isinstance(binding, Written):
             return None
         for expr in binding.values:
@@ -286,7 +311,13 @@ class Linked:
                 value is not None and value[0] == ir.CALL and last_name(value[1]) == "TypeVar"
                 for value in written.values
             )
-            is_unknown = written is None and len(note[1]) <= 2 or is_variable or isinstance(written, tuple) and note[1].endswith(("Type", "T", "T_co"))
+            is_unknown = (
+                written is None
+                and len(note[1]) <= 2
+                or is_variable
+                or isinstance(written, tuple)
+                and note[1].endswith(("Type", "T", "T_co"))
+            )
             return (ir.CONST, given) if is_unknown else note
         if note[0] == ir.ITEM:
             return (*note[:2], self._filled(module, note[2], given), *note[3:])
@@ -296,9 +327,7 @@ class Linked:
 
     # --- objects ----------------------------------------------------------------------
 
-    def construct(
-        self, run: Run, frame: Frame, state: State, ref: Ref, init: Function
-    ) -> None:
+    def construct(self, run: Run, frame: Frame, state: State, ref: Ref, init: Function) -> None:
         """Run the constructor of a `self` that nobody in sight has made."""
         inner = Frame(init, init.module, frame.is_async, (*frame.key, init.start))
         local = State({}, state.heap)

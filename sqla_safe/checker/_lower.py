@@ -99,7 +99,9 @@ class Lowering:
         given = words.get("expire_on_commit")
         expires = given.value if isinstance(given, ast.Constant) else "?" if given else True
         cls = words.get("class_")
-        is_async = "async" in name or "Async" in (getattr(cls, "id", "") or getattr(cls, "attr", ""))
+        is_async = "async" in name or "Async" in (
+            getattr(cls, "id", "") or getattr(cls, "attr", "")
+        )
         self.loaded.add(f"!{'async' if is_async else 'sync'}:{'?' if None in words else expires}")
 
     def _note_loaded(self, node: Any) -> None:
@@ -275,10 +277,7 @@ class Lowering:
     def on_with(self, node: Any) -> Node:
         self._flags |= ir.HAS_WITH
         items = tuple(
-            [
-                (self.expr(item.context_expr), self.expr(item.optional_vars))
-                for item in node.items
-            ]
+            [(self.expr(item.context_expr), self.expr(item.optional_vars)) for item in node.items]
         )
         is_async = isinstance(node, ast.AsyncWith)
         return (ir.WITH, items, self.block(node.body), is_async, self.start(node))

@@ -34,7 +34,9 @@ if TYPE_CHECKING:
     from sqla_safe.checker._run import Run
 
 Operations = tuple[tuple[Operation, int], ...]
-_OPENS_SERVICE: Final = re.compile(r"(?i)service|repo|uow|unit_?of_?work|dao|crud|storage_?db|transaction")
+_OPENS_SERVICE: Final = re.compile(
+    r"(?i)service|repo|uow|unit_?of_?work|dao|crud|storage_?db|transaction"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +75,7 @@ def enter(
     return _unknown(run, frame, state, written, at, is_async=is_async)
 
 
-def _object(
-    run: Run, frame: Frame, state: State, ref: Ref, at: int, *, is_async: bool
-) -> Entered:
+def _object(run: Run, frame: Frame, state: State, ref: Ref, at: int, *, is_async: bool) -> Entered:
     thing = state.heap.get(ref.oid)
     if isinstance(thing, Scope):
         kind = True if is_async and thing.is_async is None else thing.is_async
@@ -90,9 +90,7 @@ def _object(
     return Entered(ref)
 
 
-def _by_methods(
-    run: Run, frame: Frame, state: State, ref: Ref, cls: Class, at: int
-) -> Entered:
+def _by_methods(run: Run, frame: Frame, state: State, ref: Ref, cls: Class, at: int) -> Entered:
     """Enter an object whose class says how: `__enter__` and `__exit__`."""
     start = run.names.method(cls, "__aenter__") or run.names.method(cls, "__enter__")
     end = run.names.method(cls, "__aexit__") or run.names.method(cls, "__exit__")
@@ -141,9 +139,7 @@ def _known(
     return Entered(None)
 
 
-def _scoped_services(
-    run: Run, frame: Frame, state: State, manager: Manager, at: int
-) -> Entered:
+def _scoped_services(run: Run, frame: Frame, state: State, manager: Manager, at: int) -> Entered:
     """Enter `scoped_services(Session, UserService, ...)`: one session for all of them."""
     given = manager.args
     source = given.args[0] if given.args else None
@@ -162,9 +158,7 @@ def _scoped_services(
     return Entered(value, (("commit", oid), ("close", oid)), (("rollback", oid), ("close", oid)))
 
 
-def _built(
-    run: Run, frame: Frame, state: State, service: Value, given: _call.Given
-) -> Value:
+def _built(run: Run, frame: Frame, state: State, service: Value, given: _call.Given) -> Value:
     if isinstance(service, ClassRef):
         return _call.construct(run, frame, state, service.of, given)
     if isinstance(service, FunctionRef):

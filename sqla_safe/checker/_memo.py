@@ -197,7 +197,9 @@ def made_self(run: Run, frame: Frame, state: State, ref: Ref, cls: Class, init: 
         local = State({}, {ref.oid: Instance(cls)})
         run.linked.construct(run, replace(frame, key=(), is_top=False), local, ref, init)
         kept = _reachable(local.heap, [ref])
-        known = {oid: run.known_keys[oid] for oid in kept if oid in run.known_keys and oid != ref.oid}
+        known = {
+            oid: run.known_keys[oid] for oid in kept if oid in run.known_keys and oid != ref.oid
+        }
         heap = {oid: local.heap[oid] for oid in kept}
         nothing: frozenset[int] = frozenset()
         summary = Summary(ref, heap, (ref.oid,), known, (), nothing, nothing, ())
@@ -260,7 +262,13 @@ def _shape_of_entity(state: State, entity: Entity, inputs: list[int]) -> Any:
     if related is None:
         return None
     names = tuple([name for name, _ in entity.related])
-    return ("entity", entity._replace(at=0, is_here=False, scope=None, related=()), scope, names, related)
+    return (
+        "entity",
+        entity._replace(at=0, is_here=False, scope=None, related=()),
+        scope,
+        names,
+        related,
+    )
 
 
 # --- reaching and renaming -----------------------------------------------------------------

@@ -86,7 +86,9 @@ class Models:
         """Return the mapped class of a name, the nearest one when there are several."""
         found = [cls for cls in self._by_name.get(last(name), ()) if self.is_model(cls)]
         if len(found) > 1 and near is not None:
-            shared = [sum(a == b for a, b in zip(c.module.parts, near.parts, strict=False)) for c in found]
+            shared = [
+                sum(a == b for a, b in zip(c.module.parts, near.parts, strict=False)) for c in found
+            ]
             return found[shared.index(max(shared))]
         return found[0] if found else None
 
@@ -142,7 +144,9 @@ class Models:
         if last_name(written.annotation) in ("Mapped", "MappedColumn"):
             return Attribute(name, "column")
         is_field = written.annotation is not None and last_name(written.annotation) != "ClassVar"
-        is_sqlmodel = any("SQLModel" in each for each in self._names.mro(cls) if isinstance(each, str))
+        is_sqlmodel = any(
+            "SQLModel" in each for each in self._names.mro(cls) if isinstance(each, str)
+        )
         return Attribute(name, "column") if is_field and is_sqlmodel else None
 
     def _called(self, cls: Class, name: str, call: Expr, note: Expr) -> Attribute | None:
@@ -166,7 +170,9 @@ class Models:
         sa = keywords.get("sa_relationship_kwargs")
         if sa is not None and sa[0] == ir.DICT:
             pairs = zip(sa[1], sa[2], strict=True)
-            keywords.update({str(key[1]): value for key, value in pairs if key and key[0] == ir.CONST})
+            keywords.update(
+                {str(key[1]): value for key, value in pairs if key and key[0] == ir.CONST}
+            )
         lazy = keywords.get("lazy")
         strategy = lazy[1] if lazy is not None and lazy[0] == ir.CONST else "select"
         is_known = lazy is None or lazy[0] == ir.CONST

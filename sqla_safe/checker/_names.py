@@ -177,7 +177,9 @@ class Names:
         engine = (*expr[2], keywords.get("bind"))[0]
         return "async" in dotted(engine).lower()
 
-    def expires(self, module: Module, keywords: dict[str | None, Expr] | dict[str, Expr]) -> bool | None:
+    def expires(
+        self, module: Module, keywords: dict[str | None, Expr] | dict[str, Expr]
+    ) -> bool | None:
         """Return `expire_on_commit` as the keywords of a call say, None when that is unknown."""
         if None in keywords:
             return None

@@ -106,9 +106,7 @@ def _is_method_owner(owner: Value) -> bool:
     return owner is not None and not isinstance(owner, Const | FunctionRef)
 
 
-def _of_external(
-    run: Run, frame: Frame, state: State, owner: External, name: str
-) -> Value:
+def _of_external(run: Run, frame: Frame, state: State, owner: External, name: str) -> Value:
     if name == "session" and owner.name.endswith("SQLAlchemy()"):
         ref = _ambient.ambient_scope(run, frame, state, owner.name, "db.session")
         scope = state.heap[ref.oid]
@@ -150,9 +148,7 @@ def _of_class(run: Run, frame: Frame, state: State, owner: ClassRef, name: str) 
     return run.linked.class_value(cls, name)
 
 
-def _of_object(
-    run: Run, frame: Frame, state: State, expr: Node, owner: Ref, how: str
-) -> Value:
+def _of_object(run: Run, frame: Frame, state: State, expr: Node, owner: Ref, how: str) -> Value:
     thing = state.heap.get(owner.oid)
     if isinstance(thing, Entity):
         return of_entity(run, frame, state, owner, expr[2], (expr[3], expr[4]), how, expr[1])
@@ -204,7 +200,9 @@ def of_entity(
     entity = state.heap[owner.oid]
     assert isinstance(entity, Entity)
     if name == "awaitable_attrs":
-        return run.make(frame, state, ("await", owner.oid), entity._replace(is_open=True, is_free=True), "")
+        return run.make(
+            frame, state, ("await", owner.oid), entity._replace(is_open=True, is_free=True), ""
+        )
     if name.startswith("__") or name in _NO_READ:
         return None
     mapped = run.models.attribute(entity.cls, name)
@@ -228,7 +226,7 @@ def _own_method(
     if not ref.of.is_property:
         return ref
     given = _call.Given([], {}, span[0], span[1], (0, None, (), (), *span))
-    seen, before = len(run.troubles), set(state.heap)
+    seen, before = len(run.troubles), run.mark
     own = {ref.bound.oid} if isinstance(ref.bound, Ref) else set()
     found = _call.invoke(run, frame, state, ref, given)
     _blame(run, frame, state, span, seen, before, ref.of.name, own)
@@ -336,7 +334,7 @@ def blame(
     callee: Value,
     given: Given,
     seen: int,
-    before: set[int],
+    before: int,
     name: str,
 ) -> None:
     """Report what a function that was just called has done to entities of this one."""
@@ -354,7 +352,7 @@ def _blame(
     state: State,
     span: tuple[int, int],
     seen: int,
-    before: set[int],
+    before: int,
     name: str,
     own: set[int],
 ) -> None:
@@ -366,9 +364,7 @@ def _blame(
         if trouble.target is not None and isinstance(entity, Entity):
             if _verdict.knows(state, entity, trouble.target):
                 continue
-        if trouble.oid in before and (trouble.severity == "error" or trouble.oid in own):
+        if trouble.oid <= before and (trouble.severity == "error" or trouble.oid in own):
             message = f"`{name}()` reads it: {trouble.message}"
-            run.report(
-                frame, Report(*span, trouble.code, trouble.severity, message, trouble.hint)
-            )
+            run.report(frame, Report(*span, trouble.code, trouble.severity, message, trouble.hint))
     del run.troubles[seen:]

@@ -97,6 +97,7 @@ class Run:
         self.steps = 0
         self.own_ends: set[int] = set()
         self.maybe = 0
+        self.has_ended = False
         self._oids: dict[Any, int] = {}
         self.known_keys: dict[int, Any] = {}
 
@@ -109,6 +110,11 @@ class Run:
         oid = self.oid(frame, at, tag)
         state.heap[oid] = thing
         return Ref(oid)
+
+    @property
+    def mark(self) -> int:
+        """The highest number of an object so far: what comes later is newer."""
+        return len(self._oids)
 
     def known(self, key: Any) -> Ref:
         """Return the reference of an object that is found by name, whoever asks."""
@@ -148,6 +154,7 @@ class Run:
         elif operation == "rollback":
             state.heap[oid] = scope._replace(is_busy=False)
         elif operation == "close":
+            self.has_ended = True
             state.heap[oid] = scope._replace(is_closed=True, ended_at=at, is_busy=False)
 
     def touch(self, state: State, oid: int, *, busy: bool = True) -> None:

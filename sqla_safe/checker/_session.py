@@ -300,9 +300,7 @@ def fetched(run: Run, frame: Frame, state: State, rows: Rows, at: int) -> Value:
     return row(run, frame, state, rows.query, rows.at, is_scalar=rows.is_scalar)
 
 
-def row(
-    run: Run, frame: Frame, state: State, query: Query, at: int, *, is_scalar: bool
-) -> Value:
+def row(run: Run, frame: Frame, state: State, query: Query, at: int, *, is_scalar: bool) -> Value:
     """Return one row of a statement."""
     parts = [
         _loaded(run, frame, state, query, target, at, number)

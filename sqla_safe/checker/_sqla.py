@@ -91,7 +91,12 @@ def _sessions(
 
 
 def opened(
-    run: Run, frame: Frame, state: State, is_async: bool, name: str, given: Given  # noqa: FBT001
+    run: Run,
+    frame: Frame,
+    state: State,
+    is_async: bool,
+    name: str,
+    given: Given,  # noqa: FBT001
 ) -> Ref:
     """Open a session from its class."""
     expires: bool | None = True
@@ -176,7 +181,9 @@ def query_method(
     if query.scope is None:
         return query
     if name == "all":
-        return Many(_session.row(run, frame, state, query, given.start, is_scalar=_is_single(query)))
+        return Many(
+            _session.row(run, frame, state, query, given.start, is_scalar=_is_single(query))
+        )
     if name in _FETCHES:
         is_scalar = name == "scalar" or _is_single(query)
         return _session.row(run, frame, state, query, given.start, is_scalar=is_scalar)

@@ -35,7 +35,13 @@ class Read:
     __slots__ = ("entity", "frame", "how", "mapped", "name", "run", "scope", "state")
 
     def __init__(
-        self, run: Run, frame: Frame, state: State, entity: Entity, name: str, mapped: Attribute | None
+        self,
+        run: Run,
+        frame: Frame,
+        state: State,
+        entity: Entity,
+        name: str,
+        mapped: Attribute | None,
     ) -> None:
         """Take what is read."""
         self.run = run
@@ -231,7 +237,7 @@ def _expired(read: Read) -> Answer | None:
     message = f"{read.label} is read after {read.where()} has expired it"
     if expired.by == "rollback":
         return "SQS021", severity, message, _refresh_hint(read)
-    if expired.by == "commit" and not expired.is_sure and not read.run.linked.has_makers:
+    if expired.by == "commit" and not expired.is_sure and not read.run.linked.has_odd_makers:
         return None
     return "SQS020", severity, message, _refresh_hint(read)
 
@@ -242,7 +248,9 @@ def _unloaded(read: Read) -> Answer | None:
         message = f"{read.label} was not loaded: reading it is implicit I/O"
         return code, "error", message, _load_hint(read)
     if code == "SQS011":
-        message = f"{read.label} is a relationship: the default does not stand in when it is not loaded"
+        message = (
+            f"{read.label} is a relationship: the default does not stand in when it is not loaded"
+        )
         return code, "warning", message, _load_hint(read)
     if read.is_loaded_somewhere():
         return None
@@ -259,7 +267,9 @@ def _sync(read: Read) -> Answer | None:
 
 
 def _keep_hint(read: Read) -> str:
-    return f"read it inside the block, or take the entity out with `snapshot(entity, {_path(read)})`"
+    return (
+        f"read it inside the block, or take the entity out with `snapshot(entity, {_path(read)})`"
+    )
 
 
 def _load_hint(read: Read) -> str:
