@@ -4,7 +4,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL: # the targets share their environments
-.PHONY: help demo transcript test coverage lint typing docs bench clean
+.PHONY: help demo transcript test soak coverage lint typing docs bench clean
 
 export PYTHON
 PYTEST_ARGS ?=
@@ -17,7 +17,7 @@ help: ## Show what each target does
 demo: ## Chat with the avatar bot in a browser: no token, no network (without a terminal: transcript)
 	@sh .ci/venv .venv-demo --editable '.[aiogram,aiosqlite]' --group bot
 	@cd examples && { [ -z "$$CI" ] && [ -t 1 ] || set -- --script; \
-		PYTHONUTF8=1 ../.venv-demo/bin/python -m avatar_bot demo "$$@"; }
+		PYTHONUTF8=1 exec ../.venv-demo/bin/python -m avatar_bot demo "$$@"; }
 
 transcript: ## Play the bug report with the avatar bot and print the conversation
 	@sh .ci/venv .venv-demo --editable '.[aiogram,aiosqlite]' --group bot
@@ -27,6 +27,12 @@ test: ## Run the tests, on servers that they start and stop themselves
 	@sh .ci/venv .venv --editable . --group test
 	@echo "Running the tests on SQLite, a PostgreSQL of their own, and MariaDB if it is installed ..."
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+soak: ## Run the fault tests at full size (hours); SQLA_SAFE_SEED=N repeats a run
+	@sh .ci/venv .venv --editable . --group test
+	@SQLA_SAFE_SOAK=1 SQLA_SAFE_STORM=$${SQLA_SAFE_STORM:-20000} \
+		SQLA_SAFE_BOT_STORM=$${SQLA_SAFE_BOT_STORM:-60} \
+		$(BIN)/python -m pytest tests/faults $(PYTEST_ARGS)
 
 coverage: ## Run the tests and report the lines and branches they miss
 	@sh .ci/venv .venv --editable . --group test

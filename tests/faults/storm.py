@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -37,14 +38,14 @@ class Weather:
         seed: draws the moments of cancellation.
         operations: how many scopes are opened.
         at_once: how many at a time.
-        longest: seconds after its start by which a scope is cancelled at the latest.
+        usual: seconds that a scope takes when nobody cancels any.
         canceller: who cancels: ``"asyncio"`` or ``"anyio"``.
     """
 
     seed: int
     operations: int
     at_once: int
-    longest: float
+    usual: float
     canceller: str
 
 
@@ -71,7 +72,8 @@ async def storm(maker: async_sessionmaker[AsyncSession], weather: Weather) -> Re
 
     async def one(op: int, moment: float, times: int) -> None:
         async with limiter:
-            await _cancelled(op, moment * weather.longest, times)
+            late = op % 2  # half of them are cut off early, and most of the others get through
+            await _cancelled(op, moment * weather.usual * (5 if late else 0.4), times)
 
     async def _cancelled(op: int, delay: float, times: int) -> None:
         try:
@@ -97,6 +99,16 @@ async def storm(maker: async_sessionmaker[AsyncSession], weather: Weather) -> Re
 
     await asyncio.gather(*(one(*plan) for plan in plans))
     return report
+
+
+async def calm(maker: async_sessionmaker[AsyncSession], at_once: int) -> float:
+    """Let so many scopes go undisturbed, twice; return the seconds that the second lot took."""
+    began = 0.0
+    for lot in (1, 2):
+        began = time.perf_counter()
+        ops = range(lot * at_once, (lot + 1) * at_once)
+        await asyncio.gather(*(_operation(maker, -op, Report()) for op in ops))
+    return time.perf_counter() - began
 
 
 async def _operation(maker: Any, op: int, report: Report) -> None:
