@@ -4,7 +4,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL: # the targets share their environments
-.PHONY: help demo transcript test coverage lint typing bench clean
+.PHONY: help demo transcript test soak coverage lint typing docs bench clean
 
 export PYTHON
 PYTEST_ARGS ?=
@@ -28,6 +28,12 @@ test: ## Run the tests, on servers that they start and stop themselves
 	@echo "Running the tests on SQLite, a PostgreSQL of their own, and MariaDB if it is installed ..."
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 
+soak: ## Run the fault tests at full size (hours); SQLA_SAFE_SEED=N repeats a run
+	@sh .ci/venv .venv --editable . --group test
+	@SQLA_SAFE_SOAK=1 SQLA_SAFE_STORM=$${SQLA_SAFE_STORM:-20000} \
+		SQLA_SAFE_BOT_STORM=$${SQLA_SAFE_BOT_STORM:-60} \
+		$(BIN)/python -m pytest tests/faults $(PYTEST_ARGS)
+
 coverage: ## Run the tests and report the lines and branches they miss
 	@sh .ci/venv .venv --editable . --group test
 	@$(BIN)/coverage erase
@@ -46,6 +52,11 @@ typing: ## Check types with mypy --strict and pyright
 	@$(ACTIVE) pyright
 	@$(ACTIVE) pyright --verifytypes sqla_safe --ignoreexternal
 
+docs: ## Build the documentation in both languages into site/; any warning is an error
+	@sh .ci/venv .venv-docs --editable . --group docs
+	@NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict --quiet
+	@echo "The documentation is in site/. To read it: python3 -m http.server --directory site"
+
 bench: ## Measure scopes, snapshots and the guard against what people use today
 	@sh .ci/venv .venv --editable . --group test
 	@$(BIN)/python benchmarks/scopes.py
@@ -53,6 +64,6 @@ bench: ## Measure scopes, snapshots and the guard against what people use today
 	@$(BIN)/python benchmarks/guard.py
 
 clean: ## Remove the environments, caches and build results
-	rm -rf .venv .venv-demo dist htmlcov .coverage .coverage.* \
+	rm -rf .venv .venv-demo .venv-docs dist site htmlcov .coverage .coverage.* \
 		.hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find sqla_safe tests examples benchmarks -name __pycache__ -prune -exec rm -rf {} + 2> /dev/null || true

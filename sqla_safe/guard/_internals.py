@@ -1,4 +1,4 @@
-"""The one place that knows SQLAlchemy's private names; see docs/explanation/decisions.md.
+"""The one place that knows SQLAlchemy's private names; see docs/en/explanation/decisions.md.
 
 It reads which entity and attribute SQLAlchemy was working on from the frames of its functions, and
 looks on when SQLAlchemy makes one of its errors. Whatever it does not find it does without.

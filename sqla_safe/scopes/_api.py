@@ -34,7 +34,7 @@ T7 = TypeVar("T7")
 T8 = TypeVar("T8")
 
 
-# One signature for each number of services; docs/explanation/decisions.md says why there are eight.
+# One signature for each number of services; decisions.md says why there are eight.
 
 
 @overload

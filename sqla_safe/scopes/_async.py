@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, cast
 
@@ -19,7 +20,7 @@ from sqla_safe.scopes._entry import (
 from sqla_safe.scopes._errand import Errand
 from sqla_safe.scopes._scope import AsyncScope, BaseScope, Inner
 from sqla_safe.scopes._source import make_async_session
-from sqla_safe.scopes._unit import AsyncUnit, Unit
+from sqla_safe.scopes._unit import ASK_AGAIN, AsyncUnit, Unit
 from sqla_safe.services._inject import KNOWN_ASYNC, get_services
 
 if TYPE_CHECKING:
@@ -407,14 +408,15 @@ async def _drain(unit: Unit) -> BaseException | None:
 async def _ask(unit: Unit) -> None:
     """Ask the server what became of the transaction until it knows or the time is up."""
     assert unit.timer is not None
-    unit.timer.arm(unit.policy.cleanup_timeout * 0.25)
+    unit.timer.arm(unit.seconds_to_ask())
     unit.severed = False
-    while not unit.severed:
-        try:
-            if await _run(unit, unit.ask):
-                return
-        except asyncio.CancelledError:
-            return
-        except Exception:  # noqa: BLE001  (the server may be coming back: ask again)
-            await asyncio.sleep(0.02)
-        await asyncio.sleep(0.02)
+    with suppress(asyncio.CancelledError):  # the timer's own: the time is up
+        while not unit.severed and not await _knows(unit):  # noqa: ASYNC110  (nobody tells)
+            await asyncio.sleep(ASK_AGAIN)
+
+
+async def _knows(unit: Unit) -> bool:
+    try:
+        return await _run(unit, unit.ask)
+    except Exception:  # noqa: BLE001  (the server may be coming back: ask again)
+        return False

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from sqla_safe.scopes import _connections
 from sqla_safe.scopes._errand import shielded_from_anyio
 
 if TYPE_CHECKING:
@@ -58,7 +59,8 @@ class Calm:
         operation = self._operation
         session: Any = self._session.sync_session
         unit: Unit | Ended = session._sqs_unit
-        due = inf if unit.cancelled() else monotonic() + unit.policy.cleanup_timeout
+        is_sqlite = unit.cancelled()
+        due = inf if is_sqlite else monotonic() + unit.policy.cleanup_timeout
         with shielded_from_anyio():
             try:
                 awaited = operation.throw(cancelled)
@@ -73,6 +75,8 @@ class Calm:
             except (KeyboardInterrupt, SystemExit):
                 raise
             except BaseException as error:
+                if is_sqlite:
+                    _connections.forget_cursors(cancelled)
                 if error is cancelled:
                     raise
                 raise cancelled from (None if isinstance(error, StopIteration) else error)

@@ -27,6 +27,8 @@ class Connected(Use):
 
     _independent_of: Sequence[Connected] | None = None
     _waiting: Waiting | None = None
+    in_transaction: bool | None = None
+    """Whether a COMMIT that raised left SQLite's transaction open; None where nobody asked."""
 
     def be_independent_of(self, units: Sequence[Connected]) -> None:
         """Remember what else the task has open: it may hold connections of the same pool."""

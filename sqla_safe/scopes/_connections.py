@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import traceback
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import event, text
@@ -49,6 +50,9 @@ def _on_error(context: ExceptionContext) -> BaseException | None:
     if unit is None or unit.is_closed:
         return None
     error = context.original_exception
+    if unit.phase == "committing" and context.dialect.name == "sqlite":
+        driver: Any = context.connection and context.connection.connection.driver_connection
+        unit.in_transaction = driver.in_transaction
     unit.failed(
         Failure(context.sqlalchemy_exception or error, current_line()),
         lost=not context.is_disconnect and _transaction_is_gone(context.connection, error),
@@ -160,6 +164,18 @@ def interrupt(connection: Connection) -> None:
             start(driver.rollback())
 
 
+def forget_cursors(error: BaseException) -> None:
+    """Drop the cursors that an error's traceback keeps in frames of the driver and SQLAlchemy.
+
+    SQLite takes no ROLLBACK after an interruption while a SELECT has rows left, so that it is this
+    SELECT's end that frees the locks. Without it they would wait for the garbage collector.
+    """
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        if frame.f_globals.get("__name__", "").startswith(("aiosqlite.", "sqlalchemy.")):
+            with contextlib.suppress(RuntimeError):  # it is still running
+                frame.clear()
+
+
 def start(coroutine: Coroutine[Any, Any, Any]) -> None:
     """Run a driver's coroutine up to where it has given its work to the thread."""
     try:
@@ -187,7 +203,7 @@ def _sever_blocked(driver: Any) -> None:
 
 
 def _socket_of(driver: Any) -> Any:
-    return getattr(driver, "_sock", None)  # PyMySQL; see docs/explanation/decisions.md
+    return getattr(driver, "_sock", None)  # PyMySQL; see decisions.md
 
 
 def can_be_severed(connection: Connection) -> bool:

@@ -67,7 +67,7 @@ def _capacity(pool: Pool) -> int | None:
     """Return how many connections a pool gives out at most; None where there is no limit."""
     if not isinstance(pool, QueuePool):
         return None
-    overflow = getattr(pool, "_max_overflow", -1)  # see docs/explanation/decisions.md
+    overflow = getattr(pool, "_max_overflow", -1)  # see decisions.md
     return None if overflow < 0 else pool.size() + overflow
 
 

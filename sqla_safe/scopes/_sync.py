@@ -26,7 +26,7 @@ from sqla_safe.scopes._entry import (
 from sqla_safe.scopes._options import DEFAULT
 from sqla_safe.scopes._scope import BaseScope, Inner, Scope
 from sqla_safe.scopes._session import managed_class
-from sqla_safe.scopes._unit import Unit
+from sqla_safe.scopes._unit import ASK_AGAIN, Unit
 from sqla_safe.scopes._watchdog import watchdog
 from sqla_safe.services._inject import KNOWN, get_services
 
@@ -281,11 +281,14 @@ def _drain(unit: Unit) -> BaseException | None:
 
 
 def _ask(unit: Unit) -> None:
-    due = monotonic() + unit.policy.cleanup_timeout * 0.25
-    while not unit.severed and monotonic() < due:
-        try:
-            if unit.ask():
-                return
-        except Exception:  # noqa: BLE001  (the server may be coming back: ask again)
-            sleep(0.02)
-        sleep(0.02)
+    """Ask the server what became of the transaction until it knows or the time is up."""
+    due = monotonic() + unit.seconds_to_ask()
+    while not unit.severed and monotonic() < due and not _knows(unit):
+        sleep(ASK_AGAIN)
+
+
+def _knows(unit: Unit) -> bool:
+    try:
+        return unit.ask()
+    except Exception:  # noqa: BLE001  (the server may be coming back: ask again)
+        return False

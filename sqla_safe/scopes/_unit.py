@@ -7,6 +7,7 @@ greenlet, through ``AsyncSession.run_sync``, so that the rules are written once.
 from __future__ import annotations
 
 import asyncio
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
 _COMMIT_SHARE = 0.75
 """The part of ``cleanup_timeout`` that COMMIT may take; the rest is for asking about it."""
 
+ASK_AGAIN = 0.02
+"""Seconds between two questions about a COMMIT whose answer was lost."""
+
 
 class Unit(Connected):
     """The session of an outermost scope, shared by all that join it."""
@@ -42,6 +46,7 @@ class Unit(Connected):
     engine: Engine
     ended_with: BaseException | None = None
     asked = False
+    asks_until = 0.0
     stored = False
     """Whether anything was committed, be it by an early `Scope.commit`."""
 
@@ -243,6 +248,7 @@ class Unit(Connected):
             self._refuse_aborted()
         if self.wrote and self.policy.resolve_commit:
             self.xid = self._transaction_id()
+            self.asks_until = monotonic() + self.policy.cleanup_timeout
         self._restore_connections()
         self.refuse_late()
         if self.clock is not None:
@@ -291,6 +297,8 @@ class Unit(Connected):
         """Say what became of the data when ``session.commit()`` raised."""
         if self.outcome == "committed":  # it was a listener's error, after COMMIT
             return "committed"
+        if self.in_transaction is not None:  # SQLite says so itself
+            return "rolled_back" if self.in_transaction else "committed"
         sent = [c for c in self.connections if c.closed or not c.in_transaction()]
         if not sent or (isinstance(error, SQLAlchemyError) and not isinstance(error, DBAPIError)):
             return "rolled_back"
@@ -349,6 +357,11 @@ class Unit(Connected):
         silent = Doom("the database did not answer in time", None, None)
         return rollback_only(silent, self.opened_at)
 
+    def seconds_to_ask(self) -> float:
+        """Return what COMMIT has left of ``cleanup_timeout``, or at least its last part."""
+        least = self.policy.cleanup_timeout * (1 - _COMMIT_SHARE)
+        return max(self.asks_until - monotonic(), least)
+
     def ask(self) -> bool:
         """Ask the server once what became of the transaction; say whether it knew.
 
@@ -379,9 +392,12 @@ class Unit(Connected):
             return error
         return error if self.outcome == "rolled_back" else self._unknown(error)
 
-    def _unknown(self, error: BaseException | None) -> CommitOutcomeUnknownError:
+    def _unknown(self, error: BaseException | None) -> BaseException:
         xid = None if self.xid is None else str(self.xid)
         unknown = CommitOutcomeUnknownError(opened_at=self.opened_at, transaction_id=xid)
+        if error is not None and not isinstance(error, Exception | asyncio.CancelledError):
+            error.add_note(f"sqla_safe: {unknown}")  # Ctrl-C and the like stay what they are
+            return error
         unknown.__cause__ = error
         return unknown
 

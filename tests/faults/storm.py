@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -97,6 +98,16 @@ async def storm(maker: async_sessionmaker[AsyncSession], weather: Weather) -> Re
 
     await asyncio.gather(*(one(*plan) for plan in plans))
     return report
+
+
+async def calm(maker: async_sessionmaker[AsyncSession], at_once: int) -> float:
+    """Let so many scopes go undisturbed, twice; return the seconds that the second lot took."""
+    began = 0.0
+    for lot in (1, 2):
+        began = time.perf_counter()
+        ops = range(lot * at_once, (lot + 1) * at_once)
+        await asyncio.gather(*(_operation(maker, -op, Report()) for op in ops))
+    return time.perf_counter() - began
 
 
 async def _operation(maker: Any, op: int, report: Report) -> None:

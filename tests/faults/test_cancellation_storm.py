@@ -6,7 +6,6 @@ import asyncio
 import gc
 import logging
 import os
-import random
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -14,16 +13,17 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker
 
 from sqla_safe import prepare_sqlite, scoped_services
-from tests.faults.storm import TABLES, Weather, storm
+from tests.faults.conftest import SEED, Figures
+from tests.faults.storm import TABLES, Weather, calm, storm
 
 if TYPE_CHECKING:
     from tests.databases import Database
 
-SEED = int(os.environ.get("SQLA_SAFE_SEED", "0")) or random.randrange(1, 10**6)
 OPERATIONS = int(os.environ.get("SQLA_SAFE_STORM", "700"))
 DRIVERS = ("asyncpg", "psycopg-async", "aiosqlite")
 
 
+@pytest.mark.timeout(120 + OPERATIONS / 20)
 @pytest.mark.parametrize("canceller", ["asyncio", "anyio"])
 @pytest.mark.parametrize("async_database", DRIVERS, indirect=True)
 async def test_storm(
@@ -31,6 +31,7 @@ async def test_storm(
     async_engine: AsyncEngine,
     canceller: str,
     caplog: pytest.LogCaptureFixture,
+    figures: Figures,
 ) -> None:
     """What is stored is what `outcome` says, whole or not at all, and the pool is as new."""
     if async_database.dialect == "sqlite":
@@ -38,7 +39,10 @@ async def test_storm(
     for statement in TABLES:
         async_database.probe.execute(statement)
     maker = async_sessionmaker(async_engine)
-    longest = 0.12 if async_database.dialect == "sqlite" else 0.06
+    # Some must get through on any machine; closing a server's connections takes time in a storm.
+    longest = await calm(maker, 40) * (0.9 if async_database.dialect == "sqlite" else 2)
+    async_database.probe.execute("DELETE FROM storm_row")
+    async_database.probe.execute("UPDATE storm_counter SET n = 0")
     weather = Weather(SEED, OPERATIONS, at_once=40, longest=longest, canceller=canceller)
 
     with warnings.catch_warnings(record=True) as caught, caplog.at_level(logging.WARNING):
@@ -50,6 +54,14 @@ async def test_storm(
         gc.collect()
         await asyncio.sleep(0)
 
+    figures(
+        f"{OPERATIONS} scopes",
+        cancelled=report.cancelled,
+        stored=len(report.said("committed")),
+        unknown=len(report.said("unknown")),
+        tasks_left=len(left),
+        slots_out=async_engine.pool.checkedout(),  # type: ignore[attr-defined]  # a QueuePool
+    )
     seed = f"seed {SEED}, {canceller}"
     rows = async_database.probe.rows("SELECT op, count(*) FROM storm_row GROUP BY op")
     stored = {op for op, parts in rows if parts == 2}
@@ -60,7 +72,8 @@ async def test_storm(
     assert report.said("unknown") == set(), seed
     assert async_database.probe.scalar("SELECT sum(n) FROM storm_counter") == len(stored), seed
     assert report.errors == [], seed
-    assert report.cancelled > OPERATIONS / 10, seed
+    assert report.cancelled > OPERATIONS / 20, seed
+    assert stored, seed
     assert async_engine.pool.checkedout() == 0, seed  # type: ignore[attr-defined]  # a QueuePool
     assert async_database.probe.idle_in_transaction() == 0, seed
     assert left == set(), seed

@@ -95,6 +95,24 @@ async def test_unreachable_server(proxied, fault):
     assert proxied.engine.pool.checkedout() == 0
 
 
+@on_postgres
+async def test_all_of_the_time_for_cleaning_up_is_for_asking(proxied):
+    """A server that comes back within cleanup_timeout is asked, however quickly COMMIT failed."""
+    configure(proxied.maker, cleanup_timeout=2.0)
+    proxied.proxy.at("COMMIT", "answer lost", then_refuse=True)
+
+    async def come_back() -> None:
+        await proxied.proxy.hit.wait()
+        await asyncio.sleep(1.0)
+        proxied.proxy.accept()
+
+    coming_back = asyncio.create_task(come_back())
+    async with scoped_services(proxied.maker) as scope:
+        await scope.get(Notes).add("a")
+    await coming_back
+    assert scope.outcome == "committed"
+
+
 @on_mysql
 @pytest.mark.parametrize("fault", ["lost", "answer lost"])
 async def test_server_that_cannot_be_asked(proxied, fault):

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+from itertools import count
 
 import pytest
 from sqlalchemy import select, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
+from sqlalchemy.testing.cancellation import await_points
 
 from sqla_safe import (
     ScopeSourceError,
@@ -16,7 +19,7 @@ from sqla_safe import (
     prepare_sqlite,
     scoped_services,
 )
-from tests.integration.scopes.async_.support import on_sqlite
+from tests.integration.scopes.async_.support import on_sqlite, until
 from tests.integration.scopes.models import Author, Note, Notes, create_tables, stored
 
 
@@ -169,3 +172,23 @@ async def test_sessionmaker_is_refused():
     """prepare_sqlite wants the engine, not the sessionmaker."""
     with pytest.raises(ScopeSourceError):
         prepare_sqlite(async_sessionmaker())
+
+
+@on_sqlite
+async def test_select_cancelled_while_it_has_rows(maker, async_database):
+    """A SELECT that is cancelled with a row at hand frees the locks, garbage collected or not."""
+
+    async def read() -> None:
+        async with scoped_services(maker) as scope:
+            await scope.session.execute(text("SELECT 1"))
+
+    gc.disable()
+    try:
+        for moment in count(1):
+            with await_points((moment,)) as points:
+                await asyncio.wait([points.create_task(read())])
+            await until(lambda: async_database.probe.idle_in_transaction() == 0, 1)
+            if not points.cancelled_at:
+                break
+    finally:
+        gc.enable()
