@@ -252,7 +252,7 @@ def _unloaded(read: Read) -> Answer | None:
             f"{read.label} is a relationship: the default does not stand in when it is not loaded"
         )
         return code, "warning", message, _load_hint(read)
-    if read.is_loaded_somewhere():
+    if code == "SQS012" or read.is_loaded_somewhere():
         return None
     message = f"{read.label} is loaded nowhere: reading it is implicit I/O"
     return code, "warning", message, _load_hint(read)
