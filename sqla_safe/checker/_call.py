@@ -271,7 +271,7 @@ def invoke(run: Run, frame: Frame, state: State, ref: FunctionRef, given: Given)
     scopes, entities = _held(run, state, given.all(), ref.bound)
     if function.is_generator:
         return Manager("function", ref, given)
-    if not _can_follow(run, frame, function):
+    if not _can_follow(run, frame, function, is_given=bool(entities)):
         found = promised(run, frame, state, function, ref, given)
         for oid in scopes:
             run.touch(state, oid)
@@ -316,9 +316,10 @@ def scopes_of(state: State, value: Value) -> set[int]:
     return found
 
 
-def _can_follow(run: Run, frame: Frame, function: Function) -> bool:
+def _can_follow(run: Run, frame: Frame, function: Function, *, is_given: bool) -> bool:
+    """Return whether a call is worth following: it may use sessions, or is given entities."""
     is_deep = len(frame.key) >= DEEPEST or function in run.stack
-    return not is_deep and not run.is_spent and run.linked.is_relevant(function)
+    return not is_deep and not run.is_spent and (is_given or run.linked.is_relevant(function))
 
 
 def follow(run: Run, frame: Frame, state: State, ref: FunctionRef, given: Given) -> Value:
