@@ -300,6 +300,8 @@ def _generic(
         for part in chosen:
             found = join_values(found, annotated(run, frame, state, part, at, tag, scope))
         return found
+    if outer in ("async_sessionmaker", "sessionmaker"):
+        return _maker(run, outer, tag)
     if outer in _LISTS:
         item = annotated(run, frame, state, parts[0], at, tag, scope)
         return Many(item) if item is not None else None
@@ -314,6 +316,11 @@ def _generic(
     return annotated(run, frame, state, note[1], at, tag, scope)
 
 
+def _maker(run: Run, outer: str, tag: str) -> Maker:
+    is_async = True if outer.startswith("async") else None
+    return Maker(is_async, run.linked.expiry_of_sessions(is_async=is_async), tag)
+
+
 def _named(
     run: Run, frame: Frame, state: State, note: Node, at: int, tag: str, scope: int | None
 ) -> Value:
@@ -326,6 +333,8 @@ def _named(
         is_async = kind == "async"
         expires = run.linked.expiry_of_sessions(is_async=is_async)
         return run.make(frame, state, at, Scope(is_async, expires, tag, 0, "param"), f"scope {tag}")
+    if last_name(note) in ("async_sessionmaker", "sessionmaker"):
+        return _maker(run, last_name(note), tag)
     found = run.linked.class_named(frame.module, note)
     if isinstance(found, Class):
         if run.models.is_model(found):

@@ -17,7 +17,7 @@ from sqla_safe.checker import (
     _sqla,
 )
 from sqla_safe.checker._index import Class, last_name
-from sqla_safe.checker._names import last
+from sqla_safe.checker._names import last, looks_like_session
 from sqla_safe.checker._run import DEEPEST, Frame
 from sqla_safe.checker._values import (
     Alternatives,
@@ -131,8 +131,10 @@ def call(run: Run, frame: Frame, state: State, expr: Node) -> Value:
     if name in _read.BY_NAME and target[0] == ir.NAME and len(expr[2]) > 1:
         return _read.by_name(run, frame, state, expr, name)
     callee = _callee(run, frame, state, target)
+    frame.forgiven += name == "run_sync"
     args = [_eval.value(run, frame, state, part) for part in expr[2]]
     keywords = {key: _eval.value(run, frame, state, part) for key, part in expr[3]}
+    frame.forgiven -= name == "run_sync"
     given = Given(args, keywords, expr[4], expr[5], expr)
     handled, found = _escape.spawned(run, frame, state, name, callee, given)
     if handled:
@@ -172,7 +174,15 @@ def _one(run: Run, frame: Frame, state: State, callee: Value, name: str, given: 
         return _method(run, frame, state, callee, given)
     if isinstance(callee, External):
         return _external(run, frame, state, callee, given)
+    if not given.expr[2] and _is_factory(run, frame, name):
+        seen = run.linked.expiry_of_sessions(is_async=None)
+        maker = Maker(None, False if seen is False else None, name)
+        return _ambient.new_scope(run, frame, state, given.start, maker)
     return unresolved(run, frame, state, name, None, given)
+
+
+def _is_factory(run: Run, frame: Frame, name: str) -> bool:
+    return looks_like_session(name) and run.linked.uses_sqlalchemy(frame.module)
 
 
 def _external(run: Run, frame: Frame, state: State, callee: External, given: Given) -> Value:
@@ -261,7 +271,7 @@ def invoke(run: Run, frame: Frame, state: State, ref: FunctionRef, given: Given)
     scopes, entities = _held(run, state, given.all(), ref.bound)
     if function.is_generator:
         return Manager("function", ref, given)
-    if not _can_follow(run, frame, function):
+    if not _can_follow(run, frame, function, is_given=bool(entities)):
         found = promised(run, frame, state, function, ref, given)
         for oid in scopes:
             run.touch(state, oid)
@@ -306,9 +316,10 @@ def scopes_of(state: State, value: Value) -> set[int]:
     return found
 
 
-def _can_follow(run: Run, frame: Frame, function: Function) -> bool:
+def _can_follow(run: Run, frame: Frame, function: Function, *, is_given: bool) -> bool:
+    """Return whether a call is worth following: it may use sessions, or is given entities."""
     is_deep = len(frame.key) >= DEEPEST or function in run.stack
-    return not is_deep and not run.is_spent and run.linked.is_relevant(function)
+    return not is_deep and not run.is_spent and (is_given or run.linked.is_relevant(function))
 
 
 def follow(run: Run, frame: Frame, state: State, ref: FunctionRef, given: Given) -> Value:

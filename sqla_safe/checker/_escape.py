@@ -12,6 +12,7 @@ from sqla_safe.checker._index import Function, dotted, last_name
 from sqla_safe.checker._names import last
 from sqla_safe.checker._run import Frame, Report
 from sqla_safe.checker._values import (
+    Alternatives,
     ClassRef,
     Const,
     Entity,
@@ -377,6 +378,11 @@ def _uses(branch: Value) -> dict[int, int]:
     counts: dict[int, int] = {}
     if isinstance(branch, Pending):
         return dict.fromkeys(branch.scopes, 1)
+    if isinstance(branch, Alternatives):
+        for one in branch.options:
+            for oid, count in _uses(one).items():
+                counts[oid] = max(counts.get(oid, 0), count)
+        return counts
     if isinstance(branch, Many):
         return {oid: 2 for one in alternatives(branch.item) for oid in _uses(one)}
     if isinstance(branch, Tup):
@@ -580,11 +586,10 @@ def anonymous(run: Run, frame: Frame, state: State, name: str, given: Given, fou
     if not any(state.scope(value) is not None for value in given.args):
         return
     scopes = {entity.scope for _, entity in _entities(state, found) if not entity.is_weak}
-    loaded = {thing.scope for thing in state.heap.values() if isinstance(thing, Entity)}
     for part, value in zip(given.expr[2], given.args, strict=False):
         scope = state.scope(value)
         is_made = part is not None and part[0] == ir.CALL and isinstance(value, Ref)
-        if scope is not None and is_made and part[4] == scope.at and value.oid in loaded:
+        if scope is not None and is_made and part[4] == scope.at and value.oid in run.touched:
             severity: Severity = "error" if value.oid in scopes else "warning"
             message = f"the session made for `{name}()` is kept by nobody, but its entities are"
             hint = "open it in a `with` block that lasts as long as its entities are used"

@@ -83,6 +83,7 @@ class Linked:
         for module in self.index.modules.values():
             self._take(module)
         self._by_async, self._by_sync = self._callers()
+        self._openers = self._find_openers()
         self._relevant = self._find_relevant()
 
     def _take(self, module: Module) -> None:
@@ -116,7 +117,7 @@ class Linked:
         for module in self.index.modules.values():
             for cls in module.classes:
                 if any(self._is_seed(method) for method in cls.methods.values()):
-                    todo.append(cls.name)
+                    todo += [cls.name, *cls.methods]
         found = set(todo)
         while todo:
             name = todo.pop()
@@ -129,7 +130,7 @@ class Linked:
         return found
 
     def _is_seed(self, function: Function) -> bool:
-        if function.flags & ir.HAS_WITH and any(map(_OPENS.search, function.called)):
+        if function.flags & ir.HAS_WITH and self._opens(function):
             return True
         if not _SEEDS.isdisjoint(function.called) or _ALWAYS.search(function.name):
             return True
@@ -142,11 +143,28 @@ class Linked:
         """Whether the settings of a sessionmaker are decided when the program runs."""
         return any(maker.endswith(":?") for maker in self._makers)
 
+    def _opens(self, function: Function) -> bool:
+        """Return whether a function with a `with` calls something that may open a session."""
+        called = function.called
+        return not self._openers.isdisjoint(called) or any(map(_OPENS.search, called))
+
+    def _find_openers(self) -> set[str]:
+        """Return the names of sessionmakers, and of what can stand in a `with`."""
+        found: set[str] = set()
+        for module in self.index.modules.values():
+            found.update([name for name, value in module.names.items() if _is_maker(value)])
+            found.update([each.name for each in module.all_functions() if each.is_manager])
+            for cls in module.classes:
+                if "__enter__" in cls.methods or "__aenter__" in cls.methods:
+                    found.add(cls.name)
+        return found
+
     # --- questions -----------------------------------------------------------------
 
     def is_relevant(self, function: Function) -> bool:
         """Return whether following a function can tell anything."""
-        return function.name in self._relevant or function.is_property
+        is_started = function.name in self._spawned
+        return function.name in self._relevant or function.is_property or is_started
 
     def is_called_by_async(self, function: Function | None) -> bool:
         """Return whether a function is called by coroutines only, as far as names tell."""
@@ -384,6 +402,14 @@ def _flat(block: ir.Block) -> list[ir.Node]:
     from sqla_safe.checker._index import flat  # noqa: PLC0415
 
     return [node for node in flat(block) if node[0] == ir.ASSIGN]
+
+
+def _is_maker(value: object) -> bool:
+    """Return whether a name is assigned the call of a sessionmaker's class, or imported."""
+    if not isinstance(value, Written):
+        return False
+    calls = [expr for expr in value.values if expr is not None and expr[0] == ir.CALL]
+    return any(last_name(call[1]).endswith(("sessionmaker", "scoped_session")) for call in calls)
 
 
 def _imports_sqlalchemy(module: Module) -> bool:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 _LONGEST_TEXT = 200
 _LOADERS = frozenset(
     ("selectinload", "joinedload", "subqueryload", "immediateload", "contains_eager", "refresh")
+    + ("undefer", "snapshot", "asnapshot", "undefer_group", "defaultload")
 )
 _MAKERS = frozenset(("sessionmaker", "async_sessionmaker"))
 _TASKS = frozenset(("create_task", "ensure_future", "run_coroutine_threadsafe"))

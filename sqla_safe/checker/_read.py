@@ -216,7 +216,10 @@ def of_entity(
         mapped = Attribute(name, "relation", is_eager=False)
     if how == "call" and (mapped is None or mapped.kind != "relation"):
         return None
-    _verdict.judge(run, frame, state, owner, entity, name, mapped, span, how, written)
+    if not _verdict.judge(run, frame, state, owner, entity, name, mapped, span, how, written):
+        return None
+    if mapped is not None and _verdict.loads_itself(run, frame, state, entity, mapped):
+        state.heap[owner.oid] = entity = entity._replace(loads=entity.loads | {name})
     return _child(run, frame, state, owner, entity, name, mapped)
 
 

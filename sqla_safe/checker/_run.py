@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from sqla_safe.checker.findings import Fix, Severity
 
 DEEPEST: Final = 5
-MOST_STEPS: Final = 5_000
+MOST_STEPS: Final = 2_500
 Operation = Literal["commit", "rollback", "close", "flush", "expunge", "expire"]
 _RANK: Final = {"error": 0, "warning": 1, "info": 2}
 

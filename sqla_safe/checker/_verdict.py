@@ -100,6 +100,11 @@ class Read:
                 return True
         return knows(self.state, self.entity, target)
 
+    def is_stale(self) -> bool:
+        """Whether the database has filled the column in a flush, and nobody has fetched it."""
+        is_known = self.entity.stale is None or self.name in self.entity.back
+        return not is_known and self.mapped is not None and self.mapped.on_update
+
     def is_certain(self) -> bool:
         """Whether it is known how the entity was loaded."""
         if self.entity.is_made and self.mapped is not None and self.mapped.points_up:
@@ -143,22 +148,22 @@ def judge(
     span: Span,
     how: str,
     written: Expr,
-) -> None:
-    """Report a read that will fail, or may."""
+) -> bool:
+    """Report a read that will fail, or may; return whether there is a value to go on with."""
     read = Read(run, frame, state, entity, name, mapped)
     read.how = how
     if entity.is_weak and not (name == "id" or name.endswith("_id")):
-        return
+        return True
     if entity.is_captured and frame.is_top and not read.is_relation:
         message = f"{read.label} is read in a task that may outlive the session it belongs to"
         hint = "pass the value when the task is started, or load the entity again"
         run.report(frame, Report(*span, "SQS031", "warning", message, hint))
-        return
+        return True
     if frame.forgiven or (entity.is_free and not read.is_relation):
-        return
+        return True
     answer = _detached(read) if entity.is_detached or entity.is_free else _attached(read)
     if answer is None:
-        return
+        return True
     code, severity, message, hint = answer
     if frame.is_top:
         fix = _fix(read, code, written)
@@ -166,6 +171,15 @@ def judge(
     elif severity != "info":
         target = run.models.target(entity.cls, mapped) if mapped and mapped.points_up else None
         run.troubles.append(Trouble(owner.oid, code, severity, message, hint, target))
+    return not (severity == "error" and entity.is_detached)
+
+
+def loads_itself(
+    run: Run, frame: Frame, state: State, entity: Entity, mapped: Attribute
+) -> bool:
+    """Return whether a read loads what is missing: in sync code, with the session open."""
+    is_there = entity.is_detached or entity.is_free or mapped.name in entity.loads
+    return not is_there and not Read(run, frame, state, entity, mapped.name, mapped).is_async
 
 
 def _detached(read: Read) -> Answer | None:
@@ -179,7 +193,7 @@ def _detached(read: Read) -> Answer | None:
         return code, severity, message, _keep_hint(read)
     if not read.is_loaded():
         return _unloaded_detached(read, code, ended)
-    if entity.stale is not None and read.mapped is not None and read.mapped.on_update:
+    if read.is_stale():
         message = f"{read.label} is filled by the database and is read {ended}"
         return code, "error", message, _keep_hint(read)
     if entity.is_free or entity.source == "new":
@@ -224,7 +238,7 @@ def _attached(read: Read) -> Answer | None:
         return _expired(read)
     if not read.is_loaded():
         return _unloaded(read)
-    if entity.stale is not None and read.mapped is not None and read.mapped.on_update:
+    if read.is_stale():
         message = f"{read.label} is filled by the database, and gone after the flush"
         return "SQS022", "error", message, _refresh_hint(read)
     return None
@@ -252,7 +266,7 @@ def _unloaded(read: Read) -> Answer | None:
             f"{read.label} is a relationship: the default does not stand in when it is not loaded"
         )
         return code, "warning", message, _load_hint(read)
-    if read.is_loaded_somewhere():
+    if code == "SQS012" or read.is_loaded_somewhere():
         return None
     message = f"{read.label} is loaded nowhere: reading it is implicit I/O"
     return code, "warning", message, _load_hint(read)
