@@ -17,7 +17,7 @@ help: ## Show what each target does
 demo: ## Chat with the avatar bot in a browser: no token, no network (without a terminal: transcript)
 	@sh .ci/venv .venv-demo --editable '.[aiogram,aiosqlite]' --group bot
 	@cd examples && { [ -z "$$CI" ] && [ -t 1 ] || set -- --script; \
-		PYTHONUTF8=1 ../.venv-demo/bin/python -m avatar_bot demo "$$@"; }
+		PYTHONUTF8=1 exec ../.venv-demo/bin/python -m avatar_bot demo "$$@"; }
 
 transcript: ## Play the bug report with the avatar bot and print the conversation
 	@sh .ci/venv .venv-demo --editable '.[aiogram,aiosqlite]' --group bot

@@ -99,6 +99,18 @@ def select_one(maker: sessionmaker[Session]) -> Callable[[], None]:
     return block
 
 
+def select_again(maker: sessionmaker[Session]) -> Callable[[], None]:
+    """Execute the same statement, in a session of its own, many times."""
+    statement = select(User).where(User.id == 1)
+
+    def block() -> None:
+        for _ in range(SELECTS):
+            with maker() as session:
+                assert session.scalars(statement).one().id == 1
+
+    return block
+
+
 def select_async(maker: async_sessionmaker[AsyncSession]) -> Callable[[], Awaitable[None]]:
     """Select one row, in a session of its own, many times."""
 
@@ -122,6 +134,7 @@ def measure_sync() -> None:
     for name, make, units in (
         ("load 10,000 entities", load_all, 1),
         ("one-row select", select_one, SELECTS),
+        ("the same one-row select again", select_again, SELECTS),
     ):
         blocks = {mode: make(maker) for mode, maker in makers.items()}
         ratios: dict[str, list[float]] = {mode: [] for mode in MODES}

@@ -7,15 +7,18 @@ import os
 import sys
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import greenlet
 import sqlalchemy
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from types import CodeType, FrameType
+
+
+_getcurrent: Callable[[], Any] = greenlet.getcurrent
 
 
 def _folder(file: str | None) -> str:
@@ -30,6 +33,8 @@ _FOREIGN = (
 )
 
 
+_TEMPLATES = (".html", ".htm", ".xml", ".txt", ".jinja", ".jinja2", ".j2", ".mako", ".tmpl")
+"""Their lines are those of the generated code; the line that renders them tells more."""
 _STDLIB = _folder(os.__file__)
 _INSTALLED = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
 _DRIVERS = (
@@ -55,7 +60,7 @@ own_files: set[str] = set()
 @lru_cache(maxsize=4096)
 def is_own(file: str) -> bool:
     """Say whether a file is the user's, and not a library's or generated."""
-    if file.startswith(_FOREIGN):
+    if file.startswith(_FOREIGN) or file.endswith(_TEMPLATES):
         return False
     for folder in _INSTALLED:
         if folder in file:
@@ -68,14 +73,16 @@ def is_own(file: str) -> bool:
     return own
 
 
-Kind = Literal["project", "library", "foreign", "loop"]
+Kind = Literal["project", "library", "loop", ""]
+FOREIGN: Final = ""
+"""Files of no interest: false, because most frames are theirs and each of them is asked."""
 
 
 def _kind(file: str) -> Kind:
     if file in _LOOPS or f"{os.sep}uvloop{os.sep}" in file:
         return "loop"
     if not is_own(file):
-        return "foreign"
+        return FOREIGN
     return "library" if any(folder in file for folder in _INSTALLED) else "project"
 
 
@@ -87,12 +94,12 @@ class _Kinds(dict[str, Kind]):
         return kind
 
 
-_KINDS = _Kinds()
+KINDS = _Kinds()
 
 
 def kind_of(file: str) -> Kind:
     """Say whose a file is: the project's, another library's, of no interest, or the event loop."""
-    return _KINDS[file]
+    return KINDS[file]
 
 
 class Place(tuple["CodeType", int]):
@@ -138,36 +145,38 @@ def current_line() -> str:
     return str(here() or UNKNOWN)
 
 
-def here() -> Place | None:
+def here(frame: FrameType | None = None) -> Place | None:
     """Return the line of user code that is running in this task, the project's before a library's.
 
     None when no user code is there, as in a task that SQLAlchemy made for itself.
+
+    Args:
+        frame: where to begin; by default the caller's frame.
     """
-    frame: FrameType | None = sys._getframe(1)
-    runner: Any = greenlet.getcurrent()
-    library = None
+    if frame is None:
+        frame = sys._getframe(1)
+    runner = library = None
     while True:  # `stack` written out, because every statement of a guarded session asks
         while frame is not None:
-            kind = _KINDS[frame.f_code.co_filename]
-            if kind == "project":
-                return Place((frame.f_code, frame.f_lasti))
-            if kind == "loop":
-                return library
-            if kind == "library" and library is None:
-                library = Place((frame.f_code, frame.f_lasti))
+            code = frame.f_code
+            kind = KINDS[code.co_filename]
+            if kind:
+                if kind == "project":
+                    return Place((code, frame.f_lasti))
+                if kind == "loop":
+                    return library
+                library = library or Place((code, frame.f_lasti))
             frame = frame.f_back
-        runner = runner.parent
+        runner = (runner or _getcurrent()).parent
         if runner is None:
             return library
         frame = runner.gr_frame
 
 
-def project_place(frame: FrameType | None) -> Place | None:
-    """Return the line that a frame is at, if it is the project's."""
-    if frame is None:
-        return None
-    code = frame.f_code
-    return Place((code, frame.f_lasti)) if _KINDS[code.co_filename] == "project" else None
+def awaiting_frame() -> FrameType | None:
+    """Return the frame that waits for the running greenlet, such as that of an async session."""
+    parent = _getcurrent().parent
+    return None if parent is None else parent.gr_frame
 
 
 def stack(frame: FrameType | None) -> Iterator[FrameType]:
@@ -175,7 +184,7 @@ def stack(frame: FrameType | None) -> Iterator[FrameType]:
     runner = greenlet.getcurrent()
     while True:
         while frame is not None:
-            if _KINDS[frame.f_code.co_filename] == "loop":
+            if KINDS[frame.f_code.co_filename] == "loop":
                 return
             yield frame
             frame = frame.f_back

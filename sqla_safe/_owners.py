@@ -14,9 +14,8 @@ from sqla_safe.errors import ConcurrentUseError
 
 def current_owner() -> Any:
     """Return who is running: the asyncio task, or the thread's number outside a loop."""
-    if _get_running_loop() is None:
-        return get_ident()
-    return asyncio.current_task()
+    loop = _get_running_loop()
+    return get_ident() if loop is None else asyncio.current_task(loop)
 
 
 def owner_name(owner: object) -> str:

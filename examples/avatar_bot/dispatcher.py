@@ -57,7 +57,10 @@ def create_dispatcher(
         wake: Called when a training was stored.
     """
     dispatcher = Dispatcher(
-        storage=storage or MemoryStorage(), sessions=sessionmaker, wake=wake, albums=Albums()
+        storage=storage or MemoryStorage(),
+        sessions=sessionmaker,
+        wake=wake,
+        albums=Albums(sessionmaker),
     )
     dispatcher.update.outer_middleware(choose_language)
     dispatcher.include_routers(*_routers(sessionmaker, unsafe=unsafe))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import time
 from contextlib import suppress
 from io import BytesIO
@@ -119,7 +120,7 @@ class Trainer:
 
     async def work_once(self) -> bool:
         """Take one training as far as possible; return whether there was one."""
-        worker = uuid4().hex
+        worker = _new_mark()
         training = await self._claim(worker)
         if training is None:
             return False
@@ -177,7 +178,8 @@ class Trainer:
         await self._say_uploading(training)
         file = BytesIO()
         await self.bot.download(avatar.photos[0].file_id, file)
-        return await asyncio.to_thread(paint_avatar, avatar.name, avatar.id, file.getvalue())
+        data = file.getvalue()
+        return await asyncio.to_thread(paint_avatar, avatar.name, avatar.id, data, avatar.type)
 
     async def _say_uploading(self, training: Training) -> None:
         with suppress(TelegramAPIError):
@@ -210,6 +212,11 @@ class Trainer:
         else:
             text = texts.training_failed(name, training.price)
             await self.bot.send_message(training.chat_id, text, reply_markup=buttons)
+
+
+def _new_mark() -> str:
+    """Return what is written into a row that is taken: whose it is, and no other claim's."""
+    return f"{os.getpid()}-{uuid4().hex}"[:32]
 
 
 async def _set_announced(_trainings: TrainingService, row: Training) -> None:

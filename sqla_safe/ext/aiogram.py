@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Mapping
+import re
+from collections import deque
+from collections.abc import ItemsView, KeysView, Mapping, ValuesView
 from contextlib import contextmanager
+from dataclasses import fields, is_dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast, get_args, get_origin
+from types import NoneType, UnionType
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, Union, cast, get_args, get_origin
 from weakref import WeakKeyDictionary, WeakSet
 
 import sqlalchemy
 from aiogram import BaseMiddleware
 from aiogram.dispatcher.event.bases import CancelHandler, SkipHandler
 from aiogram.fsm.storage.base import BaseStorage, StateType, StorageKey
+from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from sqlalchemy.orm import InstanceState, Session
 
@@ -37,7 +42,12 @@ __all__ = ["ScopeMiddleware"]
 
 A = TypeVar("A", bound=AsyncSession)
 _ABSENT = object()
-_CONTAINERS: tuple[type[Any], ...] = (list, tuple, set, frozenset)
+OPTIONAL = re.compile(r"\b(?:typing\.)?Optional\[(.*)\]")
+STEERING = (SkipHandler, CancelHandler)
+_CONTAINERS: tuple[type[Any], ...] = (
+    *(list, tuple, set, frozenset, deque, Row),
+    *(KeysView, ValuesView, ItemsView),
+)
 
 
 class ScopeMiddleware(BaseMiddleware):
@@ -105,11 +115,14 @@ class ScopeMiddleware(BaseMiddleware):
         self._install(_root_of(handler, data))
         result: Any = None
         control: Exception | None = None
+        if "handler" in data:  # an inner middleware: the handler is chosen, and can be served
+            handler = partial(self._inject, handler)
         async with AsyncScopedServices[Any](self._source, (), self._options, self._place) as scope:
+            scope._unit.steering = STEERING
             with _lent(data, self._keys(scope, data)):
                 try:
                     result = await handler(event, data)
-                except (SkipHandler, CancelHandler) as raised:
+                except STEERING as raised:
                     control = raised
         if control is not None:
             raise control
@@ -172,8 +185,7 @@ class ScopeMiddleware(BaseMiddleware):
     def _giver(self, annotation: Any, raw: Any) -> Callable[[AsyncScope[Any]], Any] | None:
         if annotation is inspect.Parameter.empty and isinstance(raw, str):
             annotation = self._by_class_name(raw)
-        if get_origin(annotation) is Annotated:
-            annotation = get_args(annotation)[0]
+        annotation = _bare(annotation)
         kind = get_origin(annotation) or annotation
         if kind is AsyncScope:
             return _itself
@@ -183,10 +195,28 @@ class ScopeMiddleware(BaseMiddleware):
 
     def _by_class_name(self, raw: str) -> Any:
         """Return the class that a name stands for which is imported only for type checkers."""
-        name = raw.partition("[")[0].rpartition(".")[2]
-        known = [AsyncScope, AsyncSession, *self._by_class]
-        found = [cls for cls in known if getattr(cls, "__name__", None) == name]
-        return found[0] if len(found) == 1 else None
+        known = [AsyncScope, AsyncSession, self._source.class_, *self._by_class]
+        name = _class_name(raw)
+        found = {cls for cls in known if getattr(cls, "__name__", None) == name}
+        return found.pop() if len(found) == 1 else None
+
+
+def _class_name(raw: str) -> str:
+    """Return the name in an annotation such as `models.Users[int] | None`."""
+    inside = OPTIONAL.sub(r"\1", raw)
+    names = [part.strip() for part in inside.split("|")]
+    [name, *others] = [name for name in names if name != "None"] or [""]
+    return "" if others else name.partition("[")[0].rpartition(".")[2]
+
+
+def _bare(annotation: Any) -> Any:
+    """Return what an annotation says beside `None` and notes for others."""
+    if get_origin(annotation) is Annotated:
+        return _bare(get_args(annotation)[0])
+    if get_origin(annotation) in (Union, UnionType):
+        left = [part for part in get_args(annotation) if part is not NoneType]
+        return _bare(left[0]) if len(left) == 1 else annotation
+    return annotation
 
 
 def _check_async(source: object) -> None:
@@ -311,7 +341,17 @@ def _parts(value: Any) -> Any:
         return [*value.keys(), *value.values()]
     if isinstance(value, _CONTAINERS):
         return cast("Iterable[Any]", value)
-    return ()
+    return [getattr(value, name, None) for name in _field_names(type(value))]
+
+
+def _field_names(kind: Any) -> Iterable[str]:
+    """Return the fields of a dataclass, an attrs class, a `msgspec.Struct` or a pydantic model."""
+    if is_dataclass(kind):
+        return [field.name for field in fields(kind)]
+    if (attributes := getattr(kind, "__attrs_attrs__", None)) is not None:
+        return [attribute.name for attribute in attributes]
+    names = getattr(kind, "__struct_fields__", None) or getattr(kind, "model_fields", None)
+    return cast("Iterable[str]", names or ())
 
 
 def _owned(value: object) -> str | None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import weakref
 from asyncio import _get_running_loop
 from time import monotonic
 from typing import TYPE_CHECKING, Any, cast
 
+from sqla_safe.guard._records import Record
 from sqla_safe.guard._session import wrapped
 from sqla_safe.guard._sites import site
 
@@ -26,28 +28,28 @@ def opening(inner: Callable[..., Any]) -> Callable[..., Any]:
     def __init__(self: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807
         inner(self, *args, **kwargs)
         session = self.sync_session
-        if getattr(session, "_sqs_guard", None) is not None:
-            session._sqs_is_async = True
-            if session._sqs_record is not None:
-                session._sqs_record.is_async = True
-                session._sqs_record.opener = _current_task()
+        guard = getattr(session, "_sqs_guard", None)
+        if guard is None:
+            return
+        session._sqs_is_async = True
+        if guard.mode != "off":
+            record = session._sqs_record = Record(guard, site(sys._getframe(1)))
+            record.is_async = True
+            loop = _get_running_loop()
+            task = None if loop is None else asyncio.current_task(loop)
+            record.opener = None if task is None else weakref.ref(task)
 
     return __init__
-
-
-def _current_task() -> weakref.ref[asyncio.Task[Any]] | None:
-    task = None if _get_running_loop() is None else asyncio.current_task()
-    return None if task is None else weakref.ref(task)
 
 
 def leaving(inner: Callable[..., Any]) -> Callable[..., Any]:
     """Wrap ``__aexit__``, which closes in another task: note where the block ends."""
 
-    async def __aexit__(self: Any, *args: Any) -> Any:  # noqa: N807
+    def __aexit__(self: Any, *args: Any) -> Any:  # noqa: N807  (no coroutine around the coroutine)
         record = getattr(self.sync_session, "_sqs_record", None)
         if record is not None:
-            record.leaving = site()
-        return await inner(self, *args)
+            record.leaving = site(sys._getframe(1))
+        return inner(self, *args)
 
     return __aexit__
 
@@ -58,14 +60,17 @@ def closing(inner: Callable[..., Any]) -> Callable[..., Any]:
     Closing under it would leave its connection in the pool half used, and hide why it failed.
     """
 
-    async def close(self: Any) -> Any:
-        session = self.sync_session
-        guard = getattr(session, "_sqs_guard", None)
-        if guard is not None and guard.raises and session._sqs_unit is None:
-            due = monotonic() + _PATIENCE
-            while session._sqs_busy is not None and monotonic() < due:  # noqa: ASYNC110  (no event)
-                await asyncio.sleep(0.001)
+    async def patiently(self: Any) -> Any:
+        session, due = self.sync_session, monotonic() + _PATIENCE
+        while session._sqs_busy is not None and monotonic() < due:  # noqa: ASYNC110  (no event)
+            await asyncio.sleep(0.001)
         return await inner(self)
+
+    def close(self: Any) -> Any:
+        session = self.sync_session
+        if getattr(session, "_sqs_busy", None) is None or session._sqs_unit is not None:
+            return inner(self)
+        return patiently(self) if session._sqs_guard.raises else inner(self)
 
     return close
 

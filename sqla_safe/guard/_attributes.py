@@ -10,6 +10,8 @@ from sqlalchemy.orm import ColumnProperty, RelationshipProperty
 if TYPE_CHECKING:
     from sqlalchemy.orm import InstanceState
 
+LOADED = "sqla_safe_loaded"
+"""The key in an entity's ``info`` for what was loaded at the end of a strictly guarded session."""
 AttributeKind = Literal["relationship", "deferred", "subclass", "generated", "column", "other"]
 
 
@@ -59,6 +61,11 @@ class Attribute:
         return self.state.expired or (
             self.key in self.state.expired_attributes and self.kind != "subclass"
         )
+
+    @property
+    def was_loaded(self) -> bool:
+        """Say whether a value was there when strict mode threw all of them away."""
+        return self.key in self.state.info.get(LOADED, ())
 
     @property
     def option(self) -> str:

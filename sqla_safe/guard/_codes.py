@@ -31,7 +31,7 @@ CODES: Final = {
     N_PLUS_ONE: "an attribute was loaded for one entity after another (N+1)",
     STRICT: "an entity was read after its scope had ended (strict mode)",
     RAISELOAD: "an attribute was read whose loading is forbidden by `raiseload`",
-    BY_HAND: "an attribute was read after `expire()` or `expunge()`",
+    BY_HAND: "an attribute was read after `expire()`, `refresh()` or `expunge()`",
     ROW_GONE: "an expired entity was read whose row is gone",
 }
 """What happened, by code."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy.exc as sa_exc
@@ -145,8 +146,7 @@ def _named(
         return _BY_CAUSE[cause.kind], _AFTER[cause.kind].format(what=cause.what)
     if code == _codes.IMPLICIT_IO:
         return code, _WHEN[code]
-    is_column = attribute.kind in ("column", "generated")
-    if record is not None and record.was_strict and is_column:
+    if record is not None and record.was_strict and attribute.was_loaded:
         return _codes.STRICT, "after its scope had ended (strict mode)"
     if attribute.state.session is None and record is not None and not record.is_closed:
         return code, "when it belonged to no session"
@@ -281,16 +281,34 @@ def _of_session(code: str, access: Access, read: Place | None) -> Explanation:
         record = getattr(access.session, "_sqs_last", None) or record
     if code == _codes.OTHER_SESSION and access.state is not None:
         return _of_stranger(access, record, read)
-    causes = [] if record is None else [c for c in record.causes if c.kind == "failed flush"]
-    return Explanation(
+    explanation = Explanation(
         code=code,
         title=_TITLES.get(code, _codes.CODES.get(code, "")),
         instead=_instead_of_session(code, record),
         read=None if read is None else in_function(read),
-        cause=described(causes[-1], record)
-        if causes and code == _codes.AFTER_FAILED_FLUSH
-        else None,
+        cause=_failed_flush(record) if code == _codes.AFTER_FAILED_FLUSH else None,
         **scope_places(record),
+    )
+    return _with_attribute(explanation, access)
+
+
+def _failed_flush(record: Record | None) -> str | None:
+    causes = [] if record is None else [c for c in record.causes if c.kind == "failed flush"]
+    return described(causes[-1], record) if causes else None
+
+
+def _with_attribute(explanation: Explanation, access: Access) -> Explanation:
+    """Name the attribute for which the session was used, if it was one."""
+    state, key = access.state, access.key
+    if state is None or key is None or key not in state.mapper.attrs:
+        return explanation
+    attribute, loaded = Attribute(state, key), origin_of(state).loaded
+    return replace(
+        explanation,
+        title=f"{attribute.name} {access.verb}: {explanation.title}",
+        entity=attribute.entity,
+        attribute=key,
+        loaded=loaded if isinstance(loaded, str) or loaded is None else in_function(loaded),
     )
 
 

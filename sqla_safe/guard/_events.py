@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import event
 
 from sqla_safe._locations import here
-from sqla_safe.guard._provenance import INFO, LoadSite, entity_state, origin_of, stamp_new
+from sqla_safe.guard._provenance import INFO, LoadSite, entity_state, marked, origin_of, stamp_new
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import ORMExecuteState
@@ -76,8 +76,7 @@ def on_execute(execution: ORMExecuteState) -> None:
     if session._sqs_guard.mode == "off" or session._sqs_busy is not None:
         return
     if execution.is_select and execution.is_orm_statement:
-        statement: Any = execution.statement
-        execution.statement = statement.options(LoadSite((here(), session._sqs_known())))
+        execution.statement = marked(execution.statement, session, here())
 
 
 LISTENERS: dict[str, Any] = {

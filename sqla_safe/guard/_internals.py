@@ -16,8 +16,9 @@ import sqlalchemy.exc as sa_exc
 import sqlalchemy.orm.exc as orm_exc
 from sqlalchemy import util
 from sqlalchemy.orm import InstanceState, InstrumentedAttribute, Session, strategies
+from sqlalchemy.orm.interfaces import UserDefinedOption
 
-from sqla_safe._locations import kind_of
+from sqla_safe._locations import FOREIGN, KINDS, kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -51,11 +52,14 @@ class Access(NamedTuple):
 
 
 @lru_cache(maxsize=1)
-def _accessors() -> dict[Any, str]:
-    """Return the code of the descriptor's methods; empty where they are not Python."""
+def _accessors() -> dict[int, str]:
+    """Return the descriptor's methods, empty where they are not Python.
+
+    By the ``id()`` of their code, which lives as long as they do: to hash code is slow.
+    """
     methods = ((getattr(InstrumentedAttribute, name, None), verb) for name, verb in _ACCESS.items())
     codes = ((getattr(method, "__code__", None), verb) for method, verb in methods)
-    return {code: verb for code, verb in codes if code is not None}
+    return {id(code): verb for code, verb in codes if code is not None}
 
 
 def access_in(frames: Iterable[FrameType]) -> Access:
@@ -66,9 +70,9 @@ def access_in(frames: Iterable[FrameType]) -> Access:
     found, accessors = Access(), _accessors()
     for frame in frames:
         kind = kind_of(frame.f_code.co_filename)
-        if kind != "foreign":
+        if kind != FOREIGN:
             break
-        verb = accessors.get(frame.f_code)
+        verb = accessors.get(id(frame.f_code))
         values = frame.f_locals
         found = _named(found, values, verb) if verb else _guessed(found, values)
     return found
@@ -120,11 +124,12 @@ def load_in(caller: FrameType | None) -> Load:
     frame, accessors = caller, _accessors()
     while frame is not None:
         code = frame.f_code
-        if kind_of(code.co_filename) != "foreign":
+        file = code.co_filename
+        if KINDS[file] != FOREIGN:
             break
-        if code in accessors:
+        if id(code) in accessors:
             return Load("lazy", access_in(frames_from(caller)))
-        if code.co_filename == _STRATEGIES:
+        if file == _STRATEGIES:
             found = _EAGER  # unless an attribute that is read turns up further out
         elif code is _refresh_code:
             return _STATEMENT if found is _EAGER else _REFRESH
@@ -141,6 +146,44 @@ def frames_from(frame: FrameType | None = None) -> Iterator[FrameType]:
     while frame is not None:
         yield frame
         frame = frame.f_back
+
+
+# -- an option that each execution of a statement exchanges for one of its own ---------------------
+
+
+class Exchanged(UserDefinedOption):
+    """An option for loaded entities that differs from execution to execution.
+
+    It has a part of the statement's cache key, lest SQLAlchemy take the compiled form of the same
+    statement without it, where it would be lost. And SQLAlchemy asks it what the entities are to
+    get, so that one statement with one option can be executed again and again.
+    """
+
+    __slots__ = ()
+    propagate_to_loaders = True
+    _is_has_cache_key = True
+
+    def for_execution(self, context: Any) -> UserDefinedOption:
+        """Return what entities get that are loaded by one execution."""
+        raise NotImplementedError
+
+    def _gen_cache_key(self, *_: Any) -> tuple[Any, ...]:
+        return (Exchanged,)
+
+    def _adapt_cached_option_to_uncached_option(self, context: Any, uncached_opt: Any) -> Any:
+        try:
+            return uncached_opt.for_execution(context)
+        except Exception:  # noqa: BLE001  (on any doubt SQLAlchemy goes on with what it has)
+            return self if uncached_opt is None else uncached_opt
+
+
+def options_of(statement: Any) -> tuple[Any, ...]:
+    """Return the options that a statement has; where they cannot be told, none."""
+    return getattr(statement, "_with_options", ())
+
+
+IS_EXCHANGED = hasattr(UserDefinedOption, "_adapt_cached_option_to_uncached_option")
+"""Whether SQLAlchemy asks: else each execution needs an option, and a statement, of its own."""
 
 
 # -- SQLAlchemy's errors, as they are made ---------------------------------------------------------
@@ -165,6 +208,11 @@ def _watch(cls: Any, enrich: Callable[[BaseException, FrameType], None]) -> None
             enrich(self, sys._getframe(1))
 
     cls.__init__ = __init__
+
+
+def is_watching() -> bool:
+    """Say whether SQLAlchemy's errors are looked at."""
+    return bool(_originals)
 
 
 def stop_watching() -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
+from weakref import ref
 
 from sqlalchemy import inspect
 from sqlalchemy.orm.interfaces import UserDefinedOption
 
+from sqla_safe.guard import _internals
 from sqla_safe.guard._sites import in_function
 
 if TYPE_CHECKING:
@@ -15,25 +17,84 @@ if TYPE_CHECKING:
     from sqla_safe._locations import Place
     from sqla_safe.guard._records import Record
 
+KEPT = "_sqla_safe_marked"
+"""The attribute of a statement that keeps its marked form."""
 INFO = "sqla_safe"
 """The key in an entity's ``inspect(entity).info``, for those that came by ``session.add()``."""
 
 
-class LoadSite(UserDefinedOption):
-    """Carries where a statement ran, and the record of its session.
+class LoadSite(_internals.Exchanged):
+    """Carries where a statement ran, and the record of its session; None before it runs.
 
     It is pickled with the entity as an option of SQLAlchemy's own that holds two texts: whoever
     unpickles it does not need this library.
     """
 
     __slots__ = ()
-    propagate_to_loaders = True
+
+    def for_execution(self, context: Any) -> UserDefinedOption:
+        """Return the load site of the execution, which is the session's present one."""
+        first = context.top_level_context or context
+        for option in getattr(first, "propagated_loader_options", ()):
+            if (
+                type(option) is LoadSite
+            ):  # an eager load is a part of the execution that asks for it
+                return option
+        session = context.session
+        place = session._sqs_place
+        return self if place is None else LoadSite((place, session._sqs_record))
 
     def __reduce__(self) -> tuple[Any, ...]:
         payload: Any = self.payload
+        if payload is None:
+            return UserDefinedOption, ()
         place, record = payload
         texts = None if place is None else in_function(place), record.opened_at
         return UserDefinedOption, ((INFO, *texts),)
+
+
+_UNUSED = LoadSite()
+"""On the statements that are marked: each execution exchanges it for a load site of its own."""
+
+
+class Marked:
+    """A statement with its mark, kept on the statement itself, which may be executed again.
+
+    SQLAlchemy keeps a statement's cache key with it, and a new copy for each execution would lose
+    it: a third of the time of a small SELECT.
+    """
+
+    __slots__ = ("_of", "statement")
+
+    def __init__(self, statement: Any) -> None:
+        self._of = ref(statement)  # no cycle; and what is derived from it inherits its attributes
+        self.statement = statement.options(_UNUSED)
+
+    def is_of(self, statement: object) -> bool:
+        """Say whether it is the marked form of this very statement."""
+        return self._of() is statement
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(None), ()
+
+
+def marked(statement: Any, session: Any, place: Place | None) -> Any:
+    """Return a statement with the mark that its entities get."""
+    record = session._sqs_record or session._sqs_known()
+    if place is None or not _internals.IS_EXCHANGED:
+        return statement.options(LoadSite((place, record)))
+    session._sqs_place = place
+    options = _internals.options_of(statement)
+    if options and any(type(option) is LoadSite for option in options):
+        return statement  # a load for an entity that has one: a second would have a third follow
+    values: dict[str, Any] = statement.__dict__
+    if KEPT not in values:  # most statements are executed once: no more than that is noted
+        values[KEPT] = None
+        return statement.options(_UNUSED)
+    found = values[KEPT]
+    if found is None or not found.is_of(statement):
+        found = values[KEPT] = Marked(statement)
+    return found.statement
 
 
 class Origin(NamedTuple):
@@ -51,7 +112,7 @@ def origin_of(state: InstanceState[Any]) -> Origin:
     for option in candidates:
         if isinstance(option, LoadSite):
             payload: Any = option.payload
-            found = Origin(*payload)
+            found = found if payload is None else Origin(*payload)
         elif isinstance(option, UserDefinedOption) and found.record is None:
             found = _unpickled(option.payload) or found
     return found

@@ -29,7 +29,7 @@ class Repair:
             _codes.AFTER_FAILED_FLUSH: self._after_flush,
             _codes.SERVER_GENERATED: self._generated,
             _codes.RAISELOAD: self._raiseload,
-            _codes.BY_HAND: lambda: f"{self._snapshot} before that, or read it there",
+            _codes.BY_HAND: self._by_hand,
             _codes.ROW_GONE: lambda: f"{self._snapshot} before the row is deleted",
             _codes.STRICT: lambda: f"{self._snapshot} inside the scope",
         }
@@ -75,6 +75,11 @@ class Repair:
     def _after(self, what: str) -> str:
         before = f"{self._snapshot} before the {what}{self._with_eager}"
         return f"{self._refresh} after the {what}, or {before}" if self._is_attached else before
+
+    def _by_hand(self) -> str:
+        if self._is_attached:
+            return f"{self._refresh} after that, or {self._snapshot} before that"
+        return f"{self._snapshot} before that, or read it there"
 
     def _after_flush(self) -> str:
         savepoint = "async with" if self._is_async else "with"

@@ -6,14 +6,19 @@ Each is wrapped around the method that was there, on a subclass of one sessionma
 
 from __future__ import annotations
 
+import functools
 import sys
+from asyncio import _get_running_loop, current_task
+from threading import get_ident
 from typing import TYPE_CHECKING, Any, cast
 
+from sqlalchemy import inspect
 from sqlalchemy.exc import MissingGreenlet, StatementError
 from sqlalchemy.orm import Session
 
 from sqla_safe._owners import concurrent_use, current_owner
 from sqla_safe.guard import _internals
+from sqla_safe.guard._attributes import LOADED
 from sqla_safe.guard._events import LISTENERS, listen, on_execute
 from sqla_safe.guard._explain import of_concurrent_use
 from sqla_safe.guard._records import Guard, Record
@@ -43,7 +48,7 @@ def opening(inner: Callable[..., Any]) -> Callable[..., Any]:
 
     def __init__(self: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807
         if self._sqs_record is None and self._sqs_guard.mode != "off":
-            self._sqs_record = Record(self._sqs_guard, site())
+            self._sqs_record = Record(self._sqs_guard, site(sys._getframe(1)))
         inner(self, *args, **kwargs)
 
     return __init__
@@ -53,22 +58,22 @@ def using(inner: Callable[..., Any]) -> Callable[..., Any]:
     """Wrap an operation: one at a time."""
 
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if self._sqs_unit is not None or self._sqs_guard.mode == "off":
+        guard = self._sqs_guard
+        if self._sqs_unit is not None or guard.mode == "off":
             return inner(self, *args, **kwargs)
         me, busy = current_owner(), self._sqs_busy
         if busy is not None:
             if busy != me:
                 _overlap(self, busy, me)
             return inner(self, *args, **kwargs)
-        idle = self._sqs_guard.idle
-        if idle is not None:
+        if guard.idle is not None:
             self._sqs_known().come(self)
         self._sqs_busy = me
         try:
             return inner(self, *args, **kwargs)
         finally:
             self._sqs_busy = None
-            if idle is not None:
+            if guard.idle is not None:
                 self._sqs_known().rest()
 
     return method
@@ -78,19 +83,20 @@ def executing(inner: Callable[..., Any]) -> Callable[..., Any]:
     """Wrap an operation that executes a statement: one at a time, and marked."""
 
     def method(self: Any, statement: Any, *args: Any, **kwargs: Any) -> Any:
-        if self._sqs_guard.mode == "off":
+        guard = self._sqs_guard
+        if guard.mode == "off":
             return inner(self, statement, *args, **kwargs)
-        me, busy = current_owner(), self._sqs_busy
-        if busy is not None:  # or an eager load
-            if busy != me and self._sqs_unit is None:
-                _overlap(self, busy, me)
-            return inner(self, statement, *args, **kwargs)
-        idle = self._sqs_guard.idle
-        if idle is not None:
+        busy = self._sqs_busy
+        if busy is not None:
+            return _within(self, busy, functools.partial(inner, self), statement, *args, **kwargs)
+        if guard.idle is not None:
             self._sqs_known().come(self)
-        self._sqs_busy = me
+        # A call of its own for each of these would cost what they do.
+        loop = _get_running_loop()
+        self._sqs_busy = get_ident() if loop is None else current_task(loop)
         try:
-            statement = seen(self, statement, sys._getframe().f_back)
+            caller = sys._getframe().f_back if self._sqs_is_async else sys._getframe(1)
+            statement = seen(self, statement, caller)
             return inner(self, statement, *args, **kwargs)
         except StatementError as error:
             wrapped = _missing_greenlet(error) if self._sqs_guard.raises else None
@@ -99,10 +105,24 @@ def executing(inner: Callable[..., Any]) -> Callable[..., Any]:
             raise wrapped from None  # SQLAlchemy 2.1 wraps it, and `except` would miss it
         finally:
             self._sqs_busy = None
-            if idle is not None:
+            if guard.idle is not None:
                 self._sqs_known().rest()
 
     return method
+
+
+def _within(
+    session: Any, busy: Any, inner: Callable[..., Any], statement: Any, *args: Any, **kwargs: Any
+) -> Any:
+    """Another operation is going on: that of somebody else, or the one that brought this about."""
+    me = current_owner()
+    if busy != me and session._sqs_unit is None:
+        _overlap(session, busy, me)
+    place = session._sqs_place
+    try:
+        return inner(seen(session, statement, sys._getframe(1).f_back), *args, **kwargs)
+    finally:
+        session._sqs_place = place  # the first one may not have come to its own statement yet
 
 
 def _missing_greenlet(error: StatementError) -> MissingGreenlet | None:
@@ -141,12 +161,20 @@ def closing(inner: Callable[..., Any]) -> Callable[..., Any]:
             record.come(self, "its end")
         if record.guard.mode == "strict":
             record.was_strict = True
-            self.expire_all()
+            _expire_all(self)
         record.close(record.leaving or site())
         self._sqs_record, self._sqs_last = None, record
         return inner(self, *args, **kwargs)
 
     return method
+
+
+def _expire_all(session: Any) -> None:
+    """Throw all values away, for strict mode; what there was is known afterwards."""
+    for entity in session.identity_map.values():
+        state = inspect(entity)
+        state.info[LOADED] = frozenset(state.dict)
+    session.expire_all()
 
 
 def discarding(what: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -166,11 +194,34 @@ def discarding(what: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     return wrap
 
 
+def refreshing(inner: Callable[..., Any]) -> Callable[..., Any]:
+    """Wrap ``refresh``, which drops the relationships that were loaded because they were read."""
+
+    def method(self: Any, instance: Any, *args: Any, **kwargs: Any) -> Any:
+        if self._sqs_guard.mode == "off":
+            return inner(self, instance, *args, **kwargs)
+        before = unloaded(instance)
+        result = inner(self, instance, *args, **kwargs)
+        dropped = unloaded(instance) - before
+        if dropped:
+            self._sqs_known().note("by hand", "refresh()", instance, dropped)
+        return result
+
+    return method
+
+
+def unloaded(entity: object) -> set[str]:
+    """Return the attributes of an entity that are not loaded; none where it is no entity."""
+    state: Any = inspect(entity, raiseerr=False)
+    return set(getattr(state, "unloaded", ()))
+
+
 WRAPPERS: dict[str, Any] = {
     "__init__": opening,
     **dict.fromkeys(("execute", "scalar", "scalars"), executing),
     **dict.fromkeys(("flush", "connection", "commit", "rollback"), using),
     **dict.fromkeys(("close", "reset", "invalidate"), closing),
+    "refresh": refreshing,
     "expire": discarding("expire"),
     "expire_all": discarding("expire_all"),
     "expunge": discarding("expunge"),
@@ -180,6 +231,7 @@ DEFAULTS: dict[str, Any] = {
     "_sqs_record": None,
     "_sqs_last": None,
     "_sqs_busy": None,
+    "_sqs_place": None,
     "_sqs_unit": None,
     "_sqs_is_async": False,
     "_sqs_known": known,
@@ -200,9 +252,10 @@ def wrapped(base: Any, wrappers: dict[str, Any]) -> dict[str, Any]:
 
 def guarded_class(base: Any, guard: Guard, *, is_async: bool) -> type[Session]:
     """Return a subclass of a session class that the guard watches."""
+    wrappers = {name: wrap for name, wrap in WRAPPERS.items() if not is_async or name != "__init__"}
     members = {
         **DEFAULTS,
-        **wrapped(base, WRAPPERS),
+        **wrapped(base, wrappers),  # of an async one, the async session notes where it is opened
         "_sqs_guard": guard,
         "_sqs_is_async": is_async,
         "__module__": base.__module__,

@@ -11,7 +11,7 @@ from inspect import CO_ASYNC_GENERATOR, CO_GENERATOR
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from sqla_safe._locations import Place, here, kind_of, stack
+from sqla_safe._locations import KINDS, Place, here, kind_of, stack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,12 +26,25 @@ _INSTALLED = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}"
 _MARKS = ("pyproject.toml", "setup.py", "setup.cfg", ".git")
 
 
-def site() -> Site:
-    """Return where this was called, or () in a task without user code."""
-    place = here()
+def site(frame: FrameType | None = None) -> Site:
+    """Return where this was called (or what a frame does), or () in a task without user code."""
+    begin = frame = frame or sys._getframe(1)
+    while frame is not None:  # the beginning of `here`, written out: each session asks twice
+        code = frame.f_code
+        kind = KINDS[code.co_filename]
+        if kind == "project" and not code.co_flags & _GENERATORS and code.co_name not in _HOOKS:
+            return (Place((code, frame.f_lasti)),)
+        if kind:
+            break
+        frame = frame.f_back
+    return _far_site(begin)
+
+
+def _far_site(frame: FrameType) -> Site:
+    place = here(frame)
     if place is None or not _is_block(place[0]):
         return () if place is None else (place,)
-    return tuple(_served(sys._getframe())) or (place,)
+    return tuple(_served(frame)) or (place,)
 
 
 def _served(frame: FrameType) -> Iterator[Place]:

@@ -8,21 +8,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from sqlalchemy import Select
 from sqlalchemy.exc import MissingGreenlet
 
-from sqla_safe._locations import here, project_place
+from sqla_safe._locations import KINDS, Place, awaiting_frame, here
 from sqla_safe.guard import _codes, _internals
 from sqla_safe.guard._attributes import Attribute
 from sqla_safe.guard._diagnose import diagnose
 from sqla_safe.guard._nplusone import count
-from sqla_safe.guard._provenance import LoadSite
+from sqla_safe.guard._provenance import marked
 from sqla_safe.guard._telling import attach
 
 if TYPE_CHECKING:
     from types import FrameType
 
-    from sqla_safe._locations import Place
-    from sqla_safe.guard._internals import Access
+    from sqla_safe.guard._internals import Access, Load
     from sqla_safe.guard._records import Record
 
 
@@ -33,36 +33,47 @@ def seen(session: Any, statement: Any, caller: FrameType | None) -> Any:
         MissingGreenlet: it is a load that cannot be done here, under asyncio.
     """
     try:
-        return _seen(session, statement, caller)
+        if caller is None:  # the beginning of an async session's greenlet
+            place = here(awaiting_frame())
+        else:
+            code = caller.f_code
+            if KINDS[code.co_filename] != "project":
+                return _seen(session, statement, caller)
+            place = Place((code, caller.f_lasti))
+        return _marked(session, statement, place)
     except MissingGreenlet:
         raise
     except Exception:  # noqa: BLE001  (on any doubt the statement runs as it is)
         return statement
 
 
-def _seen(session: Any, statement: Any, caller: FrameType | None) -> Any:
-    place = project_place(caller)
-    if place is None:
-        load = _internals.load_in(caller)
-        if load.kind == "eager":  # it has the mark of its statement
-            return statement
-        if load.kind == "lazy":
-            _look_at(session, load.access)
-        if load.kind != "statement" and not load.is_relationship:
-            return statement
-        place = here()
-    return _marked(session, statement, place)
-
-
 def _marked(session: Any, statement: Any, place: Place | None) -> Any:
-    if not (getattr(statement, "is_select", False) or _is_from_statement(statement)):
+    if isinstance(statement, Select) or _loads_entities(statement):
+        return marked(statement, session, place)
+    return statement
+
+
+def _seen(session: Any, statement: Any, caller: FrameType) -> Any:
+    load = _internals.load_in(caller)
+    if load.kind == "statement":
+        return _marked(session, statement, here(caller))
+    session._sqs_place = None
+    return _loaded(session, statement, load)
+
+
+def _loaded(session: Any, statement: Any, load: Load) -> Any:
+    """Return the statement of a load that SQLAlchemy does by itself."""
+    if load.kind == "lazy":
+        _look_at(session, load.access)
+    if not load.is_relationship:  # or the entity has been loaded before, or its statement is marked
         return statement
-    record = session._sqs_record or session._sqs_known()
-    return statement.options(LoadSite((place, record)))
+    return marked(statement, session, here())
 
 
-def _is_from_statement(statement: Any) -> bool:
-    return bool(getattr(statement, "is_from_statement", False))
+def _loads_entities(statement: Any) -> bool:
+    return bool(
+        getattr(statement, "is_select", False) or getattr(statement, "is_from_statement", False)
+    )
 
 
 def _look_at(session: Any, access: Access) -> None:

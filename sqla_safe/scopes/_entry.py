@@ -88,6 +88,8 @@ def entered_twice(scope: BaseScope[Any]) -> ScopeOptionError:
 
 def doom_by_inner(scope: BaseScope[Any], error: BaseException) -> None:
     """A block that joined has failed: whatever it wrote must not be stored by the outer one."""
+    if isinstance(error, scope._unit.steering):
+        return
     scope._boundary.set_doom(
         "an inner scope that had joined it failed, and the error was swallowed",
         f"the inner scope opened at {scope.opened_at}",

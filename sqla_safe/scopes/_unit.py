@@ -49,6 +49,8 @@ class Unit(Connected):
     asks_until = 0.0
     stored = False
     """Whether anything was committed, be it by an early `Scope.commit`."""
+    steering: tuple[type[BaseException], ...] = ()
+    """With what a framework leaves a joined block, such as `SkipHandler`, and means no error."""
 
     def begin_savepoint(self, boundary: Boundary) -> None:
         """Begin the savepoint of a nested scope."""

@@ -93,7 +93,8 @@ def _make_class(entity: type, bases: tuple[type, ...], names: dict[str, Any]) ->
 
 def name_slots(mapper: Mapper[Any]) -> dict[str, str]:
     """Slots want identifiers, and mangle names with two underscores; attributes are freer."""
-    names = (*mapper.column_attrs.keys(), *mapper.relationships.keys())
+    # as plain text: those of a reflected column are a class of SQLAlchemy's
+    names = map(str, (*mapper.column_attrs.keys(), *mapper.relationships.keys()))
     return {
         name: f"_sqs_slot_{number}" if name.startswith("__") or not _is_name(name) else name
         for number, name in enumerate(names)

@@ -2,32 +2,39 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from functools import partial
 from itertools import chain, count
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
 import msgspec
 
-from sqla_safe.errors import NotLoadedError, SnapshotEncodeError, SnapshotSourceError
+from sqla_safe.errors import SnapshotEncodeError, SnapshotSourceError
 from sqla_safe.snapshots import _wire
 from sqla_safe.snapshots._base import Snapshot
 from sqla_safe.snapshots._document import (
+    EXPANSION,
     MANY,
     MAP,
     ONE,
     SET,
     VERSION,
-    Collections,
     Document,
     Group,
-    enum_class,
+    Links,
+    Values,
+    footprint,
 )
-from sqla_safe.snapshots._values import FrozenDict
+from sqla_safe.snapshots._forms import NoFormError
+from sqla_safe.snapshots._survey import Survey, members_of, read
+from sqla_safe.snapshots._values import FrozenDict, types_in
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable
 
     from sqla_safe.snapshots._plan import Plan
+    from sqla_safe.snapshots._survey import Family
+
+T = TypeVar("T")
 
 _encoders: dict[str, Any] = {
     "msgpack": msgspec.msgpack.Encoder(),
@@ -60,24 +67,11 @@ def dumps(snap: Any, /, *, format: Literal["msgpack", "json"] = "msgpack") -> by
         )
     many = not isinstance(snap, Snapshot)
     roots = _snapshots_of(snap) if many else [snap]
-    parts = [part for plan, members in _discover(roots).items() for part in _split(plan, members)]
-    numbers = _number(parts)
-    document = Document(
-        version=VERSION,
-        many=many,
-        roots=[numbers[id(root)] for root in roots],
-        groups=[_write_group(part, numbers, format) for part in parts],
-    )
-    encoded: bytes = _encoders[format].encode(document)
-    return encoded
-
-
-class _Part(NamedTuple):
-    """What becomes a group: snapshots of one class, and the columns they all hold."""
-
-    plan: Plan
-    snaps: list[Any]
-    columns: dict[str, list[Any]]
+    survey = Survey(roots)
+    try:
+        return _Writer(survey, careful=format == "json").write(roots, format, many=many)
+    except OverflowError:  # an integer of more than 64 bits, for which nobody looks at first
+        return _Writer(survey, careful=True).write(roots, format, many=many)
 
 
 def _snapshots_of(given: Any) -> list[Any]:
@@ -94,122 +88,172 @@ def _snapshots_of(given: Any) -> list[Any]:
     return roots
 
 
-def _discover(roots: list[Any]) -> dict[Plan, list[Any]]:
-    """Find every snapshot that can be reached, by class."""
-    found: defaultdict[Plan, list[Any]] = defaultdict(list)
-    seen: set[int] = set()
-    todo: list[list[Any]] = [roots]
-    while todo:
-        fresh = {id(snap): snap for snap in chain.from_iterable(todo) if id(snap) not in seen}
-        seen.update(fresh)
-        todo = []
-        kinds: set[type[Snapshot]] = set(map(type, fresh.values()))
-        for kind in kinds:
-            plan = kind._sqs_plan
-            snaps = [snap for snap in fresh.values() if type(snap) is kind]
-            found[plan] += snaps
-            related = [list(_members(_read(plan, key, snaps)[0])) for key in plan.relations]
-            todo += [ones for ones in related if not seen.issuperset(map(id, ones))]
-    return found
+_NO_TEXT = "str that is no Unicode text (a lone surrogate)"
 
 
-def _members(column: list[Any]) -> Iterable[Any]:
-    """Return the snapshots that a column of relationships holds."""
-    kinds = set(map(type, column))
-    if kinds <= {tuple, frozenset}:
-        return chain.from_iterable(column)
-    if FrozenDict in kinds:
-        return chain.from_iterable([held.values() for held in column])
-    return column if type(None) not in kinds else [one for one in column if one is not None]
+def _written(attribute: str, write: Callable[[list[Any]], T], values: list[Any]) -> T:
+    """Return what values become on the wire.
 
-
-def _read(plan: Plan, name: str, snaps: list[Any]) -> tuple[list[Any], list[bool] | None]:
-    """Return the values of an attribute; and who holds it, when not all do."""
+    Raises:
+        SnapshotEncodeError: for one that has no form there; it names the attribute.
+    """
     try:
-        return plan.read[name](snaps), None
-    except NotLoadedError:
-        get = plan.slots[name].__get__
-    values: list[Any] = []
-    holds: list[bool] = []
-    for snap in snaps:
-        try:
-            values.append(get(snap))
-            holds.append(True)
-        except AttributeError:
-            holds.append(False)
-    return values, holds
+        return write(values)
+    except NoFormError as error:
+        kind = error.kind.__qualname__
+    except UnicodeEncodeError:
+        kind = _NO_TEXT
+    except ValueError:  # more digits than Python turns into text
+        kind = "number of that size"
+    raise SnapshotEncodeError(attribute=attribute, kind=kind)
 
 
-def _split(plan: Plan, snaps: list[Any]) -> list[_Part]:
+class _Part(NamedTuple):
+    """What becomes a group: snapshots of one class, and the columns they all hold."""
+
+    family: Family
+    snaps: list[Any]
+    columns: dict[str, list[Any]]
+
+    @property
+    def is_whole(self) -> bool:
+        return len(self.snaps) == len(self.family.snaps)
+
+
+def _split(family: Family, snaps: list[Any]) -> list[_Part]:
     """Split the snapshots of a class by what they hold."""
     columns: dict[str, list[Any]] = {}
-    for name in plan.slots:
-        values, holds = _read(plan, name, snaps)
+    for name in (*family.plan.slots, *family.plan.declared):
+        values, holds = _column(family, name, snaps)
         if holds is None:
             columns[name] = values
         elif any(holds):
             ones = [snap for snap, held in zip(snaps, holds, strict=True) if held]
             others = [snap for snap, held in zip(snaps, holds, strict=True) if not held]
-            return _split(plan, ones) + _split(plan, others)
-    return [_Part(plan, snaps, columns)]
+            return _split(family, ones) + _split(family, others)
+    return [_Part(family, snaps, columns)]
 
 
-def _number(parts: list[_Part]) -> dict[int, int]:
-    members = chain.from_iterable(part.snaps for part in parts)
-    return dict(zip(map(id, members), count()))
+def _column(family: Family, name: str, snaps: list[Any]) -> tuple[list[Any], list[bool] | None]:
+    """Return an attribute of some snapshots; a relationship was read when they were surveyed."""
+    surveyed = family.related.get(name, [])
+    if snaps is family.snaps and sum(map(len, surveyed)) == len(snaps):
+        return list(chain.from_iterable(surveyed)), None
+    return read(family.plan, name, snaps)
 
 
-def _write_group(part: _Part, numbers: dict[int, int], form: str) -> Group:
-    written = {
-        name: _write_related(column, numbers)
-        if name in part.plan.relations
-        else _write_values(part.plan, name, column)
-        for name, column in part.columns.items()
-    }
-    return Group(
-        entity=part.plan.name,
-        fingerprint=part.plan.fingerprint,
-        count=len(part.snaps),
-        names=list(written),
-        kinds=[kind for kind, _ in written.values()],
-        columns=[_encode(part.plan, name, values, form) for name, (_, values) in written.items()],
-    )
+class _Writer:
+    """One writing of surveyed snapshots."""
 
+    def __init__(self, survey: Survey, *, careful: bool) -> None:
+        self._survey = survey
+        self._careful = careful
+        self._parts = [part for one in survey.families.values() for part in _split(one, one.snaps)]
+        sizes = [len(part.snaps) for part in self._parts]
+        starts = [sum(sizes[:place]) for place in range(len(sizes))]
+        self._starts = {
+            part.family: start
+            for part, start in zip(self._parts, starts, strict=True)
+            if part.is_whole
+        }
+        self._numbers: dict[int, int] = {}
 
-def _encode(plan: Plan, name: str, values: Any, form: str) -> msgspec.Raw:
-    try:
-        return msgspec.Raw(_encoders[form].encode(values))
-    except UnicodeEncodeError:
-        kind = "str that is no Unicode text (a lone surrogate)"
+    def write(self, roots: list[Any], form: str, *, many: bool) -> bytes:
+        groups = list(map(self._group, self._parts))
+        document = Document(VERSION, many, self._roots(roots), groups)
+        data = self._encode(document, form)
+        plans = [part.family.plan for part in self._parts]
+        lacking = footprint(zip(plans, groups, strict=True)) // EXPANSION + 1 - len(data)
+        if lacking > 0:
+            document.padding = " " * lacking
+            data = self._encode(document, form)
+        return data
+
+    def _encode(self, document: Document, form: str) -> bytes:
+        try:
+            encoded: bytes = _encoders[form].encode(document)
+        except UnicodeEncodeError:
+            raise self._no_text(form) from None
+        return encoded
+
+    def _no_text(self, form: str) -> SnapshotEncodeError:
+        """Find the column that cannot be encoded, now that one of them could not."""
+        attribute = next(
+            f"{part.family.plan.owner(name)}.{name}"
+            for part in self._parts
+            for name, column in part.columns.items()
+            if name not in part.family.plan.relations
+            and not self._is_text(part.family.plan, name, column, form)
+        )
+        return SnapshotEncodeError(attribute=attribute, kind=_NO_TEXT)
+
+    def _is_text(self, plan: Plan, name: str, column: list[Any], form: str) -> bool:
+        try:
+            _encoders[form].encode(self._values(plan, name, column))
+        except UnicodeEncodeError:
+            return False
+        return True
+
+    # --- numbers ---------------------------------------------------------------
+
+    @property
+    def numbers(self) -> dict[int, int]:
+        """The number of each snapshot by its id; made only when there are not runs alone."""
+        if not self._numbers:
+            snaps = chain.from_iterable(part.snaps for part in self._parts)
+            self._numbers = dict(zip(map(id, snaps), count()))
+        return self._numbers
+
+    def _roots(self, roots: list[Any]) -> list[int]:
+        family = self._survey.roots
+        if family in self._starts:
+            start = self._starts[family]
+            return list(range(start, start + len(roots)))
+        return list(map(self.numbers.__getitem__, map(id, roots)))
+
+    # --- columns ---------------------------------------------------------------
+
+    def _group(self, part: _Part) -> Group:
+        plan = part.family.plan
+        columns = part.columns.items()
+        return Group(
+            plan.name,
+            plan.fingerprint,
+            len(part.snaps),
+            [self._values(plan, *one) for one in columns if one[0] not in plan.relations],
+            [self._links(part, *one) for one in columns if one[0] in plan.relations],
+        )
+
+    def _values(self, plan: Plan, name: str, column: list[Any]) -> Values:
         attribute = f"{plan.owner(name)}.{name}"
-        raise SnapshotEncodeError(attribute=attribute, kind=kind) from None
+        write = partial(_wire.write_column, careful=self._careful)
+        kind, plain, text = _written(attribute, write, column)
+        if kind in (_wire.ENUM, _wire.FLAG):
+            used = types_in(column) - {type(None)}
+            if used != {plan.enum_class(name)}:
+                raise SnapshotEncodeError(attribute=attribute, kind=used.pop().__qualname__)
+        return Values(name, kind, plain, text)
 
+    def _links(self, part: _Part, name: str, column: list[Any]) -> Links:
+        run = part.family.run(name) if part.is_whole else None
+        if run is not None and run.family in self._starts:
+            kind = MANY if part.family.plan.relations[name].uselist else ONE
+            first = self._starts[run.family] + run.first
+            return Links(name, kind, [first], run.sizes, is_run=True)
+        return self._numbered(part.family.plan, name, column)
 
-def _write_values(plan: Plan, name: str, column: list[Any]) -> tuple[str, list[Any]]:
-    attribute = f"{plan.owner(name)}.{name}"
-    try:
-        kind, values = _wire.write_column(column)
-    except _wire.NoFormError as error:
-        raise SnapshotEncodeError(attribute=attribute, kind=error.kind.__qualname__) from None
-    except ValueError:  # more digits than Python turns into text
-        raise SnapshotEncodeError(attribute=attribute, kind="number of that size") from None
-    if kind in (_wire.ENUM, _wire.FLAG):
-        used: set[type[Any]] = {type(value) for value in column if value is not None}
-        if used != {enum_class(plan.mapper, name)}:
-            raise SnapshotEncodeError(attribute=attribute, kind=used.pop().__qualname__)
-    return kind, values
-
-
-def _write_related(column: list[Any], numbers: dict[int, int]) -> tuple[str, Any]:
-    kind = MANY
-    kinds = set(map(type, column))
-    keys: list[Any] = []
-    if FrozenDict in kinds:
-        kind = MAP
-        keys = [_wire.write_tagged(key) for key in chain.from_iterable(column)]
-    elif frozenset in kinds:
-        kind = SET
-    elif tuple not in kinds:
-        return ONE, list(map(numbers.get, map(id, column)))
-    members = list(map(numbers.__getitem__, map(id, _members(column))))
-    return kind, Collections(sizes=list(map(len, column)), members=members, keys=keys)
+    def _numbered(self, plan: Plan, name: str, column: list[Any]) -> Links:
+        kinds = types_in(column)
+        keys = ""
+        if FrozenDict in kinds:
+            kind = MAP
+            attribute = f"{plan.owner(name)}.{name}"
+            keys = _written(attribute, _wire.write_text, list(chain.from_iterable(column)))
+        elif frozenset in kinds:
+            kind = SET
+        elif tuple in kinds:
+            kind = MANY
+        else:
+            return Links(name, ONE, list(map(self.numbers.get, map(id, column))))
+        members: list[int | None] = list(map(self.numbers.__getitem__, map(id, members_of(column))))
+        return Links(name, kind, members, list(map(len, column)), keys=keys)

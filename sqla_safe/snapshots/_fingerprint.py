@@ -8,12 +8,17 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Enum, TypeDecorator
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from sqlalchemy.orm import ColumnProperty, Mapper, RelationshipProperty
     from sqlalchemy.types import TypeEngine
 
 
-def fingerprint(mapper: Mapper[Any]) -> str:
-    """Return 16 hexadecimal digits made of the mapped columns, their types, and relationships."""
+def fingerprint(mapper: Mapper[Any], declared: Iterable[str]) -> str:
+    """Return 16 hexadecimal digits made of the mapped columns, their types, and relationships.
+
+    Fields that are declared but not mapped count with their names.
+    """
     lines = [
         f"{key}: {_type_name(column_type(column))}" for key, column in mapper.column_attrs.items()
     ]
@@ -21,6 +26,7 @@ def fingerprint(mapper: Mapper[Any]) -> str:
         f"{key} -> {relation.mapper.class_.__qualname__} {_collection(relation)}"
         for key, relation in mapper.relationships.items()
     ]
+    lines += [f"{name}, not mapped" for name in declared]
     text = "\n".join(sorted(lines))
     return hashlib.blake2s(text.encode(), digest_size=8).hexdigest()
 
@@ -38,6 +44,19 @@ def column_type(attribute: ColumnProperty[Any]) -> TypeEngine[Any]:
     expression: Any = attribute.expression
     kind: TypeEngine[Any] = expression.type
     return kind
+
+
+def enum_class(attribute: ColumnProperty[Any] | None) -> type[Any]:
+    """Return the Enum whose members a column holds, NoneType for anything else."""
+    if attribute is None:
+        return type(None)
+    kind = column_type(attribute)
+    if isinstance(kind, Enum):
+        return kind.enum_class or type(None)
+    try:
+        return kind.python_type
+    except NotImplementedError:
+        return type(None)
 
 
 def _type_name(kind: TypeEngine[Any]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select, tuple_
@@ -107,8 +108,19 @@ def _load(
 ) -> None:
     """Run one SELECT over the keys of some entities; it fills what they have not loaded."""
     quiet = Load(mapper.class_).lazyload("*")
-    for statement in _by_keys(mapper, _identities(entities)):
-        session.execute(statement.options(quiet, *options)).unique().all()
+    for token, ones in _by_shard(entities).items():
+        settings = {} if token is None else {"identity_token": token}
+        for statement in _by_keys(mapper, _identities(ones)):
+            chosen = statement.options(quiet, *options).execution_options(**settings)
+            session.execute(chosen).unique().all()
+
+
+def _by_shard(entities: list[Any]) -> dict[Any, list[Any]]:
+    """Sort entities by the token that is part of their identity, which has none as a rule."""
+    shards: defaultdict[Any, list[Any]] = defaultdict(list)
+    for entity in entities:
+        shards[instance_state(entity).identity_token].append(entity)
+    return shards
 
 
 def _by_keys(mapper: Mapper[Any], keys: list[Any]) -> Iterator[Select[Any]]:

@@ -6,8 +6,10 @@ code is called but the constructors of plain values.
 
 from __future__ import annotations
 
-from itertools import chain, islice
-from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin
+from bisect import bisect_left, bisect_right
+from itertools import chain, islice, repeat
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, get_args, get_origin
 
 import msgspec
 
@@ -18,19 +20,20 @@ from sqla_safe.errors import (
     SnapshotVersionError,
 )
 from sqla_safe.snapshots import _wire
+from sqla_safe.snapshots._attributes import real_dict
 from sqla_safe.snapshots._document import (
-    COLUMN,
-    MANY,
+    EXPANSION,
     MAP,
     ONE,
+    SET,
     VERSION,
-    Collections,
     Document,
     Group,
-    enum_class,
+    Links,
+    footprint,
 )
 from sqla_safe.snapshots._plan import Plan, plan_of
-from sqla_safe.snapshots._values import FrozenDict
+from sqla_safe.snapshots._values import FrozenDict, types_in
 from sqla_safe.snapshots._walk import MAX_OBJECTS
 
 if TYPE_CHECKING:
@@ -40,7 +43,11 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_Columns = dict[str, tuple[str, Any]]
+_DECODERS: dict[bool, Any] = {
+    True: msgspec.json.Decoder(Document),
+    False: msgspec.msgpack.Decoder(Document),
+}
+"""By whether the data begins as JSON does."""
 
 _HOSTILE = (
     ArithmeticError,
@@ -98,6 +105,14 @@ def loads(entity: type[T], data: bytes, /, *, max_objects: int = MAX_OBJECTS) ->
         raise reader.refuse("it is damaged, or was never one") from None
 
 
+class _Part(NamedTuple):
+    """A group of the data, with its class and the snapshots made for it."""
+
+    plan: Plan
+    group: Group
+    snaps: list[Any]
+
+
 class _Reader:
     """One reading of untrusted data."""
 
@@ -105,120 +120,164 @@ class _Reader:
         self._plan = plan
         self._data = data
         self._max_objects = max_objects
-        is_json = data.startswith(b"[")
-        self._decode: Any = msgspec.json.decode if is_json else msgspec.msgpack.decode
+        self._parts: list[_Part] = []
+        self._starts: list[int] = []
+        self._everything: list[Any] = []
 
     def refuse(self, problem: str) -> SnapshotDecodeError:
         return SnapshotDecodeError(entity=self._plan.entity.__name__, problem=problem)
 
     def read(self, *, many: bool) -> Any:
-        document = self._decode(self._data, type=Document)
+        document: Document = _DECODERS[self._data.startswith(b"[")].decode(self._data)
         if document.version != VERSION:
             raise self._other_version("the data has another format")
-        plans = self._plans(document.groups)
-        if sum(group.count for group in document.groups) > self._max_objects:
-            raise SnapshotLimitError(limit="max_objects", value=self._max_objects)
-        columns = [
-            self._columns(plan, group) for plan, group in zip(plans, document.groups, strict=True)
-        ]
-        snaps = self._fill(plans, document.groups, columns)
-        return self._roots(document, snaps, many=many)
+        plans = list(map(self._plan_of, document.groups))
+        self._require_distinct(document.groups)
+        self._measure(list(zip(plans, document.groups, strict=True)))
+        for plan, group in zip(plans, document.groups, strict=True):
+            snaps = plan.open_shells(group.count)
+            self._parts.append(_Part(plan, group, snaps))
+            self._starts.append(len(self._everything))
+            self._everything += snaps
+        for part in self._parts:  # what they hold themselves first, so that sets find their keys
+            self._fill(part)
+        for part in self._parts:
+            for links in part.group.links:
+                part.plan.store[links.name](part.snaps, self._related(part, links))
+        for part in self._parts:
+            part.plan.close(part.snaps)
+        return self._roots(document, many=many)
 
     def _other_version(self, problem: str) -> SnapshotVersionError:
         return SnapshotVersionError(entity=self._plan.entity.__name__, problem=problem)
 
-    def _plans(self, groups: list[Group]) -> list[Plan]:
-        """Look up the classes of the data among those that the entity can lead to."""
-        plans: list[Plan] = []
-        for group in groups:
-            entity = self._plan.reachable.get(group.entity)
-            if entity is None:
-                raise self.refuse("it holds objects of a class that is not related to it")
-            plan = plan_of(entity)
-            if group.fingerprint != plan.fingerprint:
-                name = entity.__name__
-                raise self._other_version(f"{name} was mapped differently when it was made")
-            plans.append(plan)
-        return plans
+    def _plan_of(self, group: Group) -> Plan:
+        """Look up the class of a group among those that the entity can lead to."""
+        entity = self._plan.reachable.get(group.entity)
+        if entity is None:
+            raise self.refuse("it holds objects of a class that is not related to it")
+        plan = plan_of(entity)
+        if group.fingerprint != plan.fingerprint:
+            name = entity.__name__
+            raise self._other_version(f"{name} was mapped differently when it was made")
+        return plan
 
-    def _columns(self, plan: Plan, group: Group) -> _Columns:
-        """Decode the columns of a group; each must have a value for each object."""
-        columns: _Columns = {}
-        for name, kind, raw in zip(group.names, group.kinds, group.columns, strict=True):
-            values = self._decode(raw, type=COLUMN.get(kind, list[Any]))
-            if _height(values) != group.count or name not in plan.slots:
+    def _require_distinct(self, groups: list[Group]) -> None:
+        for group in groups:
+            names = [values.name for values in group.values]
+            names += [links.name for links in group.links]
+            if len(set(names)) < len(names):
+                raise self.refuse("it holds a column twice")
+
+    def _measure(self, groups: list[tuple[Plan, Group]]) -> None:
+        """Refuse data that would become much more than it is, before anything is made of it."""
+        if sum(group.count for _, group in groups) > self._max_objects:
+            raise SnapshotLimitError(limit="max_objects", value=self._max_objects)
+        if footprint(groups) > EXPANSION * len(self._data):
+            raise self.refuse("it would take far more memory than it has bytes")
+
+    # --- columns ---------------------------------------------------------------
+
+    def _fill(self, part: _Part) -> None:
+        """Store the columns of a group; each must have a value for each object."""
+        plan, group, snaps = part
+        columns: dict[str, list[Any]] = {}
+        for name, kind, plain, text in map(_fields, group.values):
+            if name not in plan.values or len(plain) not in (0, group.count):
                 raise self.refuse("its columns do not fit")
-            if name not in plan.relations:
-                values = _wire.read_column(kind, values, enum_class(plan.mapper, name))
-            columns[name] = kind, values
+            columns[name] = _wire.read_column(kind, plain, text, plan.enum_class(name))
+            if len(columns[name]) != group.count:
+                raise self.refuse("its columns do not fit")
         if not columns.keys() >= set(plan.key_names):
             raise self.refuse("a primary key is missing")
-        return columns
+        plan.store_columns(snaps, columns)
+        for name in columns.keys() & plan.declared:
+            for snap, value in zip(snaps, columns[name], strict=True):
+                real_dict(snap)[name] = value
 
-    def _fill(
-        self,
-        plans: list[Plan],
-        groups: list[Group],
-        columns: list[_Columns],
-    ) -> list[Any]:
-        """Make the snapshots: first what they hold themselves, so that sets find their keys."""
-        shells = [plan.open_shells(group.count) for plan, group in zip(plans, groups, strict=True)]
-        everything = list(chain.from_iterable(shells))
-        for plan, snaps, held in zip(plans, shells, columns, strict=True):
-            for name in held.keys() - plan.relations.keys():
-                plan.store[name](snaps, held[name][1])
-        for plan, snaps, held in zip(plans, shells, columns, strict=True):
-            for name in [name for name in plan.relations if name in held]:
-                kind, numbers = held[name]
-                related = self._related(kind, numbers, everything, plan, name)
-                plan.store[name](snaps, related)
-        for plan, snaps in zip(plans, shells, strict=True):
-            plan.close(snaps)
-        return everything
+    # --- relationships -----------------------------------------------------------
 
-    def _related(
-        self, kind: str, column: Any, everything: list[Any], plan: Plan, name: str
-    ) -> list[Any]:
+    def _related(self, part: _Part, links: Links) -> list[Any]:
         """Turn numbers into snapshots of the class that the relationship leads to."""
-        relation = plan.mapper.relationships[name]
-        if (kind == ONE) is bool(relation.uselist) or kind not in COLUMN:
+        relation = part.plan.mapper.relationships.get(links.name)
+        if links.name not in part.plan.relations or relation is None:
+            raise self.refuse("its columns do not fit")
+        if (links.kind == ONE) is bool(relation.uselist):
             raise self.refuse("a relationship does not fit")
-        if kind == ONE:
-            if None not in column:
-                self._check(column, everything, relation.mapper)
-                return list(map(everything.__getitem__, column))
-            self._check([n for n in column if n is not None], everything, relation.mapper)
-            return [None if number is None else everything[number] for number in column]
-        self._check(column.members, everything, relation.mapper)
-        if min(column.sizes, default=0) < 0 or sum(column.sizes) != len(column.members):
-            raise self.refuse("its collections do not fit")
-        members = map(everything.__getitem__, column.members)
-        if kind == MAP:
-            keyed = zip(map(_wire.read_tagged, column.keys), members, strict=True)
-            return [_as_dict(list(islice(keyed, size))) for size in column.sizes]
-        if kind == MANY:
-            return [tuple(islice(members, size)) for size in column.sizes]
-        return [_as_set(list(islice(members, size))) for size in column.sizes]
+        if _height(links) != part.group.count:
+            raise self.refuse("its columns do not fit")
+        members = self._members(links, relation.mapper)
+        if links.kind != ONE:
+            return self._collections(links, members)
+        if links.is_run:
+            return list(chain.from_iterable(map(repeat, members, links.sizes)))
+        return members
 
-    def _check(self, numbers: list[int], snaps: list[Any], mapper: Mapper[Any]) -> None:
-        """Refuse numbers that lead nowhere, or to snapshots of another class."""
-        plans = [plan_of(m.class_) for m in mapper.self_and_descendants]
-        classes = {kind for plan in plans for kind in (plan.open_class, plan.snapshot_class)}
-        if numbers and not 0 <= min(numbers) <= max(numbers) < len(snaps):
+    def _members(self, links: Links, mapper: Mapper[Any]) -> list[Any]:
+        """Return the snapshots that a column leads to, which must be of a class."""
+        if links.is_run:
+            (start,) = links.numbers
+            size = len(links.sizes) if links.kind == ONE else sum(links.sizes)
+            return self._run(start, size, mapper)
+        numbers: Any = links.numbers
+        if None not in numbers:
+            self._check(numbers, mapper)
+            return list(map(self._everything.__getitem__, numbers))
+        self._check([number for number in numbers if number is not None], mapper)
+        return [None if number is None else self._everything[number] for number in numbers]
+
+    def _collections(self, links: Links, members: list[Any]) -> list[Any]:
+        if sum(links.sizes) != len(members):
+            raise self.refuse("its collections do not fit")
+        if links.kind == MAP:
+            keyed = zip(_wire.read_text(links.keys), members, strict=True)
+            return [_as_dict(list(islice(keyed, size))) for size in links.sizes]
+        rest = iter(members)
+        if links.kind == SET:
+            return [_as_set(list(islice(rest, size))) for size in links.sizes]
+        return [tuple(islice(rest, size)) for size in links.sizes]
+
+    def _run(self, start: Any, size: int, mapper: Mapper[Any]) -> list[Any]:
+        """Return snapshots that stand in a row, of which whole groups are checked at once."""
+        end = start + size
+        if end > len(self._everything):
             raise self.refuse("a reference leads nowhere")
-        if not classes.issuperset(map(type, map(snaps.__getitem__, numbers))):
+        place = bisect_right(self._starts, start) - 1
+        for part in islice(self._parts, place, bisect_left(self._starts, end)):
+            self._require(part.plan, mapper)
+        return self._everything[start:end]
+
+    def _check(self, numbers: list[int], mapper: Mapper[Any]) -> None:
+        """Refuse numbers that lead nowhere, or to snapshots of another class."""
+        if numbers and max(numbers) >= len(self._everything):
+            raise self.refuse("a reference leads nowhere")
+        for kind in types_in(list(map(self._everything.__getitem__, numbers))):
+            self._require(kind._sqs_plan, mapper)
+
+    def _require(self, plan: Plan, mapper: Mapper[Any]) -> None:
+        if not plan.mapper.isa(mapper):
             raise self.refuse("a reference leads to an object of another class")
 
-    def _roots(self, document: Document, snaps: list[Any], *, many: bool) -> Any:
-        self._check(document.roots, snaps, self._plan.mapper)
+    def _roots(self, document: Document, *, many: bool) -> Any:
+        self._check(document.roots, self._plan.mapper)
         if document.many and not many:
             name = self._plan.entity.__name__
             raise self.refuse(f"it holds several, for loads(tuple[{name}, ...], data)")
-        roots = tuple([snaps[number] for number in document.roots])
+        roots = tuple(map(self._everything.__getitem__, document.roots))
         if many:
             return roots
         (root,) = roots
         return root
+
+
+def _height(links: Links) -> int:
+    """Return for how many objects a column of relationships is."""
+    if links.kind != ONE:
+        return len(links.sizes)
+    return sum(links.sizes) if links.is_run else len(links.numbers)
+
+
+_fields = attrgetter("name", "kind", "plain", "text")
 
 
 def _as_dict(pairs: list[tuple[Any, Any]]) -> FrozenDict[Any, Any]:
@@ -237,7 +296,3 @@ def _as_set(members: list[Snapshot]) -> frozenset[Any]:
 
 def _is_bytes_like(data: object) -> bool:
     return isinstance(data, (bytes, bytearray, memoryview))
-
-
-def _height(column: Collections | list[Any]) -> int:
-    return len(column.sizes if isinstance(column, Collections) else column)

@@ -14,7 +14,7 @@ from sqla_safe import _mapping
 from sqla_safe.errors import SnapshotSourceError
 from sqla_safe.snapshots._attributes import real_dict
 from sqla_safe.snapshots._classes import declared_fields, make_classes, name_slots
-from sqla_safe.snapshots._fingerprint import fingerprint
+from sqla_safe.snapshots._fingerprint import enum_class, fingerprint
 from sqla_safe.snapshots._generated import make_accessors
 from sqla_safe.snapshots._values import type_of
 
@@ -73,9 +73,11 @@ class Plan:
         slot_names = name_slots(mapper)
         self.open_class, self.snapshot_class = make_classes(self, slot_names)
         self.slots = {key: vars(self.open_class)[slot] for key, slot in slot_names.items()}
-        self.read, self.store = make_accessors(self.entity, slot_names)
+        self.columns = tuple(map(str, mapper.column_attrs.keys()))
+        self.read, self.store, self._store_all, self.freeze_all = make_accessors(
+            self.entity, slot_names, self.columns
+        )
         self.put: dict[str, Put] = {key: slot.__set__ for key, slot in self.slots.items()}
-        self.columns = tuple(key for key, _ in mapper.column_attrs.items())
         self.deferred = frozenset(k for k, one in mapper.column_attrs.items() if one.deferred)
         self.relations = {
             key: self._relation(relation)
@@ -85,6 +87,8 @@ class Plan:
         self.is_target = _mapping.is_target(mapper)
         self.composites = tuple(mapper.composites.keys())
         self.declared = declared_fields(self.entity) - self.mapped
+        self._enums: dict[str, type[Any]] = {}
+        self.values = self.declared | set(self.columns)
 
     def is_current(self) -> bool:
         """Say whether the class is mapped as it was, and no other class has been mapped since."""
@@ -116,7 +120,7 @@ class Plan:
     @cached_property
     def fingerprint(self) -> str:
         """What tells this mapping from an older one."""
-        return fingerprint(self.mapper)
+        return fingerprint(self.mapper, self.declared)
 
     @cached_property
     def reachable(self) -> dict[str, type[Any]]:
@@ -124,9 +128,17 @@ class Plan:
         entities = [mapper.class_ for mapper in _mapping.related_mappers([self.mapper])]
         return {class_name(entity): entity for entity in entities}
 
+    def enum_class(self, name: str) -> type[Any]:
+        """Return the Enum whose members an attribute holds; any other class when it holds none."""
+        if name not in self._enums:
+            self._enums[name] = enum_class(self.mapper.column_attrs.get(name))
+        return self._enums[name]
+
     def owner(self, name: str) -> str:
         """Return the name of the class that the attribute is mapped on."""
-        return self.mapper.attrs[name].parent.class_.__name__
+        attribute = self.mapper.attrs.get(name)
+        entity = self.entity if attribute is None else attribute.parent.class_
+        return entity.__name__
 
     def key_of(self, snap: Any) -> tuple[Any, ...]:
         """Return the primary key that a snapshot holds."""
@@ -156,6 +168,14 @@ class Plan:
     def shell(self) -> Any:
         """Return a snapshot that holds nothing yet; ``put`` fills it."""
         return object.__new__(self.snapshot_class)
+
+    def store_columns(self, shells: list[Any], columns: Mapping[str, list[Any]]) -> None:
+        """Fill open shells with columns of values, at once if they are all columns of the class."""
+        if columns.keys() >= set(self.columns):
+            self._store_all(shells, *[columns[name] for name in self.columns])
+            return
+        for name in columns.keys() & set(self.columns):
+            self.store[name](shells, columns[name])
 
     def open_shells(self, size: int) -> list[Any]:
         """Return snapshots that ``store`` fills quickly, and that `close` makes immutable."""

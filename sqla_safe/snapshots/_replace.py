@@ -9,7 +9,7 @@ from sqla_safe.errors import SnapshotSourceError
 from sqla_safe.snapshots._base import Snapshot
 from sqla_safe.snapshots._composites import values_of
 from sqla_safe.snapshots._plan import fill
-from sqla_safe.snapshots._values import FrozenDict, freeze, is_dict, is_set
+from sqla_safe.snapshots._values import FrozenDict, freeze, is_dict, is_frozenset, is_set, is_tuple
 
 if TYPE_CHECKING:
     from sqla_safe.snapshots._plan import Plan
@@ -111,4 +111,14 @@ def _related(plan: Plan, name: str, value: Any) -> Any:
             f"{target.class_.__name__}",
             instead=f"replace(..., {name}=snapshot(...))",
         )
+    return _fitting(getattr(plan.mapper.relationships[name], "collection_class", None), frozen)
+
+
+def _fitting(collection: Any, frozen: Any) -> Any:
+    """Make a tuple of a set and the reverse, as the relationship's own collections become."""
+    kind: Any = list if collection is None else collection
+    if is_frozenset(frozen) and isinstance(kind, type) and issubclass(kind, list):
+        return tuple(frozen)
+    if is_tuple(frozen) and isinstance(kind, type) and issubclass(kind, set):
+        return frozenset(frozen)
     return frozen

@@ -155,9 +155,7 @@ class Walk:
         batch = Batch(plan, entities, snaps, dicts, states)
         self.visited.add(plan.mapper)
         _check(batch)
-        taken = len(dicts)
-        for key in plan.columns:
-            taken += self._fill_column(batch, key)
+        taken = len(dicts) + self._fill_columns(batch)
         self._remember(batch)
         for relation in plan.relations.values():
             taken += self._fill_relation(batch, relation)
@@ -165,6 +163,15 @@ class Walk:
             taken += sum([key in held for held in dicts])
         if taken < sum(map(len, dicts)):
             _keep_declared(batch)
+
+    def _fill_columns(self, batch: Batch) -> int:
+        """Freeze the columns; return how many values there were."""
+        plan = batch.plan
+        try:
+            plan.freeze_all(batch.snaps, batch.dicts, PLAIN, freeze)
+        except Exception:  # noqa: BLE001  (something is missing or odd: look at each column)
+            return sum([self._fill_column(batch, key) for key in plan.columns])
+        return len(batch.snaps) * len(plan.columns)
 
     def _fill_column(self, batch: Batch, key: str) -> int:
         try:
@@ -315,6 +322,8 @@ class Walk:
         target = self._index[late.relation.target].get(late.key)
         if target is not None:
             late.relation.store([late.snap], [late.relation.fitting(target)])
+        elif late.path is not None and instance_state(late.entity).identity_token is not None:
+            self.absent[late.path].append(late.entity)  # the key alone does not say which shard's
         elif late.path is not None and late.key not in self.targets.asked[late.path]:
             self.absent_keys[late.path][late.key] = None
         elif late.path is not None and _has_changed_key(late):

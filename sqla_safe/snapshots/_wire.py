@@ -1,23 +1,24 @@
 """Values on the wire: what `dumps` writes for a column of values, and how `loads` reads it.
 
-A column is written as a kind and a list. Most columns hold one type, whose name is the kind; the
-others are tagged value by value. Reading calls nothing but the constructors in this module.
+Most columns hold one type, whose name is the kind, and become a list of plain values: those that
+msgpack and JSON have types for, or short texts. Values that nest are one JSON text for the whole
+column, and when they are not JSON themselves, tagged one by one. Reading calls nothing but the
+constructors in `_forms`.
 """
 
 from __future__ import annotations
 
-import base64
 import datetime as dt
-import decimal
 import enum
-import ipaddress
 import math
-import uuid
 from collections import Counter
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from sqla_safe.snapshots._values import FrozenDict, type_of
+import msgspec
+
+from sqla_safe.snapshots._forms import FORMS, KINDS, NoFormError, zone_key
+from sqla_safe.snapshots._values import FrozenDict, type_of, types_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,129 +30,89 @@ ENUM = "enum"
 FLAG = "flag"
 
 _NATIVE: frozenset[type] = frozenset({int, float, str, bool, type(None)})
+_TEXTS: frozenset[type] = frozenset({str, type(None)})
 _SMALL = 2**63
 _FEW = 16
+_NESTED = (list, dict)
 _EMPTY: FrozenDict[Any, Any] = FrozenDict()
-
-
-class NoFormError(Exception):
-    """A value of a type that has no form on the wire."""
-
-    def __init__(self, kind: type) -> None:
-        super().__init__(kind.__qualname__)
-        self.kind = kind
-
-
-class _Form(NamedTuple):
-    """How values of one type are written as text, and read again."""
-
-    write: Callable[[Any], Any]
-    read: Callable[[Any], Any]
-
-
-def _write_bytes(value: bytes) -> str:
-    return base64.b64encode(value).decode()
-
-
-def _read_bytes(text: str) -> bytes:
-    return base64.b64decode(text, validate=True)
-
-
-def _write_time(value: dt.time) -> str:
-    if value.tzinfo is not None and value.utcoffset() is None:
-        raise NoFormError(type(value))  # a zone without a date has no offset to write
-    return value.isoformat()
-
-
-def _write_timedelta(value: dt.timedelta) -> list[int]:
-    return [value.days, value.seconds, value.microseconds]
-
-
-def _read_timedelta(parts: list[int]) -> dt.timedelta:
-    days, seconds, microseconds = parts
-    return dt.timedelta(days, seconds, microseconds)
-
-
-def _write_complex(value: complex) -> list[float]:
-    return [value.real, value.imag]
-
-
-def _read_complex(parts: list[float]) -> complex:
-    real, imaginary = parts
-    return complex(real, imaginary)
-
-
-_FORMS: dict[str, _Form] = {
-    "int": _Form(str, int),
-    "float": _Form(str, float),
-    "bytes": _Form(_write_bytes, _read_bytes),
-    "complex": _Form(_write_complex, _read_complex),
-    "Decimal": _Form(str, decimal.Decimal),
-    "datetime": _Form(dt.datetime.isoformat, dt.datetime.fromisoformat),
-    "date": _Form(dt.date.isoformat, dt.date.fromisoformat),
-    "time": _Form(_write_time, dt.time.fromisoformat),
-    "timedelta": _Form(_write_timedelta, _read_timedelta),
-    "UUID": _Form(str, uuid.UUID),
-    "IPv4Address": _Form(str, ipaddress.IPv4Address),
-    "IPv6Address": _Form(str, ipaddress.IPv6Address),
-    "IPv4Network": _Form(str, ipaddress.IPv4Network),
-    "IPv6Network": _Form(str, ipaddress.IPv6Network),
-    "IPv4Interface": _Form(str, ipaddress.IPv4Interface),
-    "IPv6Interface": _Form(str, ipaddress.IPv6Interface),
-}
-_KINDS: dict[type, str] = {
-    bytes: "bytes",
-    complex: "complex",
-    decimal.Decimal: "Decimal",
-    dt.datetime: "datetime",
-    dt.date: "date",
-    dt.time: "time",
-    dt.timedelta: "timedelta",
-    uuid.UUID: "UUID",
-    **{getattr(ipaddress, name): name for name in _FORMS if name.startswith("IPv")},
-}
 
 
 # --- writing -----------------------------------------------------------------
 
 
-def write_column(column: list[Any]) -> tuple[str, list[Any]]:
-    """Return the kind of a column and what to write for each of its values.
+def write_column(column: list[Any], *, careful: bool) -> tuple[str, list[Any], str]:
+    """Return the kind of a column and what to write: a value for each of its own, or a text.
+
+    Args:
+        column: the values, at least one.
+        careful: whether to look for numbers that msgpack or JSON have no form for. It takes time,
+            and msgpack itself refuses the only ones that it lacks, integers of more than 64 bits.
 
     Raises:
         NoFormError: for a value of a type that has no form.
     """
-    types = set(map(type, column))
-    if types <= _NATIVE and not _has_odd(types, column):
-        return NATIVE, column
+    types = types_in(column)
+    if types <= _NATIVE and not (careful and _has_odd(types, column)):
+        return NATIVE, column, ""
     types.discard(type(None))
-    if len(types) == 1 and (kind := _KINDS.get(types.pop())):
-        return kind, _each(_FORMS[kind].write, column)
+    if len(types) == 1 and (kind := KINDS.get(next(iter(types)))):
+        if kind == "datetime":
+            return _write_datetimes(column)
+        return kind, _each(FORMS[kind].write, column), ""
+    return _write_others(column)
+
+
+def _write_others(column: list[Any]) -> tuple[str, list[Any], str]:
     if all(isinstance(value, enum.Flag) or value is None for value in column):
-        return FLAG, _each(attrgetter("value"), column)
+        return FLAG, _each(_flag_text, column), ""
     if all(isinstance(value, enum.Enum) or value is None for value in column):
-        return ENUM, _each(attrgetter("name"), column)
+        return ENUM, _each(attrgetter("name"), column), ""
     if all(map(_is_json, column)):
-        return JSON, column
-    return TAGGED, [write_tagged(value) for value in column]
+        return JSON, [], msgspec.json.encode(column).decode()
+    return TAGGED, [], write_text(column)
 
 
-def write_tagged(value: Any) -> Any:
-    """Return one value with the name of its form, unless msgpack and JSON have its type."""
+def _write_datetimes(column: list[dt.datetime | None]) -> tuple[str, list[Any], str]:
+    values = [value for value in column if value is not None]
+    zones = set(map(attrgetter("tzinfo"), values))
+    if zones <= {None, dt.UTC}:
+        return "datetime", msgspec.to_builtins(column), ""  # isoformat(), at a third of the time
+    zoned = list(map(zone_key, values)).count(None)
+    if 0 < zoned < len(values):
+        return TAGGED, [], write_text(column)
+    kind = "datetime" if zoned else "zoned"
+    return kind, _each(FORMS[kind].write, column), ""
+
+
+def _flag_text(value: enum.Flag) -> str:
+    return str(value.value)
+
+
+def write_text(column: list[Any]) -> str:
+    """Return values with the names of their forms, as one JSON text.
+
+    Raises:
+        NoFormError: for a value of a type that has no form.
+    """
+    return msgspec.json.encode(list(map(_write_tagged, column))).decode()
+
+
+def _write_tagged(value: Any) -> Any:
+    """Return one value with the name of its form, unless JSON has its type."""
     kind = type_of(value)
     if kind is FrozenDict:
-        return ["dict", [[write_tagged(key), write_tagged(item)] for key, item in value.items()]]
-    if kind is tuple:
-        return ["tuple", [write_tagged(item) for item in value]]
-    if kind is frozenset:
-        return ["set", [write_tagged(item) for item in value]]
+        return ["dict", [[_write_tagged(key), _write_tagged(item)] for key, item in value.items()]]
+    if kind in (tuple, frozenset):
+        return ["tuple" if kind is tuple else "set", list(map(_write_tagged, value))]
     if kind in _NATIVE:
         return [kind.__name__, str(value)] if _is_odd(value) else value
-    if kind in _KINDS:
-        return [_KINDS[kind], _FORMS[_KINDS[kind]].write(value)]
+    if kind in KINDS:
+        is_zoned = kind is dt.datetime and zone_key(value) is not None
+        name = "zoned" if is_zoned else KINDS[kind]
+        return [name, FORMS[name].write(value)]
     for base in (str, int, float):
         if isinstance(value, base) and not isinstance(value, enum.Enum):
-            return write_tagged(base(value))
+            return _write_tagged(base(value))
     raise NoFormError(kind)
 
 
@@ -193,20 +154,23 @@ def _is_json(value: Any) -> bool:
 # --- reading -----------------------------------------------------------------
 
 
-def read_column(kind: str, values: list[Any], enum_class: type[enum.Enum] | None) -> list[Any]:
+def read_column(kind: str, plain: list[Any], text: str, enum_class: Any) -> list[Any]:
     """Return the values of a column; whatever is wrong with them raises a common exception."""
     if kind == NATIVE:
-        if not _NATIVE.issuperset(map(type, values)):
-            raise ValueError("a container among plain values")
-        return values
+        return plain
     if kind == JSON:
-        return [_read_json(value) for value in values]
+        values = msgspec.json.decode(text, type=list[Any])
+        _freeze_items(values)
+        return values
     if kind == TAGGED:
-        return [read_tagged(value) for value in values]
-    if kind == FLAG and enum_class is not None and issubclass(enum_class, enum.Flag):
-        return _each(enum_class, values)
-    read = enum_class.__getitem__ if kind == ENUM and enum_class else _FORMS[kind].read
-    return _each(read, values)
+        return read_text(text)
+    if not types_in(plain) <= _TEXTS:
+        raise ValueError("a value that is no text, and of no type of its own either")
+    if kind == FLAG and issubclass(enum_class, enum.Flag):
+        return _each(lambda number: enum_class(int(number)), plain)
+    if kind == ENUM and issubclass(enum_class, enum.Enum):
+        return _each(enum_class.__members__.__getitem__, plain)
+    return _each(FORMS[kind].read, plain)
 
 
 def _each(convert: Callable[[Any], Any], values: list[Any]) -> list[Any]:
@@ -215,19 +179,35 @@ def _each(convert: Callable[[Any], Any], values: list[Any]) -> list[Any]:
     return list(map(convert, values))
 
 
+def _freeze_items(values: list[Any]) -> None:
+    """Freeze JSON values where they are, so that no two forms of all of them exist at a time."""
+    for place, item in enumerate(values):
+        if type(item) in _NESTED:
+            values[place] = _read_json(item)
+
+
 def _read_json(value: Any) -> Any:
-    kind = type_of(value)
-    if kind is list:
-        return tuple([_read_json(item) for item in value])
-    if kind is dict:
-        if not value:
-            return _EMPTY
-        return FrozenDict({key: _read_json(item) for key, item in value.items()})
-    return value
+    if type_of(value) is list:
+        _freeze_items(value)
+        return tuple(value)
+    if not value:
+        return _EMPTY
+    for key, item in value.items():
+        if type(item) in _NESTED:
+            value[key] = _read_json(item)
+    return FrozenDict(value)
 
 
-def read_tagged(value: Any) -> Any:
-    """Return one value from what `write_tagged` made of it."""
+def read_text(text: str) -> list[Any]:
+    """Return the values that `write_text` was given."""
+    values = msgspec.json.decode(text, type=list[Any])
+    for place, item in enumerate(values):
+        values[place] = _read_tagged(item)
+    return values
+
+
+def _read_tagged(value: Any) -> Any:
+    """Return one value from what `_write_tagged` made of it."""
     kind = type_of(value)
     if kind is not list:
         if kind not in _NATIVE:
@@ -235,13 +215,13 @@ def read_tagged(value: Any) -> Any:
         return value
     tag, data = value
     if tag == "dict":
-        keys = [read_tagged(key) for key, _ in data]
+        keys = [_read_tagged(key) for key, _ in data]
         require_distinct(keys)
-        return FrozenDict(zip(keys, [read_tagged(item) for _, item in data], strict=True))
+        return FrozenDict(zip(keys, [_read_tagged(item) for _, item in data], strict=True))
     if tag == "tuple":
-        return tuple([read_tagged(item) for item in data])
+        return tuple(map(_read_tagged, data))
     if tag == "set":
-        items = [read_tagged(item) for item in data]
+        items = list(map(_read_tagged, data))
         require_distinct(items)
         return frozenset(items)
-    return _FORMS[tag].read(data)
+    return FORMS[tag].read(data)

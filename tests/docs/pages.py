@@ -19,10 +19,13 @@ PROSE = {
     "CHANGELOG.md",
     "CONTRIBUTING.md",
     "SECURITY.md",
+    "docs/en/explanation/cost.md",
     "docs/en/explanation/decisions.md",
+    "docs/en/explanation/guarantees.md",
     "docs/en/explanation/index.md",
     "docs/en/how-to/index.md",
     "docs/en/reference/index.md",
+    "docs/en/tutorial/avatar-bot.md",
     "docs/en/tutorial/index.md",
     "examples/avatar_bot/README.md",
 }
@@ -37,6 +40,7 @@ _BLOCK = re.compile(rf"{_FENCE.pattern}|(?s:{_COMMENT.pattern})", re.MULTILINE)
 _CODE = re.compile(r"(`+)(?!`).+?(?<!`)\1(?!`)", re.DOTALL)
 _LINK = re.compile(r"(?<!!)\[(?:[^\[\]]|\[[^\]]*\])*\]\(\s*<?([^)\s>]+)>?[^)]*\)")
 _HEADING = re.compile(r"^#{1,6}[ \t]+(.+?)[ \t]*#*$", re.MULTILINE)
+_NAMED = re.compile(r"\{ #([\w-]+) \}$")
 _SNIPPET = re.compile(r"^::: (\S+)$", re.MULTILINE)
 
 
@@ -84,15 +88,18 @@ def links(page: str) -> list[str]:
 
 
 def anchors(page: str) -> set[str]:
-    """Return the anchors of a page's headings, as GitHub and mkdocs make them."""
+    """Return the anchors of a page's headings: as mkdocs makes them, or as `{ #named }`."""
     return {_slug(heading) for heading in _HEADING.findall(prose(page))}
 
 
 def _slug(heading: str) -> str:
+    if named := _NAMED.search(heading):
+        return named[1]
     plain = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading).replace("`", "")
     kept = re.sub(r"[^\w\s-]", "", unicodedata.normalize("NFC", plain)).strip().lower()
     return re.sub(r"[ \t]+", "-", kept)
 
 
+PROSE |= {page for page in pages() if page.startswith("docs/en/reference/api/")}
 RUNS = {page for page in pages() if english(page) == page} - PROSE
 """Pages whose Python blocks are run."""

@@ -88,6 +88,13 @@ def test_a_page_of_the_guard_shows_an_error_and_its_end(code: str) -> None:
     assert shown[-1] is None
 
 
+@pytest.mark.parametrize("code", [*CODES, *(cls.code for cls in CLASSES)])
+def test_the_changelog_names_the_code(code: str) -> None:
+    """By itself, or in a range such as `SQS101 to SQS190`."""
+    named = re.findall(r"SQS(\d+)(?: to SQS(\d+))?", prose("CHANGELOG.md"))
+    assert any(int(first) <= int(code[3:]) <= int(last or first) for first, last in named)
+
+
 def shown_errors(code: str) -> list[str | None]:
     """Return the errors that the visible blocks of a page announce."""
     examples = running.parse(page_of(code)).examples()

@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import pytest
 
-from tests.docs.pages import RUSSIAN, blocks, english, generated, links, pages
+from tests.docs.pages import ENGLISH, ROOT, RUSSIAN, blocks, english, generated, links, pages
 
 TRANSLATED = sorted(page for page in pages() if english(page) != page)
 
 
-@pytest.mark.parametrize("page", TRANSLATED)
-def test_a_russian_page_has_an_english_one(page: str) -> None:
-    """Under the same name, in the folder of the other language."""
-    assert english(page) in pages()
+def test_both_languages_have_the_same_pages() -> None:
+    """Under the same names, each in its folder; a README has both beside each other."""
+    translated = {english(page) for page in TRANSLATED}
+    assert translated >= {page for page in pages() if page.startswith(ENGLISH)} | {"README.md"}
+    assert translated <= pages()
+
+
+@pytest.mark.parametrize("ending", ["*.md", ".nav.yml"])
+def test_both_languages_have_the_same_files(ending: str) -> None:
+    """A folder has its order in both."""
+    english_files = {path.relative_to(ROOT / ENGLISH) for path in (ROOT / ENGLISH).rglob(ending)}
+    russian_files = {path.relative_to(ROOT / RUSSIAN) for path in (ROOT / RUSSIAN).rglob(ending)}
+    assert english_files == russian_files
 
 
 @pytest.mark.parametrize("page", TRANSLATED)

@@ -35,7 +35,7 @@ def _run(folder: Path, name: str) -> str:
         env=environment,
         capture_output=True,
         encoding="utf-8",
-        timeout=60,
+        timeout=100,
         check=False,
     )
     assert done.stderr == ""

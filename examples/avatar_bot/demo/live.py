@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import traceback
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -18,11 +17,14 @@ from aiogram.dispatcher.event.bases import UNHANDLED
 
 from avatar_bot.demo.transcript import raised_at
 from avatar_bot.engine import create_engine, create_sessionmaker
+from avatar_bot.handlers.errors import is_blocked
 from avatar_bot.migrations import migrate
 from avatar_bot.notifications import top_up
 from avatar_bot.polling import at_work, introduce, stop_signal
 from avatar_bot.simulator.api import TOKEN
+from avatar_bot.simulator.files import Json
 from avatar_bot.simulator.server import Simulator, serving
+from sqla_safe import explain
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -30,17 +32,6 @@ if TYPE_CHECKING:
     from aiogram import Dispatcher
     from aiogram.types import ErrorEvent
     from sqlalchemy.ext.asyncio import AsyncEngine
-
-EXPLANATION = """
-
-SQLAlchemy: the user was loaded in one session, and read after that session had ended.
-Each service of the old handlers has a session of its own (di_unsafe.py).
-sqla_safe:  one scope for both services, and a snapshot for what is read after it:
-
-    async with scoped_services(sessions, UserService, AvatarService) as (users, avatars):
-        user = await users.get_user_by_telegram_id(telegram_id)
-        shown = await asnapshot(user, User.balance)
-"""
 
 
 def run(*, port: int, unsafe: bool) -> int:
@@ -100,20 +91,28 @@ async def living(
         await top_up(bot, sessions, telegram_id, coins)
 
     async with bot, at_work(bot, engine, sessions, unsafe=unsafe) as dispatcher:
-        simulator.top_up = arrive
+        simulator.top_up, simulator.unsafe = arrive, unsafe
         dispatcher.errors.register(partial(_show, simulator))
         await introduce(bot)
         yield bot, dispatcher
 
 
 async def _show(simulator: Simulator, event: ErrorEvent) -> object:
-    """Show an error on the page, in the chat where it happened."""
+    """Show an error on the page as the log of the bot has it, beside the chat where it happened."""
     update = event.update.callback_query or event.update.message
-    if update is not None and update.from_user is not None:
-        text = "".join(traceback.format_exception_only(event.exception)).strip()
-        title, _, rest = text.partition(":")
-        what = {"title": title, "text": f"{rest.strip()}\n{raised_at(event.exception)}"}
-        if title.endswith("DetachedInstanceError"):
-            what["text"] += EXPLANATION
-        simulator.happened(update.from_user.id, "error", what)
+    is_error = not is_blocked(event.exception)
+    if is_error and update is not None and update.from_user is not None:
+        simulator.report(update.from_user.id, report_of(event.exception))
     return UNHANDLED
+
+
+def report_of(error: Exception) -> Json:
+    """Return the error's name and text, the line that raised it, and what sqla_safe says of it."""
+    name = f"{type(error).__module__}.{type(error).__qualname__}"
+    explanation = str(explain(error) or "")
+    return {
+        "error": name.removeprefix("builtins."),
+        "text": str(error),
+        "explanation": explanation,
+        "raised": raised_at(error),
+    }

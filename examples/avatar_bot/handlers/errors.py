@@ -17,11 +17,18 @@ if TYPE_CHECKING:
 
 async def apologise(event: ErrorEvent, texts: Texts | None = None) -> object:
     """Answer, so that no button keeps loading, and leave the error itself to the log."""
-    if isinstance(event.exception, TelegramForbiddenError):
+    if is_blocked(event.exception):
         return None  # the person has blocked the bot: there is nobody to tell, and nothing to mend
     with suppress(TelegramAPIError):  # the log is to show the error, not that of the apology
         await _say(event, (texts or texts_for(None)).FAILED)
     return UNHANDLED
+
+
+def is_blocked(error: BaseException) -> bool:
+    """Tell whether the person has blocked the bot, also if that came up only after a commit."""
+    if isinstance(error, BaseExceptionGroup):
+        return all(is_blocked(part) for part in error.exceptions)
+    return isinstance(error, TelegramForbiddenError)
 
 
 async def _say(event: ErrorEvent, text: str) -> None:

@@ -8,7 +8,7 @@ GALLERY = "🖼 Gallery"
 HELP_BUTTON = "❓ Help"
 BACK_TO_MAIN = "◀️ Main menu"
 BACK = "◀️ Back"
-CANCEL = "✖️ Cancel"
+CANCEL = "↩️ Cancel"
 BALANCE_DETAILS = "✨ Details"
 MALE = "👨 Male"
 FEMALE = "👩 Female"
@@ -34,20 +34,22 @@ UNKNOWN_INPUT = "🤔 I do not understand. Send /start for the menu, or /help."
 USE_BUTTONS = "👆 Please choose with one of the buttons above."
 FAILED = "❌ Something went wrong. Please try again later."
 HELP = (
-    "ℹ️ An avatar is your portrait, drawn after a few photos.\n\n"
+    "ℹ️ An avatar is your portrait, drawn from a few photos.\n\n"
     "Create an avatar, send photos and start the training.\n\n"
     "/start — main menu"
 )
 ASK_GENDER = "Step 2 of 3. Whose portrait is it?"
-ASK_TYPE = "Step 3 of 3. What kind of avatar shall it be?"
-CANCELLED = "The new avatar was cancelled."
+ASK_TYPE = "Step 3 of 3. What kind of avatar would you like?"
+CANCELLED = "Cancelled."
 BAD_NAME = "✏️ A name has 1 to 32 characters on one line. Please try again:"
 ASK_NEW_NAME = "✏️ Send the new name of the avatar:"
 PHOTO_AS_FILE = "📷 Please send the picture as a photo, not as a file."
+PHOTO_UNEXPECTED = "📷 To add photos, create an avatar first: /start."
 PHOTO_WANTED = "📷 I am waiting for photos. Press “Cancel” to leave."
 NO_AVATARS = "🖼 The gallery is empty.\n\nCreate your first avatar!"
-BUSY = "⏳ The avatar is in training. Please wait for its end."
-NOW_MAIN = "⭐ This is your main avatar now"
+BUSY = "⏳ The avatar is in training. Please wait until it is done."
+ALREADY_TRAINED = "✅ This avatar has been trained already. You will find it in the gallery."
+NOW_MAIN = "⭐ This is now your main avatar"
 DELETED = "🗑 The avatar was deleted"
 NO_PHOTOS = "This avatar has no photos."
 NAMES_OF_STATUS = {
@@ -72,17 +74,17 @@ def coins(count: int) -> str:
 def bar(done: int, total: int) -> str:
     """Return a progress bar of ten squares."""
     filled = done * 10 // total
-    return "▓" * filled + "░" * (10 - filled)
+    return "▰" * filled + "▱" * (10 - filled)
 
 
 def welcome(first_name: str, balance: int) -> str:
     """Greet after /start."""
-    return f"👋 Welcome, {first_name}!\nYou have {coins(balance)}. What shall we do?"
+    return f"👋 Welcome, {first_name}!\nYou have {coins(balance)}. What would you like to do?"
 
 
 def main_menu(balance: int) -> str:
     """Show the main menu."""
-    return f"👋 Main menu\n\n💎 Balance: {coins(balance)}\n\nWhat shall we do?"
+    return f"👋 Main menu\n\n💎 Balance: {coins(balance)}\n\nWhat would you like to do?"
 
 
 def avatar_menu(balance: int, avatars_count: int, price: int) -> str:
@@ -91,7 +93,7 @@ def avatar_menu(balance: int, avatars_count: int, price: int) -> str:
         "🧑‍🎨 Avatars\n\n"
         f"💎 Balance: {coins(balance)}\n"
         f"📁 You have {plural(avatars_count, 'avatar', 'avatars')}\n\n"
-        f"A new avatar costs {coins(price)}."
+        f"Training an avatar costs {coins(price)}."
     )
 
 
@@ -99,7 +101,7 @@ def ask_name(balance: int, price: int) -> str:
     """Ask for the name of a new avatar."""
     return (
         f"New avatar\n\n💎 Balance: {coins(balance)}; the training costs {coins(price)}.\n\n"
-        "Step 1 of 3. What shall we call it?"
+        "Step 1 of 3. What should it be called?"
     )
 
 
@@ -107,8 +109,8 @@ def ask_photos(name: str, count: int, least: int, most: int) -> str:
     """Ask for the photos of an avatar."""
     return (
         f"📷 Photos for “{name}”\n\n{bar(count, most)} {count} of {most}\n\n"
-        f"Send {least} to {most} photos, as an album if you like. Best is a face up close, "
-        "in good light."
+        f"Send {least} to {most} photos, as an album if you like. "
+        "A close-up of the face in good light works best."
     )
 
 
@@ -118,7 +120,7 @@ def photos_refused(small: int, repeated: int, extra: int, most: int, side: int) 
     if small:
         lines.append(f"⚠️ Too small: {small}. At least {side}×{side} pixels, please.")
     if repeated:
-        lines.append(f"⚠️ Sent before: {repeated}.")
+        lines.append(f"⚠️ Already added: {repeated}.")
     if extra:
         lines.append(f"⚠️ Too many: {extra}. {most} photos are enough.")
     return "\n".join(lines)
@@ -126,14 +128,14 @@ def photos_refused(small: int, repeated: int, extra: int, most: int, side: int) 
 
 def too_few_photos(count: int, least: int) -> str:
     """Tell that a training needs more photos."""
-    return f"At least {least} photos are needed; there are {count}."
+    return f"At least {least} photos are needed; so far there are {count}."
 
 
 def confirm_training(name: str, photos: int, price: int, balance: int) -> str:
     """Ask whether to pay."""
     return (
         f"🚀 Training of “{name}”\n\n📷 Photos: {photos}\n💰 Price: {coins(price)}\n"
-        f"💎 Balance: {coins(balance)}\n\nIf something goes wrong, you get the credits back."
+        f"💎 Balance: {coins(balance)}\n\nIf something goes wrong, you will get your credits back."
     )
 
 
@@ -154,7 +156,7 @@ def training_done(name: str) -> str:
 
 def training_failed(name: str, price: int) -> str:
     """Tell that a training failed."""
-    return f"😔 The training of “{name}” failed. You have got {coins(price)} back."
+    return f"😔 The training of “{name}” failed. We have returned {coins(price)} to your balance."
 
 
 def avatar_card(avatar: object, position: int, total: int) -> str:
@@ -169,12 +171,12 @@ def avatar_card(avatar: object, position: int, total: int) -> str:
 
 def really_delete(name: str) -> str:
     """Ask before deleting."""
-    return f"🗑 Delete “{name}” with its photos? There is no way back."
+    return f"🗑 Delete “{name}” with its photos? This cannot be undone."
 
 
 def renamed(name: str) -> str:
     """Confirm a new name."""
-    return f"✏️ Done: the avatar is called “{name}” now."
+    return f"✏️ Done: the avatar is now called “{name}”."
 
 
 def topped_up(added: int, balance: int) -> str:

@@ -8,7 +8,7 @@ GALLERY = "🖼 Галерея"
 HELP_BUTTON = "❓ Помощь"
 BACK_TO_MAIN = "◀️ Главное меню"
 BACK = "◀️ Назад"
-CANCEL = "✖️ Отмена"
+CANCEL = "↩️ Отмена"
 BALANCE_DETAILS = "✨ Подробности"
 MALE = "👨 Мужской"
 FEMALE = "👩 Женский"
@@ -31,7 +31,7 @@ UNKNOWN_AVATAR = "❌ Этого аватара больше нет."
 BAD_BUTTON = "❌ Ошибка в данных пополнения"
 OLD_BUTTON = "⌛ Эта кнопка устарела. Отправьте /start."
 UNKNOWN_INPUT = "🤔 Не понимаю. Отправьте /start, чтобы открыть меню, или /help."
-USE_BUTTONS = "👆 Выберите один из вариантов кнопкой выше."
+USE_BUTTONS = "👆 Выберите вариант с помощью кнопок выше."
 FAILED = "❌ Произошла ошибка. Попробуйте позже."
 HELP = (
     "ℹ️ Аватар — это ваш портрет, нарисованный по нескольким фото.\n\n"
@@ -40,13 +40,15 @@ HELP = (
 )
 ASK_GENDER = "Шаг 2 из 3. Чей это портрет?"
 ASK_TYPE = "Шаг 3 из 3. Какой аватар сделать?"
-CANCELLED = "Создание аватара отменено."
+CANCELLED = "Отменено."
 BAD_NAME = "✏️ Имя — от 1 до 32 символов в одну строку. Попробуйте ещё раз:"
 ASK_NEW_NAME = "✏️ Пришлите новое имя аватара:"
 PHOTO_AS_FILE = "📷 Пришлите снимок как фото, а не как файл."
+PHOTO_UNEXPECTED = "📷 Чтобы загрузить фото, сначала создайте аватар: /start."
 PHOTO_WANTED = "📷 Сейчас я жду фото. Чтобы выйти, нажмите «Отмена»."
 NO_AVATARS = "🖼 Галерея пуста.\n\nСоздайте первый аватар!"
 BUSY = "⏳ Аватар обучается. Дождитесь окончания."
+ALREADY_TRAINED = "✅ Этот аватар уже обучен. Он ждёт вас в галерее."
 NOW_MAIN = "⭐ Теперь это основной аватар"
 DELETED = "🗑 Аватар удалён"
 NO_PHOTOS = "У этого аватара нет фото."
@@ -74,7 +76,7 @@ def coins(count: int) -> str:
 def bar(done: int, total: int) -> str:
     """Return a progress bar of ten squares."""
     filled = done * 10 // total
-    return "▓" * filled + "░" * (10 - filled)
+    return "▰" * filled + "▱" * (10 - filled)
 
 
 def welcome(first_name: str, balance: int) -> str:
@@ -93,7 +95,7 @@ def avatar_menu(balance: int, avatars_count: int, price: int) -> str:
         "🧑‍🎨 Аватары\n\n"
         f"💎 Баланс: {coins(balance)}\n"
         f"📁 У вас {plural(avatars_count, 'аватар', 'аватара', 'аватаров')}\n\n"
-        f"Новый аватар стоит {coins(price)}."
+        f"Обучение одного аватара стоит {coins(price)}."
     )
 
 
@@ -118,11 +120,11 @@ def photos_refused(small: int, repeated: int, extra: int, most: int, side: int) 
     """Tell which photos were not taken, and why."""
     lines = []
     if small:
-        lines.append(f"⚠️ Слишком мелкие: {small}. Нужно не меньше {side}×{side} точек.")
+        lines.append(f"⚠️ Слишком маленькие: {small}. Нужно не меньше {side}×{side} пикселей.")
     if repeated:
-        lines.append(f"⚠️ Уже были: {repeated}.")
+        lines.append(f"⚠️ Уже загружены: {repeated}.")
     if extra:
-        lines.append(f"⚠️ Лишние: {extra}. Больше {most} фото не нужно.")
+        lines.append(f"⚠️ Лишние: {extra}. Достаточно {most} фото.")
     return "\n".join(lines)
 
 
@@ -135,7 +137,7 @@ def confirm_training(name: str, photos: int, price: int, balance: int) -> str:
     """Ask whether to pay."""
     return (
         f"🚀 Обучение аватара «{name}»\n\n📷 Фото: {photos}\n💰 Стоимость: {coins(price)}\n"
-        f"💎 Баланс: {coins(balance)}\n\nЕсли что-то пойдёт не так, кредиты вернутся."
+        f"💎 Баланс: {coins(balance)}\n\nЕсли что-то пойдёт не так, мы вернём кредиты."
     )
 
 
@@ -156,7 +158,7 @@ def training_done(name: str) -> str:
 
 def training_failed(name: str, price: int) -> str:
     """Tell that a training failed."""
-    return f"😔 Аватар «{name}» обучить не удалось. {coins(price)} — снова на балансе."
+    return f"😔 Аватар «{name}» обучить не удалось. Мы вернули на баланс {coins(price)}."
 
 
 def avatar_card(avatar: object, position: int, total: int) -> str:

@@ -92,9 +92,13 @@ class AvatarService:
         return avatar
 
     async def add_photo(
-        self, avatar: Avatar, file_id: str, unique_id: str | None = None
+        self,
+        avatar: Avatar,
+        file_id: str,
+        unique_id: str | None = None,
+        order: int | None = None,
     ) -> AvatarPhoto:
-        """Append a photo to an avatar that was loaded with its photos.
+        """Add a photo to an avatar that was loaded with its photos: as the last one, or by `order`.
 
         Raises:
             AvatarBusyError: The avatar is in training.
@@ -103,7 +107,8 @@ class AvatarService:
         """
         unique_id = unique_id or file_id
         _refuse_photo(avatar, unique_id)
-        order = max((photo.upload_order for photo in avatar.photos), default=0) + 1
+        if order is None:
+            order = max((photo.upload_order for photo in avatar.photos), default=0) + 1
         photo = AvatarPhoto(file_id=file_id, unique_id=unique_id, upload_order=order)
         avatar.photos.append(photo)
         await self.session.flush()

@@ -31,6 +31,14 @@ class TooFewPhotosError(Exception):
         self.count = count
 
 
+class AlreadyTrainedError(Exception):
+    """The avatar is ready: whoever presses an old button is not charged again."""
+
+
+class PaidBeforeError(Exception):
+    """This button has started a training before, which has failed since."""
+
+
 class LostTrainingError(Exception):
     """Another worker has taken the training over, or it was deleted."""
 
@@ -47,11 +55,14 @@ class TrainingService:
 
         Raises:
             AvatarBusyError: It is in training already.
+            AlreadyTrainedError: It has been trained.
+            PaidBeforeError: The message has shown a training before.
             TooFewPhotosError: It has fewer than `MIN_PHOTOS`.
             NotEnoughCoinsError: The user cannot pay.
         """
-        if avatar.status is AvatarStatus.TRAINING:
-            raise AvatarBusyError
+        _refuse(avatar.status)
+        if await self._has_shown(avatar.id, chat_id, message_id):
+            raise PaidBeforeError
         if len(avatar.photos) < MIN_PHOTOS:
             raise TooFewPhotosError(len(avatar.photos))
         avatar.status = AvatarStatus.TRAINING
@@ -66,6 +77,15 @@ class TrainingService:
         await self.session.flush()
         await self.users.spend(avatar.user_id, PRICE, training.id)
         return training
+
+    async def _has_shown(self, avatar_id: int, chat_id: int, message_id: int | None) -> bool:
+        """Tell whether a message has shown a training of this avatar before."""
+        before = select(Training.id).where(
+            Training.avatar_id == avatar_id,
+            Training.chat_id == chat_id,
+            Training.message_id == message_id,
+        )
+        return await self.session.scalar(before.limit(1)) is not None
 
     async def claim(self, worker: str, now: float, lease: float) -> Training | None:
         """Take over a training that nobody works on and whose end was not announced."""
@@ -119,3 +139,10 @@ class TrainingService:
             await self.users.add_coins(
                 training.user_id, training.price, TransactionKind.REFUND, training.id
             )
+
+
+def _refuse(status: AvatarStatus) -> None:
+    if status is AvatarStatus.TRAINING:
+        raise AvatarBusyError
+    if status is AvatarStatus.READY:
+        raise AlreadyTrainedError

@@ -103,6 +103,10 @@ class BotApi:
             "answerCallbackQuery": self._answer_callback_query,
         }
 
+    def moment(self, number: int) -> int:
+        """Return when a message was written; here each has a second of its own."""
+        return MOMENT + number
+
     def happened(self, chat_id: int, kind: str, what: Json) -> None:
         """Tell whoever watches a chat; here nobody does."""
 
@@ -125,7 +129,8 @@ class BotApi:
         """Keep a message and return it as Telegram sends it."""
         self.chats[chat["id"]] = chat
         number = next(self._message_ids)
-        head = {"message_id": number, "from": sender, "chat": chat, "date": MOMENT + number}
+        date = self.moment(number)
+        head = {"message_id": number, "from": sender, "chat": chat, "date": date}
         message = self.messages[chat["id"], number] = {**head, **content}
         self.happened(chat["id"], "message", message)
         return message
@@ -232,7 +237,7 @@ class BotApi:
             raise BadRequestError(_NOT_MODIFIED)
         for name in names:
             message.pop(name, None)
-        message.update(content, edit_date=message["date"] + 1)
+        message.update(content, edit_date=self.moment(message["message_id"] + 1))
         self.happened(message["chat"]["id"], "edit", message)
         return message
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import time
+from collections import defaultdict
 from contextlib import asynccontextmanager, suppress
 from http import HTTPStatus
 from pathlib import Path
@@ -40,6 +42,8 @@ class Simulator(BotApi):
         self.pending: list[Json] = []
         self.watchers: set[asyncio.Queue[Json]] = set()
         self.top_up: Callable[[int, int], Awaitable[None]] | None = None
+        self.unsafe = False
+        self.reports: defaultdict[int, list[Json]] = defaultdict(list)
         self._news = asyncio.Event()
         for name, language in PEOPLE:
             self.add_person(name, language)
@@ -50,6 +54,17 @@ class Simulator(BotApi):
         person = Person(self, number, name, f"user_{number}", language)
         self.people[number] = person
         return person
+
+    def moment(self, number: int) -> int:
+        """Return the time of this machine's clock."""
+        del number
+        return int(time.time())
+
+    def report(self, chat_id: int, what: Json) -> None:
+        """Show on the page what the bot's log says about an update of this person."""
+        entry = {**what, "date": int(time.time())}
+        self.reports[chat_id].append(entry)
+        self.happened(chat_id, "error", entry)
 
     def happened(self, chat_id: int, kind: str, what: Json) -> None:
         """Tell every open page."""
@@ -182,11 +197,15 @@ async def page_state(request: Request) -> web.Response:
             "name": person.name,
             "language": person.sender["language_code"],
             "blocked": number in simulator.blocked,
+            "reports": simulator.reports[number],
             "messages": [m for m in simulator.messages.values() if m["chat"]["id"] == number],
         }
         for number, person in simulator.people.items()
     ]
-    return web.json_response({"people": people, "can_top_up": simulator.top_up is not None})
+    can_top_up = simulator.top_up is not None
+    return web.json_response(
+        {"people": people, "can_top_up": can_top_up, "unsafe": simulator.unsafe}
+    )
 
 
 async def page_events(request: Request) -> StreamResponse:

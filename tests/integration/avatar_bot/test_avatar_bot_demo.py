@@ -132,6 +132,18 @@ def test_help_explains_both_ways_to_run(capsys: pytest.CaptureFixture[str]) -> N
     assert all(word in text for word in ("demo", "BOT_TOKEN", "DATABASE_URL"))
 
 
+def test_ctrl_c_while_it_starts_is_no_traceback() -> None:
+    """Also before the page is there, while the bot's libraries are imported."""
+    slow = (
+        "import sys; from avatar_bot import __main__ as command_line\n"
+        "def interrupted(*_, **__): raise KeyboardInterrupt\n"
+        "command_line.run_demo = interrupted\n"
+        "sys.exit(command_line.main(['demo']))\n"
+    )
+    demo = run("-c", slow, cwd=EXAMPLES)
+    assert (demo.returncode, demo.stderr) == (130, "")
+
+
 def test_without_a_token_the_demo_is_offered() -> None:
     """Starting the real bot without a token is a usage error that names the demo."""
     bot = run("-m", "avatar_bot", cwd=EXAMPLES)

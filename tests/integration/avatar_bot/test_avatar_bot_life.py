@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import cycle
 
 import pytest
 from aiogram.exceptions import TelegramForbiddenError
 from sqlalchemy import delete, func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from avatar_bot.dispatcher import create_dispatcher
 from avatar_bot.keyboards.avatar import CANCEL, act
 from avatar_bot.keyboards.buttons import Action, GalleryPage
 from avatar_bot.locales import en, ru
-from avatar_bot.models import Avatar, AvatarGender, AvatarPhoto, AvatarStatus, AvatarType, User
+from avatar_bot.models import (
+    AlbumPart,
+    Avatar,
+    AvatarGender,
+    AvatarPhoto,
+    AvatarStatus,
+    AvatarType,
+    User,
+)
 from avatar_bot.notifications import top_up
 from avatar_bot.services import AvatarService, UserService
 from avatar_bot.services.training import PRICE
@@ -108,7 +118,72 @@ async def test_an_album_is_stored_whole_and_answered_once(chat: Chat) -> None:
     [answer] = await chat.send_photos(*(picture(number) for number in range(4)))
     assert answer.text == ru.ask_photos("Летний", 4, 3, 10)
     [avatar] = await avatars_of(chat)
-    assert [photo.upload_order for photo in avatar.photos] == [1, 2, 3, 4]
+    assert len(avatar.photos) == 4
+
+
+async def test_photos_keep_the_order_of_their_messages(chat: Chat) -> None:
+    """Whichever of an album is stored first, the first one sent is the first one."""
+    await chat.create_avatar()
+    updates = chat.person.send_photos(*(picture(number) for number in range(4)))
+    await asyncio.gather(*(chat.feed(update, chat.safe) for update in reversed(updates)))
+    [avatar] = await avatars_of(chat)
+    sent = [update["message"]["photo"][-1]["file_id"] for update in updates]
+    assert [photo.file_id for photo in avatar.photos] == sent
+
+
+async def test_an_album_that_two_processes_got_is_answered_once(chat: Chat) -> None:
+    """Each stores its photos, and one of them tells of all: what was taken and what was not."""
+    await chat.create_avatar()
+    other = create_dispatcher(chat.sessions, storage=chat.safe.fsm.storage)
+    other["albums"].quiet = chat.safe["albums"].quiet = 0.3
+    pictures = [picture(1), picture(2), picture(3), picture(3), picture(20, side=100)]
+    updates = chat.person.send_photos(*pictures)
+    before = len(chat.telegram.calls)
+    fed = zip(updates, cycle([chat.safe, other]), strict=False)
+    await asyncio.gather(*(chat.feed(update, dispatcher) for update, dispatcher in fed))
+    [answer] = chat.telegram.calls[before:]
+    assert answer.text.startswith(ru.photos_refused(1, 1, 0, 10, 320))
+    assert answer.text.endswith(ru.ask_photos("Летний", 3, 3, 10))
+    async with chat.sessions() as session:
+        assert (await session.scalars(select(AlbumPart))).all() == []
+
+
+async def test_a_late_photo_of_an_album_is_answered_by_itself(chat: Chat) -> None:
+    """What arrives after the answer is not lost, and not told twice."""
+    await chat.create_avatar()
+    *first, late = chat.person.send_photos(*(picture(number) for number in range(3)))
+    await asyncio.gather(*(chat.feed(update, chat.safe) for update in first))
+    [answer] = await chat.feed(late, chat.safe)
+    assert answer.text == ru.ask_photos("Летний", 3, 3, 10)
+
+
+async def test_photos_that_nobody_waits_for_are_explained(chat: Chat) -> None:
+    """One answer, also for an album, says what to do first."""
+    await chat.write("/start")
+    for count in (1, 3):
+        [answer] = await chat.send_photos(*(picture(number) for number in range(count)))
+        assert answer.text == ru.PHOTO_UNEXPECTED
+
+
+async def test_two_presses_on_a_picture_give_one_new_message(chat: Chat) -> None:
+    """A picture cannot become a text: the first press replaces it, and the second finds it gone."""
+    await gallery(chat, "Первый")
+    press = chat.person.press(ru.DELETE), chat.person.press(ru.DELETE)
+    before = len(chat.telegram.calls)
+    await asyncio.gather(*(chat.feed(update, chat.safe) for update in press))
+    methods = [call.method for call in chat.telegram.calls[before:]]
+    assert (methods.count("sendMessage"), methods.count("answerCallbackQuery")) == (1, 2)
+
+
+async def test_what_was_done_is_told_in_passing(chat: Chat) -> None:
+    """Cancelling, choosing the main avatar and deleting are confirmed over the next screen."""
+    await gallery(chat, "Первый", "Второй")
+    await chat.press("▶️")
+    assert (await chat.press(ru.MAKE_MAIN))[-1].text == ru.NOW_MAIN
+    await chat.press(ru.DELETE)
+    assert (await chat.press(ru.REALLY_DELETE))[-1].text == ru.DELETED
+    await chat.press(ru.RENAME)
+    assert (await chat.press(ru.CANCEL))[-1].text == ru.CANCELLED
 
 
 async def test_photos_are_checked(chat: Chat) -> None:
@@ -190,6 +265,17 @@ async def test_the_gallery_turns_its_pages_in_one_message(chat: Chat) -> None:
         assert name in chat.person.last_message()["caption"]
     own = [m for m in chat.telegram.messages.values() if m["from"]["is_bot"]]
     assert len(own) == 1
+
+
+async def test_two_different_presses_on_one_message_are_no_error(chat: Chat) -> None:
+    """Of "next page" and "main menu" at once both are answered, whoever finds the message gone."""
+    await gallery(chat, "Первый", "Второй")
+    shown = chat.person.last_message()
+    presses = [chat.person.callback(shown, data) for data in ("back_to_main", "gallery:1")]
+    for press in presses:
+        await chat.feed(press, chat.safe)
+    assert chat.telegram.open_queries == {}
+    assert chat.person.last_message()["text"] == ru.main_menu(WELCOME_COINS)
 
 
 async def test_another_avatar_becomes_the_main_one(chat: Chat) -> None:
@@ -307,6 +393,16 @@ async def test_a_blocked_bot_is_no_error(chat: Chat) -> None:
         assert await users.get_user_balance(user.id) == WELCOME_COINS + 100
     with pytest.raises(TelegramForbiddenError):
         await chat.bot.send_message(TELEGRAM_ID, "?")
+
+
+async def test_a_bot_blocked_in_the_middle_is_no_error(chat: Chat) -> None:
+    """The new name is stored; that its confirmation does not arrive fails nobody."""
+    await gallery(chat, "Первый")
+    await chat.press(ru.RENAME)
+    update = chat.person.write("Лучший")
+    chat.telegram.blocked.add(TELEGRAM_ID)
+    await chat.feed(update, chat.safe)
+    assert [avatar.name for avatar in await avatars_of(chat)] == ["Лучший"]
 
 
 @pytest.mark.parametrize(

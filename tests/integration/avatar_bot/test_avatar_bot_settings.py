@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import re
-import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -20,7 +20,6 @@ from aiohttp import ClientSession
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from fakeredis import FakeAsyncRedis
 from sqlalchemy import Connection, func, inspect, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -30,12 +29,13 @@ from avatar_bot.locales import ru
 from avatar_bot.migrations import config, migrate
 from avatar_bot.models import Avatar, Base
 from avatar_bot.settings import Settings, from_environment
-from avatar_bot.simulator.api import TOKEN
 from avatar_bot.simulator.server import Simulator, serving
 from avatar_bot.storage import create_storage
 from sqla_safe import FsmDataError
-from tests.integration.avatar_bot.chat import Chat
+from tests.integration.avatar_bot.chat import TELEGRAM_ID, Chat
+from tests.integration.avatar_bot.processes import bot_process
 from tests.integration.avatar_bot.world import World, free_port
+from tests.servers import Server
 
 ROOT = Path(__file__).resolve().parents[3]
 BOT = ROOT / "examples" / "avatar_bot"
@@ -127,20 +127,19 @@ def test_the_container_installs_what_the_bot_needs() -> None:
 # storage
 
 
-async def test_redis_is_used_when_it_is_named() -> None:
-    """Without an address the storage is the one in memory."""
-    assert isinstance(create_storage(""), MemoryStorage)
-    storage = create_storage("redis://127.0.0.1:1/0")
-    assert isinstance(storage, RedisStorage)
-    await storage.close()
-
-
 @pytest.fixture
-async def redis() -> AsyncIterator[RedisStorage]:
-    """Give a storage on a Redis that lives in this process."""
-    storage = RedisStorage(FakeAsyncRedis())
+async def redis(valkey: Server) -> AsyncIterator[RedisStorage]:
+    """Give a storage on an empty server."""
+    storage = create_storage(f"redis://127.0.0.1:{valkey.port}/0")
+    assert isinstance(storage, RedisStorage)
+    await storage.redis.flushall()
     yield storage
     await storage.close()
+
+
+def test_redis_is_used_when_it_is_named() -> None:
+    """Without an address the storage is the one in memory."""
+    assert isinstance(create_storage(""), MemoryStorage)
 
 
 async def test_a_conversation_outlives_its_process_in_redis(
@@ -157,6 +156,21 @@ async def test_a_conversation_outlives_its_process_in_redis(
     await chat.press(ru.PORTRAIT)
     async with sessions() as session:
         assert await session.scalar(select(func.count(Avatar.id))) == 1
+
+
+async def test_a_conversation_is_nobody_elses(sessions: Sessions, redis: RedisStorage) -> None:
+    """What the server keeps are this chat's state and plain JSON, gone when it is over."""
+    chat = Chat(sessions)
+    chat.safe = create_dispatcher(sessions, storage=redis)
+    await chat.write("/start")
+    await chat.press_data("new_avatar")
+    await chat.write("Летний")
+    keys = sorted([key.decode() async for key in redis.redis.scan_iter()])
+    prefix = f"fsm:{TELEGRAM_ID}:{TELEGRAM_ID}"
+    assert keys == [f"{prefix}:data", f"{prefix}:state"]
+    assert json.loads(await redis.redis.get(keys[0])) == {"name": "Летний"}
+    await chat.press(ru.CANCEL)
+    assert [key async for key in redis.redis.scan_iter()] == []
 
 
 async def test_entities_are_refused_before_they_reach_redis(
@@ -181,24 +195,11 @@ async def test_entities_are_refused_before_they_reach_redis(
 
 
 @asynccontextmanager
-async def bot_process(simulator: Simulator, address: str, **variables: str) -> AsyncIterator[World]:
-    """Run `python -m avatar_bot` as a process; at the end stop it as a container is stopped."""
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(ROOT),
-        "BOT_TOKEN": TOKEN,
-        "BOT_API_URL": address,
-        **variables,
-    }
-    command = [sys.executable, "-W", "error", "-m", "avatar_bot"]
-    bot = await asyncio.create_subprocess_exec(*command, cwd=ROOT / "examples", env=environment)
-    try:
-        async with ClientSession() as client:
-            nobody: Any = None
-            yield World(simulator, address, nobody, client)
-    finally:
-        bot.send_signal(signal.SIGTERM)
-        assert await asyncio.wait_for(bot.wait(), 30) == 0
+async def at_home(simulator: Simulator, address: str, **variables: str) -> AsyncIterator[World]:
+    """Run the bot as a process, and give the world around it."""
+    nobody: Any = None
+    async with bot_process(address, **variables), ClientSession() as client:
+        yield World(simulator, address, nobody, client)
 
 
 @pytest.mark.parametrize("mode", ["polling", "webhook"])
@@ -212,7 +213,7 @@ async def test_the_real_process_answers(url: str, mode: str) -> None:
     }
     async with serving(simulator) as address:
         variables = {"DATABASE_URL": url, **(webhook if mode == "webhook" else {})}
-        async with bot_process(simulator, address, **variables) as live:
+        async with at_home(simulator, address, **variables) as live:
             await live.post("write", chat=ANNA, text="/start")
             await live.sees(ANNA, "Добро пожаловать, Анна!")
         assert bool(simulator.webhook["url"]) == (mode == "webhook")
@@ -230,7 +231,7 @@ async def test_a_webhook_needs_its_secret(tmp_path: Path) -> None:
     }
     async with (
         serving(simulator) as address,
-        bot_process(simulator, address, **variables) as live,
+        at_home(simulator, address, **variables) as live,
     ):
         await live.until(lambda: simulator.webhook["url"], "the webhook")
         async with live.client.post(simulator.webhook["url"], json={}) as answer:

@@ -81,7 +81,7 @@ async def test_safe_handler_answers(chat: Chat, handler: str) -> None:
     """The same press is answered, whatever the commit does to entities."""
     data, text = ANSWERS[handler]
     calls = await chat.press_data(data)
-    assert calls[0].text == text
+    assert next(call.text for call in calls if call.text) == text
     assert calls[-1].method == "answerCallbackQuery"
     assert not chat.telegram.open_queries
 

@@ -7,11 +7,13 @@ import signal
 import subprocess
 import sys
 import time
+from io import BytesIO
 from pathlib import Path
 
 import pytest
 from aiogram.exceptions import TelegramNetworkError
 from aiogram.methods import GetFile
+from PIL import Image
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -23,13 +25,15 @@ from avatar_bot.locales import ru
 from avatar_bot.models import (
     Avatar,
     AvatarStatus,
+    AvatarType,
     BalanceTransaction,
     Training,
     TrainingStatus,
     User,
     UserBalance,
 )
-from avatar_bot.pictures import BadPictureError, paint_avatar
+from avatar_bot.notifications import top_up
+from avatar_bot.pictures import BadPictureError, paint_avatar, paint_placeholder
 from avatar_bot.services.training import PRICE, LostTrainingError
 from avatar_bot.services.user import WELCOME_COINS
 from avatar_bot.trainer import Trainer
@@ -103,6 +107,32 @@ async def test_two_presses_at_once_charge_once(chat: Chat) -> None:
     assert answers.count(ru.BUSY) == 3
 
 
+async def test_an_old_button_does_not_charge_again(chat: Chat) -> None:
+    """A press that arrives when the training is over is told so, however many coins there are."""
+    await chat.start_training()
+    pressed = chat.person.last_message()
+    await chat.trainer.work_once()
+    await top_up(chat.bot, chat.sessions, TELEGRAM_ID, 1000)
+    for action in (Action.PAY, Action.DONE):
+        update = chat.person.callback(pressed, act(action, 1))
+        [answer] = await chat.feed(update, chat.safe)
+        assert answer.text == ru.ALREADY_TRAINED
+    assert (await books(chat))[2] == [-PRICE, 1000]
+
+
+async def test_the_button_of_a_failed_training_is_out_of_date(
+    chat: Chat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An update that Telegram delivers once more, after the refund, charges nobody."""
+    await chat.start_training()
+    pressed = chat.person.last_message()
+    monkeypatch.setattr("avatar_bot.trainer.paint_avatar", lambda *_: paint_avatar("x", 1, b""))
+    await chat.trainer.work_once()
+    [answer] = await chat.feed(chat.person.callback(pressed, act(Action.PAY, 1)), chat.safe)
+    assert answer.text == ru.OLD_BUTTON
+    assert (await books(chat))[2] == [-PRICE, PRICE]
+
+
 async def test_who_cannot_pay_is_told(chat: Chat) -> None:
     """Without enough coins nothing is charged and nothing starts."""
     await chat.create_avatar()
@@ -151,6 +181,18 @@ async def test_a_failed_avatar_can_be_trained_again(
     await chat.press_data(act(Action.PAY, 1))
     await chat.trainer.work_once()
     assert (await books(chat))[2] == [-PRICE, PRICE, -PRICE]
+
+
+def test_the_two_types_are_drawn_differently() -> None:
+    """A portrait keeps the photo's shades; a poster has a few areas of colour."""
+    photo = paint_placeholder("", 1)
+    shades = []
+    for kind in (AvatarType.PORTRAIT, AvatarType.STYLE):
+        with Image.open(BytesIO(paint_avatar("x", 1, photo, kind))) as drawn:
+            assert (drawn.format, drawn.size) == ("JPEG", (512, 512))
+            part = drawn.crop((0, 0, 512, 400)).quantize(64).getcolors()
+        shades.append(sum(count > 1000 for count, _ in part))
+    assert shades[0] > 2 * shades[1]
 
 
 def test_a_broken_photo_is_a_bad_picture() -> None:

@@ -14,6 +14,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from avatar_bot import polling
 from avatar_bot.demo.live import living
+from avatar_bot.locales import texts_for
+from avatar_bot.services.training import PRICE
+from avatar_bot.services.user import WELCOME_COINS
 from avatar_bot.settings import Settings
 from avatar_bot.simulator.api import TOKEN
 from avatar_bot.simulator.files import Json
@@ -58,14 +61,40 @@ class World:
         status, _ = await self.post("press", chat=chat, message=message["message_id"], data=data)
         assert status == 200
 
+    def texts(self, chat: int) -> Any:
+        """Return the texts in the language of a person."""
+        return texts_for(self.simulator.people[chat].sender["language_code"])
+
+    async def create(self, chat: int, name: str, *photos: bytes) -> None:
+        """Go from /start to the question whether to pay for an avatar."""
+        texts, count = self.texts(chat), len(photos)
+        await self.post("write", chat=chat, text="/start")
+        await self.sees(chat, texts.coins(WELCOME_COINS))
+        await self.press(chat, texts.CREATE_AVATAR)
+        await self.sees(chat, texts.avatar_menu(WELCOME_COINS, 0, PRICE))
+        await self.press(chat, texts.NEW_AVATAR)
+        await self.sees(chat, texts.ask_name(WELCOME_COINS, PRICE))
+        await self.post("write", chat=chat, text=name)
+        await self.sees(chat, texts.ASK_GENDER)
+        await self.press(chat, texts.FEMALE)
+        await self.sees(chat, texts.ASK_TYPE)
+        await self.press(chat, texts.STYLE)
+        await self.sees(chat, texts.ask_photos(name, 0, 3, 10))
+        assert await self.send_photos(chat, *photos) == 200
+        await self.sees(chat, texts.ask_photos(name, count, 3, 10))
+        await self.press(chat, texts.PHOTOS_DONE)
+        await self.sees(chat, texts.confirm_training(name, count, PRICE, WELCOME_COINS))
+
     async def sees(self, chat: int, text: str) -> Json:
         """Wait until the bot's last message holds a text."""
         return await self.until(lambda: _holding(self.last(chat), text), text)
 
-    async def until(self, look: Callable[[], Any], what: str = "") -> Any:
+    async def until(
+        self, look: Callable[[], Any], what: str = "", seconds: float = PATIENCE
+    ) -> Any:
         """Wait until something is true."""
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(seconds):
                 while not (found := look()):  # noqa: ASYNC110  what is watched has no event
                     await asyncio.sleep(0.01)
         except TimeoutError:

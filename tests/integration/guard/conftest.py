@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from sqlalchemy import Engine
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from sqlalchemy.orm import Session, sessionmaker
 
 from sqla_safe import configure
-from sqla_safe.guard import _internals
 from tests.databases import Database
+from tests.guards import watching_as_before
 from tests.integration.guard.models import fill
 
-
-@pytest.fixture(autouse=True)
-def errors_are_sqlalchemys_own_afterwards() -> Iterator[None]:
-    """Leave SQLAlchemy's error classes as they were."""
-    yield
-    _internals.stop_watching()
+__all__ = ["watching_as_before"]
 
 
 @pytest.fixture

@@ -41,7 +41,18 @@ def test_a_loaded_relationship_cannot_be_read_after_the_session(strict):
         user = session.get(User, 1, options=[joinedload(User.team)])
     with pytest.raises(DetachedInstanceError) as caught:
         _ = user.team
-    assert of(caught.value).code == "SQS101"
+    assert of(caught.value).code == "SQS110"
+    assert of(caught.value).instead == "snapshot(user, User.team) inside the scope"
+
+
+def test_what_was_not_loaded_is_told_as_in_any_mode(strict):
+    """An option would load it; strict mode is not the reason."""
+    with strict() as session:
+        user = session.get(User, 1)
+    for name, code in (("team", "SQS101"), ("bio", "SQS101")):
+        with pytest.raises(DetachedInstanceError) as caught:
+            getattr(user, name)
+        assert of(caught.value).code == code
 
 
 def test_inside_the_session_everything_can_be_read(strict):

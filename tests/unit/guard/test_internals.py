@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from sqlalchemy import ForeignKey, create_engine
+from sqlalchemy import ForeignKey, create_engine, select
 from sqlalchemy.exc import InvalidRequestError, MissingGreenlet, NoResultFound, StatementError
 from sqlalchemy.orm import (
     DeclarativeBase,
@@ -16,11 +16,14 @@ from sqlalchemy.orm import (
     sessionmaker,
     strategies,
 )
+from sqlalchemy.orm.context import QueryContext
 from sqlalchemy.orm.exc import DetachedInstanceError
+from sqlalchemy.orm.interfaces import UserDefinedOption
 from sqlalchemy.pool import StaticPool
 
 from sqla_safe import configure, explain
 from sqla_safe.guard import _errors, _internals
+from sqla_safe.guard._provenance import LoadSite
 
 
 class Base(DeclarativeBase):
@@ -44,7 +47,7 @@ class Child(Base):
 
 @pytest.fixture
 def maker():
-    """Give a guarded sessionmaker on one parent, and SQLAlchemy's errors back afterwards."""
+    """Give a guarded sessionmaker on one parent."""
     engine = create_engine("sqlite://", poolclass=StaticPool)
     Base.metadata.create_all(engine)
     with Session(engine) as session:
@@ -53,7 +56,6 @@ def maker():
     made = sessionmaker(engine)
     configure(made, guard="raise")
     yield made
-    _internals.stop_watching()
     engine.dispose()
 
 
@@ -181,3 +183,53 @@ def test_watching_twice_wraps_once(maker):
     first = DetachedInstanceError.__init__
     _errors.watch()
     assert DetachedInstanceError.__init__ is first
+
+
+@pytest.mark.parametrize(
+    "name", ["_adapt_cached_option_to_uncached_option", "_is_has_cache_key", "propagate_to_loaders"]
+)
+def test_an_option_is_asked_for_what_entities_get(name):
+    """The names that an option is asked by."""
+    assert hasattr(UserDefinedOption, name)
+
+
+@pytest.mark.parametrize("name", ["top_level_context", "propagated_loader_options", "session"])
+def test_an_execution_tells_of_what_it_is_a_part(name):
+    """What an option is given, with the options of the statement that asked for an eager load."""
+    assert name in QueryContext.__slots__
+
+
+def test_a_statement_tells_its_options():
+    """So that none gets a second mark."""
+    assert _internals.options_of(select(Parent).options(LoadSite())) != ()
+    assert _internals.options_of(object()) == ()
+
+
+def test_without_the_exchange_each_execution_has_its_own_option(maker, monkeypatch):
+    """Nothing is missing from the explanation."""
+    monkeypatch.setattr(_internals, "IS_EXCHANGED", False)
+    statement = select(Parent)
+    with maker() as session:
+        for _ in range(3):
+            session.scalars(statement).one()
+        parent = session.scalars(statement).one()
+    with pytest.raises(DetachedInstanceError) as caught:
+        _ = parent.children
+    explanation = explain(caught.value)
+    assert explanation is not None
+    assert "test_internals.py" in (explanation.loaded or "")
+
+
+def test_an_exchange_that_fails_leaves_the_option(maker, monkeypatch):
+    """The entity has no load site, and the program goes on."""
+
+    def broken(*_):
+        msg = "this name is gone"
+        raise AttributeError(msg)
+
+    monkeypatch.setattr(LoadSite, "for_execution", broken)
+    with maker() as session:
+        parent = session.get(Parent, 1)
+    with pytest.raises(DetachedInstanceError) as caught:
+        _ = parent.children
+    assert "lazy load operation of attribute 'children' cannot proceed" in str(caught.value)

@@ -107,7 +107,9 @@ def test_five_paths_are_five_statements(store, size):
 
 
 @pytest.mark.parametrize(
-    "order", list(permutations((User.avatars, Avatar.photos, Photo.avatar))), ids=str
+    "order",
+    list(permutations((User.avatars, Avatar.photos, Photo.avatar))),
+    ids=lambda order: "-".join(f"{path.class_.__name__}.{path.key}" for path in order),
 )
 def test_the_order_of_the_paths_does_not_matter(store, order):
     """Levels are loaded from the top."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import event, select
 from sqlalchemy.orm import defer, with_loader_criteria
-from sqlalchemy.orm.attributes import set_committed_value
 
 from sqla_safe import NotLoadedError, snapshot
 from tests.unit.snapshots.models.family import (
@@ -387,7 +386,7 @@ def test_a_target_that_the_session_may_not_see_is_none(orders):
     assert snapshot(order, Order.always).always is None
 
 
-# --- detached graphs and shards ---------------------------------------------------------------
+# --- detached graphs --------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("turn", [1, -1], ids=["avatar first", "user first"])
@@ -407,19 +406,3 @@ def test_a_detached_target_is_found_on_a_deeper_level(store):
     session.close()
     first, second = quietly(tag).users
     assert second.team is first.team
-
-
-def in_shard(session, entity, token):
-    """Load the first row of a class as horizontal sharding does, under a token."""
-    statement = select(entity).where(entity.id == 1)
-    options = {"identity_token": token}
-    return session.execute(statement, execution_options=options).scalar_one()
-
-
-def test_a_target_is_looked_for_in_its_own_shard(session):
-    """The same key stands for another row in another one."""
-    teams = [in_shard(session, Team, token) for token in "ab"]
-    for team, token in zip(teams, "ab", strict=True):
-        set_committed_value(team, "members", [in_shard(session, User, token)])
-    shown = quietly(teams)
-    assert [one.members[0].team is one for one in shown] == [True, True]

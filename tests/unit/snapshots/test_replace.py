@@ -140,6 +140,19 @@ def test_a_set_and_a_dict_take_their_own_kind(store):
     assert type(changed.chosen) is frozenset
 
 
+def test_a_list_takes_a_set_as_a_list(shown):
+    """It is what the relationship of an entity would hold."""
+    changed = replace(shown, avatars=set(shown.avatars))
+    assert type(changed.avatars) is tuple
+    assert set(changed.avatars) == set(shown.avatars)
+
+
+def test_a_set_takes_a_list_as_a_set(store):
+    """The same the other way round."""
+    box = snapshot(store(full_box()).get_one(Box, 1), Box.chosen)
+    assert replace(box, chosen=list(box.chosen)).chosen == box.chosen
+
+
 def test_a_relationship_takes_no_entity(session, shown):
     """A live one could change."""
     with pytest.raises(SnapshotSourceError, match=r"User\.team was given something"):

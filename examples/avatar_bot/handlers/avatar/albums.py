@@ -1,56 +1,65 @@
-"""Several photos at once: each is stored at once, and all of them are answered together."""
+"""Several photos at once: each is stored at once, and all of them are answered together.
+
+The photos of an album may come to several processes. They meet in the database: whoever has stored
+the newest one, and hears of no other for a moment, answers for all of them.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Hashable
+from avatar_bot.services import AlbumService
+from sqla_safe import scoped_services
 
-QUIET_SECONDS = 0.3
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+    from aiogram.types import Message
+
+    from avatar_bot.engine import Sessions
+
+QUIET_SECONDS = 0.5
 """How long nothing must arrive until the photos of an album are answered."""
 
 
-@dataclass
-class _Album:
-    """What became of the photos so far, and how many are still being stored."""
-
-    results: list[str] = field(default_factory=list)
-    pending: int = 0
+def album_of(message: Message) -> str:
+    """Return what the photos of an album have in common, and no other photo has."""
+    return f"{message.chat.id}:{message.media_group_id}"
 
 
 class Albums:
-    """Collects what becomes of the photos that arrive together."""
+    """Finds out who answers for an album."""
 
-    def __init__(self, quiet: float = QUIET_SECONDS) -> None:
+    def __init__(self, sessions: Sessions, quiet: float = QUIET_SECONDS) -> None:
+        self.sessions = sessions
         self.quiet = quiet
-        self._open: dict[Hashable, _Album] = {}
+        self._arriving: Counter[str] = Counter()
 
-    async def collect(self, key: Hashable, storing: Awaitable[str]) -> Counter[str] | None:
-        """Store a photo; return all results to the first caller of an album, None to the others."""
-        if (album := self._open.get(key)) is not None:
-            await self._add(album, storing)
-            return None
-        album = self._open[key] = _Album()
-        try:
-            await self._add(album, storing)
-            await self._wait_until_quiet(album)
-        finally:
-            del self._open[key]
-        return Counter(album.results)
+    async def collect_unknown(self, message: Message) -> bool:
+        """Tell whether this photo of an album that nobody wants is the one to answer."""
+        album = album_of(message)
+        return await self.collect(album, self._note(album)) is not None
 
-    async def _add(self, album: _Album, storing: Awaitable[str]) -> None:
-        album.pending += 1
-        try:
-            album.results.append(await storing)
-        finally:
-            album.pending -= 1
+    async def _note(self, album: str) -> int:
+        async with scoped_services(self.sessions, AlbumService) as albums:
+            return await albums.add(album, "unknown")
 
-    async def _wait_until_quiet(self, album: _Album) -> None:
-        seen = -1
-        while album.pending or seen < len(album.results):
-            seen = len(album.results)
+    async def collect(self, album: str, storing: Awaitable[int]) -> Counter[str] | None:
+        """Store a part of an album; return what became of all, or None if another one answers."""
+        part = await self._stored(album, storing)
+        await asyncio.sleep(self.quiet)
+        while album in self._arriving:  # noqa: ASYNC110  each time it must be quiet anew
             await asyncio.sleep(self.quiet)
+        async with scoped_services(self.sessions, AlbumService) as albums:
+            return await albums.take(album, part)
+
+    async def _stored(self, album: str, storing: Awaitable[int]) -> int:
+        """Wait for a part, while this process knows that there is one more to wait for."""
+        self._arriving[album] += 1
+        try:
+            return await storing
+        finally:
+            self._arriving[album] -= 1
+            self._arriving += Counter()  # forgets what is zero

@@ -129,7 +129,8 @@ async def cancel(
         return
     balance, count = await users.get_user_balance(user.id), await avatars.count_avatars(user.id)
     await scope.commit()
-    await show_screen(callback, texts.avatar_menu(balance, count, PRICE), avatar_menu(texts))
+    text = texts.avatar_menu(balance, count, PRICE)
+    await show_screen(callback, text, avatar_menu(texts), texts.CANCELLED)
 
 
 async def want_button(message: Message, texts: Texts) -> None:

@@ -34,23 +34,35 @@ if TYPE_CHECKING:
 
 async def open_page(
     callback: CallbackQuery,
-    callback_data: GalleryPage | AvatarButton,
+    callback_data: GalleryPage,
     avatars: AvatarService,
     scope: AsyncScope[AsyncSession],
     texts: Texts,
 ) -> None:
     """Show one avatar; an empty gallery invites to make the first one."""
-    page = callback_data.page
+    await show_page(callback, callback_data.page, avatars, scope, texts)
+
+
+async def show_page(
+    callback: CallbackQuery,
+    page: int,
+    avatars: AvatarService,
+    scope: AsyncScope[AsyncSession],
+    texts: Texts,
+    notice: str = "",
+) -> None:
+    """Turn the pressed message into a page of the gallery."""
     avatar, total = await avatars.get_page(callback.from_user.id, page)
     if avatar is None:
         await scope.commit()
-        await show_screen(callback, texts.NO_AVATARS, keyboards.empty_gallery(texts))
+        await show_screen(callback, texts.NO_AVATARS, keyboards.empty_gallery(texts), notice)
         return
     shown = await asnapshot(avatar, Avatar.picture)
     await scope.commit()  # the picture may take Telegram a while
     picture = shown.picture or await asyncio.to_thread(paint_placeholder, shown.name, shown.id)
     caption = texts.avatar_card(shown, page % total + 1, total)
-    await show_picture(callback, picture, caption, keyboards.card(texts, shown, page, total))
+    keyboard = keyboards.card(texts, shown, page, total)
+    await show_picture(callback, picture, caption, keyboard, notice)
 
 
 async def make_main(
@@ -66,7 +78,7 @@ async def make_main(
         await callback.answer(texts.UNKNOWN_AVATAR, show_alert=True)
         return
     await avatars.make_main(avatar)
-    await open_page(callback, callback_data, avatars, scope, texts)
+    await show_page(callback, callback_data.page, avatars, scope, texts, texts.NOW_MAIN)
 
 
 async def ask_new_name(
@@ -133,7 +145,7 @@ async def delete(
     except AvatarBusyError:
         await callback.answer(texts.BUSY, show_alert=True)
         return
-    await open_page(callback, GalleryPage(page=0), avatars, scope, texts)
+    await show_page(callback, 0, avatars, scope, texts, texts.DELETED)
 
 
 async def send_sources(

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 from aiogram import F, Router
 
+from avatar_bot.handlers.avatar.albums import album_of
 from avatar_bot.handlers.screen import show_screen
 from avatar_bot.keyboards import avatar as keyboards
 from avatar_bot.keyboards.buttons import Action, AvatarButton
-from avatar_bot.services import AvatarService
+from avatar_bot.services import AlbumService, AvatarService
 from avatar_bot.services.avatar import (
     MAX_PHOTOS,
     MIN_PHOTOS,
@@ -21,10 +23,8 @@ from avatar_bot.states import PhotoUpload
 from sqla_safe import asnapshot, scoped_services
 
 if TYPE_CHECKING:
-    from collections import Counter
-
     from aiogram.fsm.context import FSMContext
-    from aiogram.types import CallbackQuery, Message, PhotoSize
+    from aiogram.types import CallbackQuery, Message
 
     from avatar_bot.engine import Sessions
     from avatar_bot.handlers.avatar.albums import Albums
@@ -75,24 +75,40 @@ def progress(avatar: Avatar, texts: Texts) -> str:
 async def take_photo(
     message: Message, sessions: Sessions, state: FSMContext, albums: Albums, texts: Texts
 ) -> None:
-    """Store a photo; the first one of an album waits for the others, and answers for all."""
+    """Store a photo and answer; the photos of an album are answered together."""
     place = Place(message.chat.id, (await state.get_data()).get("avatar_id", 0))
-    album = (message.chat.id, message.media_group_id or message.message_id)
-    results = await albums.collect(album, _store(place, message.photo[-1], sessions))
+    if message.media_group_id is None:
+        results = Counter([await _store(place, message, sessions)])
+    else:
+        album = album_of(message)
+        results = await albums.collect(album, _store_part(place, message, sessions, album))
     if results is not None:
         await _answer(message, place, results, sessions, texts)
 
 
-async def _store(place: Place, photo: PhotoSize, sessions: Sessions) -> str:
+async def _store(place: Place, message: Message, sessions: Sessions) -> str:
     """Store a photo if it is fit for use; return what became of it."""
+    async with scoped_services(sessions, AvatarService) as avatars:
+        return await _add(place, message, avatars)
+
+
+async def _store_part(place: Place, message: Message, sessions: Sessions, album: str) -> int:
+    """Store a photo of an album, and what became of it, together; return the part's number."""
+    async with scoped_services(sessions, AlbumService) as albums:
+        return await albums.add(album, await _store(place, message, sessions))
+
+
+async def _add(place: Place, message: Message, avatars: AvatarService) -> str:
+    """Add a photo to its avatar, in the order of the messages; return what became of it."""
+    photo = message.photo[-1]
     if min(photo.width, photo.height) < MIN_SIDE:
         return SMALL
+    avatar = await avatars.lock_avatar(*place)
+    if avatar is None:
+        return GONE
     try:
-        async with scoped_services(sessions, AvatarService) as avatars:
-            avatar = await avatars.lock_avatar(*place)
-            if avatar is None:
-                return GONE
-            await avatars.add_photo(avatar, photo.file_id, photo.file_unique_id)
+        order = message.message_id
+        await avatars.add_photo(avatar, photo.file_id, photo.file_unique_id, order)
     except tuple(ANSWERS) as error:
         return ANSWERS[type(error)]
     return ADDED

@@ -9,10 +9,15 @@ from aiogram import F, Router
 from avatar_bot.handlers.screen import show_screen
 from avatar_bot.keyboards import avatar as keyboards
 from avatar_bot.keyboards.buttons import Action, AvatarButton, column
-from avatar_bot.models import Avatar
+from avatar_bot.models import Avatar, AvatarStatus
 from avatar_bot.services import AvatarService, TrainingService, UserService
 from avatar_bot.services.avatar import MIN_PHOTOS, AvatarBusyError
-from avatar_bot.services.training import PRICE, TooFewPhotosError
+from avatar_bot.services.training import (
+    PRICE,
+    AlreadyTrainedError,
+    PaidBeforeError,
+    TooFewPhotosError,
+)
 from avatar_bot.services.user import NotEnoughCoinsError
 from avatar_bot.states import PhotoUpload
 from sqla_safe import asnapshot, current_scope, inject, scoped_services
@@ -32,6 +37,14 @@ STEPS = 10
 
 class UnknownAvatarError(LookupError):
     """The person has no such avatar."""
+
+
+REFUSALS: dict[type[Exception], str] = {
+    AlreadyTrainedError: "ALREADY_TRAINED",
+    AvatarBusyError: "BUSY",
+    PaidBeforeError: "OLD_BUTTON",
+    UnknownAvatarError: "UNKNOWN_AVATAR",
+}
 
 
 class Offer(NamedTuple):
@@ -61,6 +74,9 @@ async def confirm(
     offer = await load_offer(callback.from_user.id, callback_data.avatar_id, sessions)
     if offer is None:
         await callback.answer(texts.UNKNOWN_AVATAR, show_alert=True)
+        return
+    if offer.avatar.status is AvatarStatus.READY:
+        await callback.answer(texts.ALREADY_TRAINED, show_alert=True)
         return
     count = len(offer.avatar.photos)
     if count < MIN_PHOTOS and await state.get_state() == PhotoUpload.waiting.state:
@@ -102,14 +118,12 @@ async def _start(
     """Return the avatar's name and, if nothing was started, why."""
     try:
         return await start_training(order, sessions, wake), ""
-    except AvatarBusyError:
-        return "", texts.BUSY
     except TooFewPhotosError as error:
         return "", texts.too_few_photos(error.count, MIN_PHOTOS)
     except NotEnoughCoinsError as error:
         return "", texts.not_enough_coins(PRICE, error.balance)
-    except UnknownAvatarError:
-        return "", texts.UNKNOWN_AVATAR
+    except tuple(REFUSALS) as error:
+        return "", getattr(texts, REFUSALS[type(error)])
 
 
 async def start_training(order: Order, sessions: Sessions, wake: Callable[[], None]) -> str:
