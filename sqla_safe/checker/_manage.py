@@ -222,7 +222,7 @@ def provided(run: Run, frame: Frame, state: State, ref: FunctionRef) -> Value:
     inner = _call.enter_frame(frame, ref, at)
     local = State(_call.bind(run, inner, state, ref, given), state.heap)
     _dependencies(run, inner, local, ref.of)
-    given.keywords = {**local.env}
+    given.keywords.update(local.env)
     state.heap = local.heap
     return _eval.unwrapped(_call.invoke(run, frame, state, ref, given))
 
