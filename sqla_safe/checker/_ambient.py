@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from sqla_safe.checker import _ir as ir
 from sqla_safe.checker import _manage, _memo
 from sqla_safe.checker._index import Class, dotted, last_name
-from sqla_safe.checker._names import is_sqlalchemy, last, looks_like_session
+from sqla_safe.checker._names import is_sqlalchemy, last
 from sqla_safe.checker._values import (
     ClassRef,
     Entity,
     External,
     FunctionRef,
     Instance,
-    Kept,
     Maker,
     Many,
     Ref,
@@ -43,8 +42,13 @@ _LISTS: Final = frozenset(
         "Collection",
         "Iterator",
         "AsyncIterator",
+        "Generator",
+        "AsyncGenerator",
+        "ScalarResult",
+        "frozenset",
+        "FrozenSet",
+        "MutableSequence",
     )
-    + ("Generator", "AsyncGenerator", "ScalarResult", "frozenset", "FrozenSet", "MutableSequence")
 )
 _TRANSPARENT: Final = frozenset(
     ("Optional", "Annotated", "Awaitable", "Coroutine", "Final", "ClassVar", "Union", "Mapped")
@@ -180,7 +184,7 @@ def _session_parameter(
     is_async = {"async": True, "sync": False}.get(kind, True if frame.is_async else None)
     ref = run.known(("parameter", frame.key, name))
     expires = run.linked.expiry_of_sessions(is_async=is_async)
-    owner = "dependency" if provider is not None else "param"
+    owner: Literal["dependency", "param"] = "dependency" if provider is not None else "param"
     state.heap[ref.oid] = Scope(is_async, expires, name, 0, owner)
     return ref
 
@@ -291,7 +295,8 @@ def _generic(
     run: Run, frame: Frame, state: State, note: Node, at: int, tag: str, scope: int | None
 ) -> Value:
     outer, inner = last_name(note[1]), note[2]
-    parts = inner[1] if inner is not None and inner[0] == ir.TUPLE else (inner,)
+    is_several = inner is not None and inner[0] == ir.TUPLE
+    parts: tuple[Expr, ...] = inner[1] if is_several and inner is not None else (inner,)
     if outer in ("Optional", "Union", *_TRANSPARENT):
         chosen = (
             parts[-1:] if outer == "Coroutine" else parts[:1] if outer == "Annotated" else parts
@@ -310,7 +315,7 @@ def _generic(
             annotated(run, frame, state, part, at, f"{tag}{n}", scope)
             for n, part in enumerate(parts)
         ]
-        if len(parts) == 2 and parts[1] is None:  # noqa: PLR2004 - tuple[X, ...]
+        if len(parts) == 2 and parts[1] is None:
             return Many(items[0]) if items[0] is not None else None
         return Tup(tuple(items)) if any(item is not None for item in items) else None
     return annotated(run, frame, state, note[1], at, tag, scope)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from sqla_safe.checker import (
@@ -10,18 +10,18 @@ from sqla_safe.checker import (
     _escape,
     _eval,
     _exec,
-    _ir as ir,
     _memo,
     _read,
     _session,
     _sqla,
 )
+from sqla_safe.checker import (
+    _ir as ir,
+)
 from sqla_safe.checker._index import Class, last_name
 from sqla_safe.checker._names import last, looks_like_session
 from sqla_safe.checker._run import DEEPEST, Frame
 from sqla_safe.checker._values import (
-    Alternatives,
-    ClassAttribute,
     ClassRef,
     Const,
     Entity,
@@ -43,6 +43,7 @@ from sqla_safe.checker._values import (
     Tup,
     Value,
     alternatives,
+    join,
     join_values,
     refs_in,
 )
@@ -56,8 +57,28 @@ _COPIES: Final = frozenset(
     ("list", "tuple", "set", "sorted", "reversed", "iter", "frozenset", "filter", "deque")
 )
 _GIVES_ENTITIES: Final = frozenset(
-    ("get", "find", "fetch", "load", "create", "update", "upsert", "one", "first", "all", "list")
-    + ("by", "select", "read", "retrieve", "lookup", "save", "register", "search", "add")
+    (
+        "get",
+        "find",
+        "fetch",
+        "load",
+        "create",
+        "update",
+        "upsert",
+        "one",
+        "first",
+        "all",
+        "list",
+        "by",
+        "select",
+        "read",
+        "retrieve",
+        "lookup",
+        "save",
+        "register",
+        "search",
+        "add",
+    )
 )
 _GIVES_OTHERS: Final = frozenset(
     (
@@ -73,8 +94,6 @@ _GIVES_OTHERS: Final = frozenset(
         "ids",
         "balance",
         "stats",
-    )
-    + (
         "name",
         "names",
         "url",
@@ -86,8 +105,6 @@ _GIVES_OTHERS: Final = frozenset(
         "token",
         "data",
         "path",
-    )
-    + (
         "delete",
         "remove",
         "statistics",
@@ -98,8 +115,16 @@ _GIVES_OTHERS: Final = frozenset(
         "key",
         "engine",
         "amount",
+        "values",
+        "paginated",
+        "page",
+        "config_value",
+        "price",
+        "limit",
+        "bind",
+        "send",
+        "message",
     )
-    + ("values", "paginated", "page", "config_value", "price", "limit", "bind", "send", "message")
 )
 
 
@@ -343,7 +368,7 @@ def run_body(
     found: Value = None
     for way, value, _ in inner.returned:
         found = join_values(found, value)
-        joined = _exec.join(joined, way)
+        joined = join(joined, way)
     return found, joined
 
 
@@ -407,7 +432,7 @@ def construct(run: Run, frame: Frame, state: State, cls: Class | str, given: Giv
         return unresolved(run, frame, state, last(cls), External(cls), given)
     kind = run.names.is_session_class(ClassRef(cls))
     if kind:
-        return _sqla.opened(run, frame, state, kind == "async", cls.name, given)
+        return _sqla.opened(run, frame, state, cls.name, given, is_async=kind == "async")
     if run.models.is_model(cls):
         return _new_entity(run, frame, state, cls, given)
     ref = run.make(frame, state, given.start, Instance(cls), "instance")

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from sqla_safe.checker import _ambient, _call, _eval, _exec
+from sqla_safe.checker import _ambient, _eval, _exec
 from sqla_safe.checker import _ir as ir
 from sqla_safe.checker._index import Function, dotted, last_name
 from sqla_safe.checker._names import last
 from sqla_safe.checker._run import Frame, Report
 from sqla_safe.checker._values import (
     Alternatives,
-    ClassRef,
     Const,
     Entity,
-    External,
     FunctionRef,
     Instance,
     Kept,
@@ -27,7 +24,6 @@ from sqla_safe.checker._values import (
     Ref,
     Scope,
     State,
-    Table,
     Tup,
     Value,
     alternatives,
@@ -55,11 +51,35 @@ _HARMLESS: Final = frozenset(
         "sorted",
         "enumerate",
         "zip",
-    )
-    + ("iter", "next", "any", "all", "sum", "min", "max", "type", "hash", "tuple", "set", "dict")
-    + ("merge", "add", "add_all", "refresh", "expunge", "delete", "append", "extend", "inspect")
-    + ("snapshot", "asnapshot", "make_transient", "cast", "debug", "info", "warning", "error")
-    + (
+        "iter",
+        "next",
+        "any",
+        "all",
+        "sum",
+        "min",
+        "max",
+        "type",
+        "hash",
+        "tuple",
+        "set",
+        "dict",
+        "merge",
+        "add",
+        "add_all",
+        "refresh",
+        "expunge",
+        "delete",
+        "append",
+        "extend",
+        "inspect",
+        "snapshot",
+        "asnapshot",
+        "make_transient",
+        "cast",
+        "debug",
+        "info",
+        "warning",
+        "error",
         "exception",
         "critical",
         "log",
@@ -69,14 +89,40 @@ _HARMLESS: Final = frozenset(
         "update",
         "insert",
         "format",
+        "filter",
+        "map",
+        "reversed",
+        "gather",
+        "create_task",
+        "get",
+        "isawaitable",
+        "iscoroutine",
+        "object_session",
+        "write_back",
+        "super",
+        "range",
+        "callable",
+        "is_snapshot",
+        "deepcopy",
     )
-    + ("filter", "map", "reversed", "gather", "create_task", "get", "isawaitable", "iscoroutine")
-    + ("object_session", "write_back", "super", "range", "callable", "is_snapshot", "deepcopy")
 )
 _TASKS: Final = frozenset(("create_task", "ensure_future", "run_coroutine_threadsafe", "spawn"))
 _LATER: Final = frozenset(
-    ("add_task", "submit", "to_thread", "run_in_executor", "call_later", "call_soon", "add_job")
-    + ("call_soon_threadsafe", "delay", "apply_async", "send_task", "start_soon", "Thread")
+    (
+        "add_task",
+        "submit",
+        "to_thread",
+        "run_in_executor",
+        "call_later",
+        "call_soon",
+        "add_job",
+        "call_soon_threadsafe",
+        "delay",
+        "apply_async",
+        "send_task",
+        "start_soon",
+        "Thread",
+    )
 )
 _KEEPS: Final = frozenset(("update_data", "set_data"))
 _SPAWNING: Final = _TASKS | _LATER | _KEEPS | {"gather", "set", "put", "setex", "add", "store"}
@@ -118,7 +164,12 @@ def _label(entity: Entity) -> str:
 
 def passed(run: Run, frame: Frame, state: State, name: str, callee: Value, given: Given) -> None:
     """Report entities of a closed session that are passed on."""
-    if not run.has_ended or not frame.is_top or name in _HARMLESS or isinstance(callee, Method) and name in _KEEPS:
+    if (
+        not run.has_ended
+        or not frame.is_top
+        or name in _HARMLESS
+        or (isinstance(callee, Method) and name in _KEEPS)
+    ):
         return
     if isinstance(callee, Method) and isinstance(callee.owner, Kept):
         return
@@ -402,7 +453,8 @@ def nested(run: Run, frame: Frame, state: State, node: Node) -> None:
     listener = _listener(function)
     if not frame.is_top:
         return
-    inner = Frame(function, frame.module, function.is_async, (*frame.key, function.start), True)
+    key = (*frame.key, function.start)
+    inner = Frame(function, frame.module, function.is_async, key, is_top=True)
     inner.closure = dict(state.env)
     local = State({}, dict(state.heap))
     if listener:
@@ -450,7 +502,7 @@ def _uses_captured(
 ) -> None:
     if not isinstance(node, tuple):
         return
-    if node and node[0] == ir.FOR and len(node) == 7:  # noqa: PLR2004 - the parts of a `for`
+    if node and node[0] == ir.FOR and len(node) == 7:
         source = node[2]
         if source is not None and source[0] == ir.NAME and source[1] in bound:
             for name in _target_names(node[1]):
@@ -458,13 +510,13 @@ def _uses_captured(
             for part in node[3]:
                 _uses_captured(run, frame, part, bound, event)
             return
-    is_call = len(node) == 6 and node[0] == ir.CALL  # noqa: PLR2004 - the parts of a call
+    is_call = len(node) == 6 and node[0] == ir.CALL
     if is_call:
         for part in (*node[2], *[value for _, value in node[3]]):
             if part is not None and part[0] == ir.NAME and part[1] in bound:
                 span = (node[4], node[5])
                 _captured(run, frame, bound[part[1]], f"an `{event}` listener", span, sure=True)
-    is_read = len(node) == 5 and node[0] == ir.ATTRIBUTE  # noqa: PLR2004 - of an attribute
+    is_read = len(node) == 5 and node[0] == ir.ATTRIBUTE
     if is_read and node[1] is not None and node[1][0] == ir.NAME and node[1][1] in bound:
         span = (node[3], node[4])
         _captured(run, frame, bound[node[1][1]], f"an `{event}` listener", span, sure=True)
@@ -555,7 +607,7 @@ def _merge_ignored(run: Run, frame: Frame, state: State, call: Node) -> None:
 
 def _is_used_after(function: Function, name: str, at: int) -> bool:
     return any(
-        node[0] == ir.NAME and len(node) == 3 and node[1] == name and node[2] > at + 4096  # noqa: PLR2004
+        node[0] == ir.NAME and len(node) == 3 and node[1] == name and node[2] > at + 4096
         for node in _nodes(function.body)
     )
 
@@ -588,8 +640,9 @@ def anonymous(run: Run, frame: Frame, state: State, name: str, given: Given, fou
     scopes = {entity.scope for _, entity in _entities(state, found) if not entity.is_weak}
     for part, value in zip(given.expr[2], given.args, strict=False):
         scope = state.scope(value)
-        is_made = part is not None and part[0] == ir.CALL and isinstance(value, Ref)
-        if scope is not None and is_made and part[4] == scope.at and value.oid in run.touched:
+        if scope is None or part is None or part[0] != ir.CALL or not isinstance(value, Ref):
+            continue
+        if part[4] == scope.at and value.oid in run.touched:
             severity: Severity = "error" if value.oid in scopes else "warning"
             message = f"the session made for `{name}()` is kept by nobody, but its entities are"
             hint = "open it in a `with` block that lasts as long as its entities are used"

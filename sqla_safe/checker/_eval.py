@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqla_safe.checker import _ambient, _call, _escape, _exec, _ir as ir, _manage, _read, _session
+from sqla_safe.checker import _ambient, _call, _escape, _exec, _read, _session
+from sqla_safe.checker import _ir as ir
 from sqla_safe.checker._index import last_name
 from sqla_safe.checker._values import (
     Alternatives,
     Const,
-    FunctionRef,
-    Instance,
     Kept,
     Many,
-    Method,
     Pending,
     Ref,
     Rows,
@@ -21,8 +19,8 @@ from sqla_safe.checker._values import (
     Table,
     Tup,
     Value,
-    meanings,
     join_values,
+    meanings,
 )
 
 if TYPE_CHECKING:

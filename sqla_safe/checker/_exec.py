@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqla_safe.checker import _eval, _escape, _ir as ir, _manage, _read
+from sqla_safe.checker import _escape, _eval, _manage, _read
+from sqla_safe.checker import _ir as ir
 from sqla_safe.checker._index import last_name
 from sqla_safe.checker._values import (
     Const,
@@ -156,18 +157,24 @@ def _if(run: Run, frame: Frame, state: State, node: Node) -> State | None:
     frame.conditions += is_open
     run.maybe += is_open
     yes = (
-        block(run, frame, _narrowed(state, node[1], True), node[2]) if truth is not False else None
+        block(run, frame, _narrowed(state, node[1], truth=True), node[2])
+        if truth is not False
+        else None
     )
-    no = block(run, frame, _narrowed(other, node[1], False), node[3]) if truth is not True else None
+    no = (
+        block(run, frame, _narrowed(other, node[1], truth=False), node[3])
+        if truth is not True
+        else None
+    )
     frame.conditions -= is_open
     run.maybe -= is_open
     return join(yes, no)
 
 
-def _narrowed(state: State, test: Expr, truth: bool) -> State:  # noqa: FBT001
+def _narrowed(state: State, test: Expr, *, truth: bool) -> State:
     """Return the state with a name that is tested for None set to it where it is."""
     if test is not None and test[0] == ir.NOT:
-        return _narrowed(state, test[1], not truth)
+        return _narrowed(state, test[1], truth=not truth)
     if test is not None and test[0] == ir.IS and test[2] == (ir.CONST, None):
         test, truth = test[1], truth is test[3]
     if not truth and test is not None and test[0] == ir.NAME and test[1] in state.env:
@@ -179,7 +186,7 @@ def _narrowed(state: State, test: Expr, truth: bool) -> State:  # noqa: FBT001
 
 def _for(run: Run, frame: Frame, state: State, node: Node) -> State | None:
     source = _eval.value(run, frame, state, node[2])
-    operations = ()
+    operations: _manage.Operations = ()
     if _manage.is_manager(source):
         entered = _manage.enter(run, frame, state, source, node[6], is_async=node[5])
         item, operations = entered.value, entered.normal
@@ -257,8 +264,7 @@ def _left(
 ) -> State | None:
     """Follow the body of a `with`, and what its end does on every way out."""
     marks = (len(frame.returned), len(frame.broken), len(frame.continued))
-    outer, was_guarded = frame.raised, frame.guarded
-    frame.raised = None
+    outer, was_guarded = frame.swap_raised(None), frame.guarded
     opened = [(oid, node[4]) for operation, oid in entered.normal if operation == "close"]
     frame.blocks += opened
     frame.may_raise(state)
@@ -273,7 +279,7 @@ def _left(
     for way in (*ways, after):
         if way is not None:
             _apply(run, way, entered.normal, end)
-    failed, frame.raised = frame.raised, outer
+    failed = frame.swap_raised(outer)
     if was_guarded and failed is not None:
         _apply(run, failed, entered.failing, end)
         frame.raised = join(frame.raised, failed)
@@ -289,15 +295,15 @@ def _apply(run: Run, state: State, operations: _manage.Operations, at: int) -> N
 
 def _try(run: Run, frame: Frame, state: State, node: Node) -> State | None:
     marks = (len(frame.returned), len(frame.broken), len(frame.continued))
-    outer, was_guarded = frame.raised, frame.guarded
-    frame.raised, frame.guarded = state.copy(), True
+    outer, was_guarded = frame.swap_raised(state.copy()), frame.guarded
+    frame.guarded = True
     is_forgiving = any(_expects(handler[0]) for handler in node[2])
     frame.forgiven += is_forgiving
     after = block(run, frame, state, node[1])
     frame.forgiven -= is_forgiving
-    failed = frame.raised
     has_final = bool(node[4])
-    frame.raised, frame.guarded = (None, True) if has_final else (outer, was_guarded)
+    failed = frame.swap_raised(None if has_final else outer)
+    frame.guarded = has_final or was_guarded
     after = block(run, frame, after, node[3])
     for _, name, body in node[2]:
         handled = failed.copy() if failed is not None else None
@@ -309,8 +315,7 @@ def _try(run: Run, frame: Frame, state: State, node: Node) -> State | None:
         run.maybe -= is_detour
     if has_final:
         after = _finally(run, frame, after, node, marks, failed)
-        inner, frame.guarded = frame.raised, was_guarded
-        frame.raised = outer
+        inner, frame.guarded = frame.swap_raised(outer), was_guarded
         if was_guarded and inner is not None:
             frame.raised = join(outer, inner)
     elif not node[2] and was_guarded:

@@ -43,8 +43,10 @@ class Function:
         "is_async",
         "module",
         "name",
+        "params",
+        "returns",
+        "start",
     )
-    __slots__ += ("params", "returns", "start")
 
     def __init__(self, node: Node, module: Module, cls: Class | None = None) -> None:
         """Take the compact form."""
@@ -89,15 +91,14 @@ class Function:
 
 @lru_cache(maxsize=512)
 def _unpacked(body: bytes) -> Block:
-    block: Block = marshal.loads(body)  # noqa: S302 - our own bytes
+    block: Block = marshal.loads(body)
     return block
 
 
 class Class:
     """A class: its bases as written, its methods, and what its body assigns."""
 
-    __slots__ = ("_lines", "bases", "decorators", "keywords", "methods", "module", "name", "start")
-    __slots__ += ("names",)
+    __slots__ = ("bases", "decorators", "keywords", "methods", "module", "name", "names", "start")
 
     def __init__(self, node: Node, module: Module) -> None:
         """Take the compact form."""
@@ -134,7 +135,7 @@ class Module:
         self.path = facts.path
         self.parts = _parts(facts.path)
         block: Block
-        block, self.loaded = marshal.loads(facts.payload)  # noqa: S302 - our own bytes
+        block, self.loaded = marshal.loads(facts.payload)
         self.functions: list[Function] = []
         self.classes: list[Class] = []
         self.names: dict[str, Binding] = {}

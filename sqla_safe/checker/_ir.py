@@ -1,7 +1,7 @@
 """The compact form of a file: nested tuples, each with its kind first.
 
-A syntax tree of Python costs about a kilobyte a line; these tuples keep what the analysis looks at and
-can be marshalled. Expressions (None is anything that cannot hold an entity):
+A syntax tree of Python costs about a kilobyte a line; these tuples keep what the analysis looks at
+and can be marshalled. Expressions (None is anything that cannot hold an entity):
 
     (NAME, name, start)                      (ATTRIBUTE, value, name, start, end)
     (CALL, function, args, keywords, start, end), keywords: ((name or None, value), ...)

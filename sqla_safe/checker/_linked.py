@@ -6,7 +6,7 @@ import re
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
-from sqla_safe.checker import _ambient, _call, _exec
+from sqla_safe.checker import _ambient, _exec
 from sqla_safe.checker import _ir as ir
 from sqla_safe.checker._index import Class, Function, Index, Module, Written, last_name
 from sqla_safe.checker._models import Models
@@ -17,10 +17,10 @@ from sqla_safe.checker._values import (
     Const,
     External,
     FunctionRef,
-    Instance,
     Ref,
     State,
     Value,
+    join,
 )
 
 if TYPE_CHECKING:
@@ -32,8 +32,16 @@ if TYPE_CHECKING:
     from sqla_safe.checker.facts import ModuleFacts
 
 _SEEDS: Final = frozenset(
-    ("execute", "scalars", "scalar", "exec", "commit", "rollback", "flush", "refresh", "merge")
-    + (
+    (
+        "execute",
+        "scalars",
+        "scalar",
+        "exec",
+        "commit",
+        "rollback",
+        "flush",
+        "refresh",
+        "merge",
         "expunge",
         "query",
         "select",
@@ -41,15 +49,36 @@ _SEEDS: Final = frozenset(
         "async_sessionmaker",
         "Session",
         "AsyncSession",
+        "gather",
+        "create_task",
+        "add_task",
+        "scoped_services",
+        "expire_all",
+        "begin",
+        "update_data",
+        "listens_for",
+        "Depends",
+        "ensure_future",
+        "to_thread",
     )
-    + ("gather", "create_task", "add_task", "scoped_services", "expire_all", "begin")
-    + ("update_data", "listens_for", "Depends", "ensure_future", "to_thread")
 )
 _ALWAYS: Final = re.compile(r"^__a?(enter|exit)__$|session")
-_OPENS: Final = re.compile(r"(?i)session|service|repo|uow|unit_?of_?work|dao|crud|(^|_)db(_|$)|getdb")
+_OPENS: Final = re.compile(
+    r"(?i)session|service|repo|uow|unit_?of_?work|dao|crud|(^|_)db(_|$)|getdb"
+)
 _COMMON: Final = frozenset(
-    ("get", "update", "add", "pop", "items", "append", "remove", "set", "close", "copy", "values")
-    + (
+    (
+        "get",
+        "update",
+        "add",
+        "pop",
+        "items",
+        "append",
+        "remove",
+        "set",
+        "close",
+        "copy",
+        "values",
         "join",
         "format",
         "run",
@@ -330,11 +359,9 @@ class Linked:
                 for value in written.values
             )
             is_unknown = (
-                written is None
-                and len(note[1]) <= 2
+                (written is None and len(note[1]) <= 2)
                 or is_variable
-                or isinstance(written, tuple)
-                and note[1].endswith(("Type", "T", "T_co"))
+                or (isinstance(written, tuple) and note[1].endswith(("Type", "T", "T_co")))
             )
             return (ir.CONST, given) if is_unknown else note
         if note[0] == ir.ITEM:
@@ -359,7 +386,7 @@ class Linked:
         after = _exec.block(run, inner, local, init.body)
         run.stack.pop()
         for way, _, _ in inner.returned:
-            after = _exec.join(after, way)
+            after = join(after, way)
         if after is not None:
             state.heap = after.heap
 
@@ -399,7 +426,7 @@ class Linked:
 
 
 def _flat(block: ir.Block) -> list[ir.Node]:
-    from sqla_safe.checker._index import flat  # noqa: PLC0415
+    from sqla_safe.checker._index import flat
 
     return [node for node in flat(block) if node[0] == ir.ASSIGN]
 

@@ -15,8 +15,19 @@ if TYPE_CHECKING:
 
 _LONGEST_TEXT = 200
 _LOADERS = frozenset(
-    ("selectinload", "joinedload", "subqueryload", "immediateload", "contains_eager", "refresh")
-    + ("undefer", "snapshot", "asnapshot", "undefer_group", "defaultload")
+    (
+        "selectinload",
+        "joinedload",
+        "subqueryload",
+        "immediateload",
+        "contains_eager",
+        "refresh",
+        "undefer",
+        "snapshot",
+        "asnapshot",
+        "undefer_group",
+        "defaultload",
+    )
 )
 _MAKERS = frozenset(("sessionmaker", "async_sessionmaker"))
 _TASKS = frozenset(("create_task", "ensure_future", "run_coroutine_threadsafe"))
@@ -79,7 +90,7 @@ class Lowering:
         )
 
     def on_call(self, node: Any) -> Expr:
-        name = getattr(node.func, "attr", None) or getattr(node.func, "id", "")
+        name = str(getattr(node.func, "attr", None) or getattr(node.func, "id", ""))
         self._called.add(name)
         if name in _LOADERS:
             self._note_loaded(node)
@@ -98,12 +109,13 @@ class Lowering:
     def _note_maker(self, node: Any, name: str) -> None:
         words = {word.arg: word.value for word in node.keywords}
         given = words.get("expire_on_commit")
-        expires = given.value if isinstance(given, ast.Constant) else "?" if given else True
+        settled = given is None or isinstance(given, ast.Constant)
+        expires = str(getattr(given, "value", True)) if settled and None not in words else "?"
         cls = words.get("class_")
         is_async = "async" in name or "Async" in (
             getattr(cls, "id", "") or getattr(cls, "attr", "")
         )
-        self.loaded.add(f"!{'async' if is_async else 'sync'}:{'?' if None in words else expires}")
+        self.loaded.add(f"!{'async' if is_async else 'sync'}:{expires}")
 
     def _note_loaded(self, node: Any) -> None:
         for part in ast.walk(node):
@@ -112,7 +124,7 @@ class Lowering:
                 self.loaded.add(f"{owner}.{part.attr}")
                 self.loaded.add(f"*.{part.attr}") if owner in _ANY_CLASS else None
             elif isinstance(part, ast.Constant) and isinstance(part.value, str):
-                self.loaded.add(f"*.{part.value}")
+                self.loaded.add("*." + part.value)
 
     def on_item(self, node: Any) -> Expr:
         return (

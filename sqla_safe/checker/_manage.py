@@ -18,14 +18,12 @@ from sqla_safe.checker._values import (
     Instance,
     Maker,
     Manager,
-    Pending,
     Ref,
     Scope,
     State,
     Tup,
     Value,
     alternatives,
-    join,
 )
 
 if TYPE_CHECKING:
@@ -170,7 +168,7 @@ def _built(run: Run, frame: Frame, state: State, service: Value, given: _call.Gi
 def _generator(run: Run, frame: Frame, state: State, manager: Manager, at: int) -> Entered:
     """Enter a function that yields: what comes after its `yield` happens at the end."""
     ref: FunctionRef = manager.subject
-    if len(frame.key) > 6 or ref.of in run.stack or run.is_spent:  # noqa: PLR2004
+    if len(frame.key) > 6 or ref.of in run.stack or run.is_spent:
         return Entered(None)
     value, normal = _until_yield(run, frame, state, ref, manager.args, at, "go")
     _, failing = _until_yield(run, frame, state.copy(), ref, manager.args, at, "raise")
@@ -191,7 +189,9 @@ def _until_yield(
     _exec.block(run, inner, local.copy(), ref.of.body)
     run.stack.pop()
     del run.troubles[troubles:]
-    operations, run.log, run.maybe = tuple(run.log or ()), outer, maybe
+    seen: list[tuple[Operation, int]] | None = run.log
+    operations = tuple(seen) if seen is not None else ()
+    run.log, run.maybe = outer, maybe
     if inner.yielded is None:
         return None, ()
     heap = inner.yielded[0].heap
@@ -217,12 +217,12 @@ def provided(run: Run, frame: Frame, state: State, ref: FunctionRef) -> Value:
     if ref.of.is_generator:
         value, _ = _until_yield(run, frame, state, ref, given, at, "go")
         return value
-    if len(frame.key) > 4 or ref.of in run.stack:  # noqa: PLR2004
+    if len(frame.key) > 4 or ref.of in run.stack:
         return None
     inner = _call.enter_frame(frame, ref, at)
     local = State(_call.bind(run, inner, state, ref, given), state.heap)
     _dependencies(run, inner, local, ref.of)
-    given.keywords = dict(local.env)
+    given.keywords.update(local.env)
     state.heap = local.heap
     return _eval.unwrapped(_call.invoke(run, frame, state, ref, given))
 
@@ -257,4 +257,4 @@ def _unknown(
 def _call_target(run: Run, frame: Frame, written: Expr) -> Value:
     if written is None:
         return None
-    return run.names.value(frame.module, written[1] if written[0] == 2 else written)  # noqa: PLR2004
+    return run.names.value(frame.module, written[1] if written[0] == 2 else written)

@@ -1,8 +1,9 @@
 """Calls are followed once for each shape of arguments, and replayed after that.
 
-What a call does to the caller is little: a list of operations on the sessions, changes of the objects
-that it was given, and new objects. So the first call is followed with nothing but its arguments in
-sight, and later ones of the same shape, also from other functions and files, are replayed.
+What a call does to the caller is little: a list of operations on the sessions, changes of the
+objects that it was given, and new objects. So the first call is followed with nothing but its
+arguments in sight, and later ones of the same shape, also from other functions and files, are
+replayed.
 """
 
 from __future__ import annotations

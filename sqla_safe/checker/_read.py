@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from sqla_safe.checker import _ambient, _call, _escape, _eval, _verdict
@@ -10,7 +9,7 @@ from sqla_safe.checker import _ir as ir
 from sqla_safe.checker._index import Class, dotted
 from sqla_safe.checker._models import Attribute
 from sqla_safe.checker._names import last
-from sqla_safe.checker._run import Report, Trouble
+from sqla_safe.checker._run import Report
 from sqla_safe.checker._session import METHODS
 from sqla_safe.checker._values import (
     ClassAttribute,
@@ -36,7 +35,6 @@ from sqla_safe.checker._values import (
     alternatives,
     join_values,
     meanings,
-    refs_in,
 )
 
 if TYPE_CHECKING:
@@ -341,12 +339,14 @@ def blame(
     name: str,
 ) -> None:
     """Report what a function that was just called has done to entities of this one."""
-    own = {one.bound.oid for one in alternatives(callee) if _is_bound(one)}
+    own = {oid for one in alternatives(callee) for oid in _bound_to(one)}
     _blame(run, frame, state, (given.start, given.end), seen, before, name, own)
 
 
-def _is_bound(callee: Value) -> bool:
-    return isinstance(callee, FunctionRef) and isinstance(callee.bound, Ref)
+def _bound_to(callee: Value) -> list[int]:
+    if isinstance(callee, FunctionRef) and isinstance(callee.bound, Ref):
+        return [callee.bound.oid]
+    return []
 
 
 def _blame(
@@ -364,9 +364,13 @@ def _blame(
         return
     for trouble in run.troubles[seen:]:
         entity = state.heap.get(trouble.oid)
-        if trouble.target is not None and isinstance(entity, Entity):
-            if _verdict.knows(state, entity, trouble.target):
-                continue
+        is_known = isinstance(entity, Entity) and trouble.target is not None
+        if (
+            is_known
+            and isinstance(entity, Entity)
+            and _verdict.knows(state, entity, trouble.target)
+        ):
+            continue
         if trouble.oid <= before and (trouble.severity == "error" or trouble.oid in own):
             message = f"`{name}()` reads it: {trouble.message}"
             run.report(frame, Report(*span, trouble.code, trouble.severity, message, trouble.hint))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from sqla_safe.checker._values import Entity, Expiry, Ref, Scope, State, Value, join
@@ -46,6 +46,11 @@ class Frame:
     conditions: int = 0
     forgiven: int = 0
     """How many `try` around this point expect that an attribute is not there."""
+
+    def swap_raised(self, raised: State | None) -> State | None:
+        """Begin to collect anew the states in which the code may fail; return those so far."""
+        before, self.raised = self.raised, raised
+        return before
 
     def may_raise(self, state: State) -> None:
         """Note that the code may fail with this state."""

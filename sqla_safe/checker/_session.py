@@ -7,23 +7,18 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqla_safe.checker import _escape
 from sqla_safe.checker import _ir as ir
-from sqla_safe.checker._index import Class
 from sqla_safe.checker._names import last
-from sqla_safe.checker._run import Report
 from sqla_safe.checker._values import (
     ClassRef,
     Const,
     Entity,
     Expiry,
     External,
-    FunctionRef,
-    Loader,
     Manager,
     Many,
     Query,
     Ref,
     Rows,
-    Scope,
     State,
     Tup,
     Value,
@@ -34,14 +29,48 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sqla_safe.checker._call import Given
+    from sqla_safe.checker._index import Class
     from sqla_safe.checker._run import Frame, Run
 
 METHODS: Final = frozenset(
-    ("execute", "scalars", "scalar", "exec", "stream", "stream_scalars", "get", "get_one", "query")
-    + ("merge", "add", "add_all", "delete", "refresh", "expunge", "expunge_all", "expire")
-    + ("expire_all", "commit", "rollback", "close", "flush", "begin", "begin_nested", "run_sync")
-    + ("aclose", "remove", "reset", "invalidate", "connection", "in_transaction", "is_active")
-    + ("no_autoflush", "sync_session", "bulk_save_objects", "paginate")
+    (
+        "execute",
+        "scalars",
+        "scalar",
+        "exec",
+        "stream",
+        "stream_scalars",
+        "get",
+        "get_one",
+        "query",
+        "merge",
+        "add",
+        "add_all",
+        "delete",
+        "refresh",
+        "expunge",
+        "expunge_all",
+        "expire",
+        "expire_all",
+        "commit",
+        "rollback",
+        "close",
+        "flush",
+        "begin",
+        "begin_nested",
+        "run_sync",
+        "aclose",
+        "remove",
+        "reset",
+        "invalidate",
+        "connection",
+        "in_transaction",
+        "is_active",
+        "no_autoflush",
+        "sync_session",
+        "bulk_save_objects",
+        "paginate",
+    )
 )
 _SAME: Final = frozenset(
     ("unique", "yield_per", "columns", "execution_options", "tuples", "partitions", "t")
@@ -90,7 +119,7 @@ def _get(run: Run, frame: Frame, state: State, ref: Ref, given: Given) -> Value:
     query = Query((target,), frozenset(), target is None, ref.oid, given.start)
     options = given.keywords.get("options")
     if "options" in given.keywords and options != Const(None):
-        from sqla_safe.checker import _sqla  # noqa: PLC0415 - the two modules call each other
+        from sqla_safe.checker import _sqla
 
         query = _sqla.with_options(query, [options])
     return row(run, frame, state, query, given.start, is_scalar=True)
@@ -315,8 +344,9 @@ def _requeried(state: State, query: Query, cls: Class | str | None) -> None:
     """Let a statement bring back what had expired: its rows may be those entities."""
     is_wide = query.is_open or bool(query.loads)
     for oid, thing in state.heap.items():
-        is_there = isinstance(thing, Entity) and thing.expired is not None
-        if is_there and thing.scope == query.scope and (is_wide or thing.cls == cls):
+        if not isinstance(thing, Entity) or thing.expired is None or thing.scope != query.scope:
+            continue
+        if is_wide or thing.cls == cls:
             state.heap[oid] = thing._replace(expired=None)
 
 

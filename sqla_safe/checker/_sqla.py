@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from sqla_safe.checker import _ambient, _escape, _session
-from sqla_safe.checker import _ir as ir
+from sqla_safe.checker import _ambient, _session
 from sqla_safe.checker._index import Class
 from sqla_safe.checker._names import is_sqlalchemy, last, looks_like_session
 from sqla_safe.checker._values import (
@@ -15,7 +14,6 @@ from sqla_safe.checker._values import (
     Const,
     External,
     FunctionRef,
-    Instance,
     Loader,
     Maker,
     Manager,
@@ -23,11 +21,9 @@ from sqla_safe.checker._values import (
     Method,
     Query,
     Ref,
-    Scope,
     State,
     Tup,
     Value,
-    refs_in,
 )
 
 if TYPE_CHECKING:
@@ -41,8 +37,22 @@ _NOT_LOADING: Final = frozenset(
     ("lazyload", "raiseload", "noload", "defer", "load_only", "defaultload", "with_loader_criteria")
 )
 _ENDS: Final = frozenset(
-    ("subquery", "cte", "alias", "exists", "scalar_subquery", "as_scalar", "compile", "lateral")
-    + ("count", "with_only_columns", "with_entities", "delete", "update", "label")
+    (
+        "subquery",
+        "cte",
+        "alias",
+        "exists",
+        "scalar_subquery",
+        "as_scalar",
+        "compile",
+        "lateral",
+        "count",
+        "with_only_columns",
+        "with_entities",
+        "delete",
+        "update",
+        "label",
+    )
 )
 _FETCHES: Final = frozenset(
     ("first", "one", "one_or_none", "get", "scalar", "get_or_404", "first_or_404", "one_or_404")
@@ -78,7 +88,7 @@ def _sessions(
     kind = run.names.is_session_class(callee)
     name = last(callee.name)
     if kind and not name.startswith(("scoped", "async_scoped")):
-        return True, opened(run, frame, state, kind == "async", name, given)
+        return True, opened(run, frame, state, name, given, is_async=kind == "async")
     maker = run.names.maker(frame.module, given.expr, "")
     if maker is not None:
         return True, maker
@@ -94,9 +104,10 @@ def opened(
     run: Run,
     frame: Frame,
     state: State,
-    is_async: bool,
     name: str,
-    given: Given,  # noqa: FBT001
+    given: Given,
+    *,
+    is_async: bool,
 ) -> Ref:
     """Open a session from its class."""
     expires: bool | None = True
@@ -110,8 +121,7 @@ def opened(
 def made(run: Run, frame: Frame, state: State, maker: Maker, given: Given) -> Value:
     """Call a sessionmaker."""
     if maker.is_scoped:
-        ref = _ambient.ambient_scope(run, frame, state, maker.key, maker.key)
-        return ref
+        return _ambient.ambient_scope(run, frame, state, maker.key, maker.key)
     value = given.keywords.get("expire_on_commit")
     if isinstance(value, Const):
         maker = replace(maker, expires=bool(value.value))
@@ -161,7 +171,7 @@ def _flattened(options: list[Value]) -> list[Value]:
             flat += option.items
         elif isinstance(option, Many):
             flat.append(option.item)
-        elif option is not None or True:
+        else:
             flat.append(option)
     return flat
 
@@ -222,7 +232,7 @@ def method(
 def _super_method(
     run: Run, frame: Frame, state: State, owner: Method, name: str, given: Given
 ) -> tuple[bool, Value]:
-    from sqla_safe.checker import _call  # noqa: PLC0415 - the two modules call each other
+    from sqla_safe.checker import _call
 
     function = frame.function
     cls = _class_of(state, owner.owner)

@@ -1,4 +1,4 @@
-"""What a name can stand for while a function is followed: values, the objects they refer to, states.
+"""What a name can stand for while a function is followed: values, objects, and states.
 
 Values are immutable and compared by content. Entities, scopes and instances change while the code
 runs, so that values only refer to them (`Ref`), and a `State` says what they are like at one point.
@@ -360,8 +360,9 @@ def alternatives(value: Value) -> Iterator[Value]:
 def join_things(left: Thing, right: Thing) -> Thing:
     """Return what is known of an object where two ways meet.
 
-    What was loaded on one way counts as loaded, and what has expired on one way as expired: the first
-    because conditions that go together are common, the second because `except` branches rejoin.
+    What was loaded on one way counts as loaded, and what has expired on one way as expired: the
+    first because conditions that go together are common, the second because `except` branches
+    rejoin.
     """
     if left == right:
         return left

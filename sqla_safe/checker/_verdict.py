@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sqla_safe.checker import _ir as ir
-from sqla_safe.checker._index import Class, dotted
+from sqla_safe.checker._index import Class
 from sqla_safe.checker._names import last
 from sqla_safe.checker._run import Report, Trouble
 from sqla_safe.checker._values import Entity, Scope, State
@@ -174,9 +174,7 @@ def judge(
     return not (severity == "error" and entity.is_detached)
 
 
-def loads_itself(
-    run: Run, frame: Frame, state: State, entity: Entity, mapped: Attribute
-) -> bool:
+def loads_itself(run: Run, frame: Frame, state: State, entity: Entity, mapped: Attribute) -> bool:
     """Return whether a read loads what is missing: in sync code, with the session open."""
     is_there = entity.is_detached or entity.is_free or mapped.name in entity.loads
     return not is_there and not Read(run, frame, state, entity, mapped.name, mapped).is_async

@@ -13,8 +13,8 @@ FixKind = Literal["keep-value", "add-loader", "use-merge-result", "refresh"]
 class Fix:
     """What `--fix` has to change; lines and columns count from 1, as in `Finding`.
 
-    ``keep-value``        ``name``, ``attribute``, ``block_line``: save ``name.attribute`` as the last
-                          statement of the `with` block that starts at ``block_line``, and read that
+    ``keep-value``        ``name``, ``attribute``, ``block_line``: save ``name.attribute`` as the
+                          last statement of the `with` block that starts there, and read that
     ``add-loader``        ``line``, ``column``: the call of `select`; ``option``: the loader to add,
                           such as ``selectinload(User.balance)``
     ``use-merge-result``  ``line``, ``column``: the expression ``session.merge(name)``; ``name``

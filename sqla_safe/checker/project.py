@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from sqla_safe.checker import _ambient, _escape, _exec
 from sqla_safe.checker import _ir as ir
-from sqla_safe.checker._index import Function
 from sqla_safe.checker._linked import Linked
 from sqla_safe.checker._run import Frame, Report, Run
 from sqla_safe.checker._values import Const, State
@@ -17,7 +16,7 @@ from sqla_safe.checker.findings import Finding
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from sqla_safe.checker._index import Module
+    from sqla_safe.checker._index import Function, Module
     from sqla_safe.checker.facts import ModuleFacts
 
 

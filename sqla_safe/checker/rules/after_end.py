@@ -11,12 +11,13 @@ READ_AFTER_SCOPE: Final = Rule(
     name="read-after-scope",
     summary="an attribute is read after the scope that loaded it has ended",
     explanation="""\
-When a session is closed its entities are detached: what was loaded stays readable, everything else
-raises `DetachedInstanceError`. A relationship that was not loaded, a deferred column, and every
-attribute that a commit or rollback has expired are among the things that raise.
+When a session is closed its entities are detached: what was loaded stays readable, everything
+else raises `DetachedInstanceError`. A relationship that was not loaded, a deferred column, and
+every attribute that a commit or rollback has expired are among the things that raise.
 
-Read the attribute inside the block, load it there (`.options(selectinload(User.balance))`), or take
-the entity out whole with `snapshot(user, User.balance)` / `await asnapshot(user, User.balance)`.""",
+Read the attribute inside the block, load it there (`.options(selectinload(User.balance))`), or
+take the entity out whole with `snapshot(user, User.balance)` / `await asnapshot(user,
+User.balance)`.""",
     runtime=("SQS101", "SQS103", "SQS104"),
     fixable=True,
 )
@@ -25,8 +26,9 @@ READ_IN_OTHER_SCOPE: Final = Rule(
     name="read-in-other-scope",
     summary="an attribute is read in the block of another session",
     explanation="""\
-A second session does not know the entities of the first. Inside its block an entity of the closed
-first session is as detached as outside of it, although it looks as if a session were at hand.
+A second session does not know the entities of the first. Inside its block an entity of the
+closed first session is as detached as outside of it, although it looks as if a session were at
+hand.
 
 Share one session between the services,
 
@@ -41,10 +43,11 @@ PASSED_OUT: Final = Rule(
     name="passed-out-of-scope",
     summary="an entity is passed on or returned out of the scope that loaded it",
     explanation="""\
-Whoever receives the entity cannot know that its session is closed, nor which attributes were loaded
-before. The code works until somebody reads one attribute more.
+Whoever receives the entity cannot know that its session is closed, nor which attributes were
+loaded before. The code works until somebody reads one attribute more.
 
-Return a snapshot, a DTO or plain values; or let the caller open the scope and pass the session in.""",
+Return a snapshot, a DTO or plain values; or let the caller open the scope and pass the session
+in.""",
     runtime=("SQS101",),
 )
 

@@ -11,11 +11,11 @@ LAZY_IN_ASYNC: Final = Rule(
     name="lazy-load-in-async",
     summary="a relationship that was not loaded is read in async code",
     explanation="""\
-Reading a lazy relationship sends a SELECT. Under asyncio there is nobody to await it: the read raises
-`MissingGreenlet`, even while the session is open.
+Reading a lazy relationship sends a SELECT. Under asyncio there is nobody to await it: the read
+raises `MissingGreenlet`, even while the session is open.
 
-Load it with the entity (`.options(selectinload(User.balance))`), with
-`await session.refresh(user, ["balance"])`, or read `await user.awaitable_attrs.balance`.""",
+Load it with the entity (`.options(selectinload(User.balance))`), with `await
+session.refresh(user, ["balance"])`, or read `await user.awaitable_attrs.balance`.""",
     runtime=("SQS102",),
     fixable=True,
 )
@@ -24,9 +24,10 @@ GETATTR_DEFAULT: Final = Rule(
     name="default-for-lazy-attribute",
     summary="`getattr` with a default or `hasattr` on a relationship that was not loaded",
     explanation="""\
-The default of `getattr`, and `hasattr`, stand in for an `AttributeError`. A relationship that cannot be
-loaded raises `DetachedInstanceError` or `MissingGreenlet`, which are none: the default is never used.
-And where the relationship can be loaded, the result is an entity or `None`, not the default.
+The default of `getattr`, and `hasattr`, stand in for an `AttributeError`. A relationship that
+cannot be loaded raises `DetachedInstanceError` or `MissingGreenlet`, which are none: the
+default is never used. And where the relationship can be loaded, the result is an entity or
+`None`, not the default.
 
 Load the relationship with the entity and read it plainly.""",
     runtime=("SQS101", "SQS102"),
@@ -37,11 +38,11 @@ ASSIGN_UNLOADED: Final = Rule(
     name="assign-unloaded-collection",
     summary="a collection that was not loaded is replaced or changed in async code",
     explanation="""\
-Assigning to a relationship needs its old value, to know what to remove. When that was not loaded,
-SQLAlchemy loads it: implicit I/O, which raises `MissingGreenlet` under asyncio.
+Assigning to a relationship needs its old value, to know what to remove. When that was not
+loaded, SQLAlchemy loads it: implicit I/O, which raises `MissingGreenlet` under asyncio.
 
-Load the collection first (`selectinload`, or `await session.refresh(user, ["roles"])`), or declare
-the relationship with `lazy="write_only"`.""",
+Load the collection first (`selectinload`, or `await session.refresh(user, ["roles"])`), or
+declare the relationship with `lazy="write_only"`.""",
     runtime=("SQS102",),
     fixable=True,
 )

@@ -11,10 +11,11 @@ N_PLUS_ONE: Final = Rule(
     name="lazy-load-in-loop",
     summary="a lazy relationship is read in a loop, one SELECT for each entity",
     explanation="""\
-Each round of the loop sends a SELECT of its own: a hundred users are a hundred and one statements.
+Each round of the loop sends a SELECT of its own: a hundred users are a hundred and one
+statements.
 
-Load the relationship with the entities: `.options(selectinload(User.balance))` is one more statement,
-whatever their number.""",
+Load the relationship with the entities: `.options(selectinload(User.balance))` is one more
+statement, whatever their number.""",
     runtime=("SQS109",),
     fixable=True,
 )

@@ -11,10 +11,11 @@ STORED: Final = Rule(
     name="entity-stored",
     summary="an entity is put into a cache, FSM state, global or attribute",
     explanation="""\
-What a cache holds outlives the session that loaded it. The next request finds a detached entity, whose
-attributes may be expired, stale, or never loaded.
+What a cache holds outlives the session that loaded it. The next request finds a detached
+entity, whose attributes may be expired, stale, or never loaded.
 
-Store a snapshot (`snapshot(user)`, or `dumps(snapshot(user))` for Redis and FSM data), or the id.""",
+Store a snapshot (`snapshot(user)`, or `dumps(snapshot(user))` for Redis and FSM data), or the
+id.""",
     runtime=("SQS101", "SQS107"),
 )
 CAPTURED: Final = Rule(
@@ -22,8 +23,8 @@ CAPTURED: Final = Rule(
     name="entity-captured",
     summary="an entity is captured by a task, thread, listener or callback",
     explanation="""\
-The task, thread or callback runs when the session that loaded the entity may be closed, in use by its
-owner, or, in an `after_commit` listener, unable to send any SQL.
+The task, thread or callback runs when the session that loaded the entity may be closed, in use
+by its owner, or, in an `after_commit` listener, unable to send any SQL.
 
 Pass the id and load the entity again there, or pass a snapshot or the plain values.""",
     runtime=("SQS101", "SQS102", "SQS108"),
@@ -33,8 +34,8 @@ SESSION_ESCAPES: Final = Rule(
     name="session-captured",
     summary="a request's session is handed to a task that outlives it",
     explanation="""\
-The request ends and closes its session while the task is still using it; until then two tasks use one
-session at once.
+The request ends and closes its session while the task is still using it; until then two tasks
+use one session at once.
 
 Open a session of its own inside the task.""",
     runtime=("SQS108", "SQS153"),

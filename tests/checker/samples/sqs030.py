@@ -14,7 +14,7 @@ async def into_a_global_dict(user_id):
 
 
 async def into_a_global(user_id):
-    global last_user  # noqa: PLW0603
+    global last_user
     async with Keeping() as session:
         last_user = await session.get(User, user_id)  # warning: SQS030
 

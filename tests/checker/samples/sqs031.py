@@ -20,8 +20,8 @@ async def greet_by_id(user_id):
 async def by_a_task(user_id):
     async with Keeping() as session:
         user = await session.get(User, user_id)
-        asyncio.create_task(greet(user))  # noqa: RUF006  # warning: SQS031
-        asyncio.create_task(greet_by_id(user.id))  # noqa: RUF006
+        asyncio.create_task(greet(user))  # warning: SQS031
+        asyncio.create_task(greet_by_id(user.id))
 
 
 async def by_a_background_task(session, background_tasks, user_id):
@@ -45,7 +45,7 @@ class Job:
         self.user = user
 
     async def start(self):
-        asyncio.create_task(self.run_later())  # noqa: RUF006
+        asyncio.create_task(self.run_later())
 
     async def run_later(self):
         print(self.user.name)  # warning: SQS031

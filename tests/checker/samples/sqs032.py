@@ -17,7 +17,7 @@ async def load_alone(user_id):
 
 
 async def to_a_task(session: AsyncSession, user_id):
-    asyncio.create_task(load(session, user_id))  # noqa: RUF006  # error: SQS032
+    asyncio.create_task(load(session, user_id))  # error: SQS032
 
 
 async def to_a_background_task(session: AsyncSession, background_tasks, user_id):
@@ -25,6 +25,6 @@ async def to_a_background_task(session: AsyncSession, background_tasks, user_id)
 
 
 async def own_session(session: AsyncSession, background_tasks, user_id):
-    asyncio.create_task(load_alone(user_id))  # noqa: RUF006
+    asyncio.create_task(load_alone(user_id))
     background_tasks.add_task(load_alone, user_id)
     return await load(session, user_id)

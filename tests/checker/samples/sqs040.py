@@ -27,7 +27,7 @@ async def each(session: AsyncSession, ids):
 async def collected(session: AsyncSession, ids):
     tasks = []
     for key in ids:
-        tasks.append(load(session, key))  # noqa: PERF401
+        tasks.append(load(session, key))
     return await asyncio.gather(*tasks)  # error: SQS040
 
 

@@ -17,7 +17,7 @@ async def read_afterwards(session: AsyncSession, user: User):
 
 async def used(session: AsyncSession, user: User):
     user = await session.merge(user)
-    return user  # noqa: RET504
+    return user
 
 
 async def not_needed_any_more(session: AsyncSession, user: User):

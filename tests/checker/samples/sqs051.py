@@ -1,4 +1,4 @@
-"""SQS051: an entity of one session is given to another, or loaded through a session nobody keeps."""
+"""SQS051: an entity of one session is given to another, or loaded through a lost session."""
 
 from tests.checker.samples.world import Keeping, SyncSession, User
 
