@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from sqla_safe.checker._ir import Expr
     from sqla_safe.checker._models import Attribute
     from sqla_safe.checker._run import Frame, Run
-    from sqla_safe.checker._values import Ref
+    from sqla_safe.checker._values import Expiry, Ref
     from sqla_safe.checker.findings import Severity
 
 Span = tuple[int, int]
@@ -297,14 +297,24 @@ def _path(read: Read) -> str:
     return read.label.strip("`").lstrip(".")
 
 
+def _refresh_fix(read: Read, expired: Expiry, name: str) -> Fix | None:
+    """Return what loads an entity again where it has expired; what was new has no row there."""
+    if read.entity.source != "load" or expired.by not in ("commit", "rollback"):
+        return None
+    return Fix("refresh", (("name", name), ("after_line", ir.line_of(expired.at))))
+
+
 def _fix(read: Read, code: str, written: Expr) -> Fix | None:
     entity = read.entity
     if code in ("SQS010", "SQS011", "SQS060") and read.is_certain() and entity.is_here:
         option = f"selectinload({_path(read)})"
         place = (("line", ir.line_of(entity.at)), ("column", ir.column_of(entity.at)))
         return Fix("add-loader", (*place, ("option", option)))
-    is_name = written is not None and written[0] == ir.NAME
-    if code in ("SQS001", "SQS002") and is_name and written is not None and not read.is_relation:
+    if written is None or written[0] != ir.NAME or read.is_relation:
+        return None
+    if entity.expired is not None:
+        return _refresh_fix(read, entity.expired, written[1])
+    if code in ("SQS001", "SQS002"):
         line = ir.line_of(entity.detached_at)
         data = (("name", written[1]), ("attribute", read.name), ("block_line", line))
         return Fix("keep-value", data)

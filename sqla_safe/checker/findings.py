@@ -18,8 +18,8 @@ class Fix:
     ``add-loader``        ``line``, ``column``: the call of `select`; ``option``: the loader to add,
                           such as ``selectinload(User.balance)``
     ``use-merge-result``  ``line``, ``column``: the expression ``session.merge(name)``; ``name``
-    ``refresh``           ``line``: the statement to insert before; ``session``, ``name``,
-                          ``attribute`` (may be empty), ``is_async`` (0 or 1)
+    ``refresh``           ``name``, ``after_line``: the statement ``session.commit()``, or
+                          ``rollback()``, after which ``name`` has to be loaded again
     """
 
     kind: FixKind

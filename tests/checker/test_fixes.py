@@ -36,10 +36,9 @@ def merge(line: int, column: int):
     return finding(fix=fix("use-merge-result", **data))
 
 
-def refresh(line: int, *, is_async: int = 1, attribute: str = "updated_at"):
-    """Make a finding whose fix refreshes ``user`` before a line."""
-    data = {"session": "session", "name": "user", "attribute": attribute, "is_async": is_async}
-    return finding(fix=fix("refresh", line=line, **data))
+def refresh(line: int):
+    """Make a finding whose fix loads ``user`` again after the statement in a line."""
+    return finding(fix=fix("refresh", name="user", after_line=line))
 
 
 def after(source: str, *findings) -> str:
@@ -350,62 +349,65 @@ def test_a_name_of_somebody_else_is_not_bound(source):
 
 # --- refresh ---------------------------------------------------------------------
 
+COMMITTED = """\
+async def rename(session, user):
+    await session.commit()  # done
+    # when
+    return user.x
+"""
 
-def test_an_entity_is_refreshed_before_the_read():
-    """Comments above the statement stay with it."""
-    source = (
-        "async def f(session, user):\n    await session.commit()\n    # when\n    return user.x\n"
-    )
-    assert after(source, refresh(4)).splitlines()[2:] == [
-        '    await session.refresh(user, ["updated_at"])',
+
+@pytest.mark.parametrize("expires", ["commit", "rollback"])
+def test_an_entity_is_refreshed_after_what_has_expired_it(expires):
+    """There the session is still open; comments stay where they are."""
+    source = COMMITTED.replace("commit", expires)
+    fixed = after(source, refresh(2), refresh(2))
+    assert fixed.splitlines()[1:] == [
+        f"    await session.{expires}()  # done",
+        "    await session.refresh(user)",
         "    # when",
         "    return user.x",
     ]
+    assert left_alone(fixed, refresh(2))
 
 
-def test_an_entity_is_refreshed_after_the_commit_that_expired_it():
-    """There the session is still open."""
-    source = "with s:\n    s.commit()  # done\nprint(user.x)\n"
-    facts = {"session": "s", "name": "user", "after_line": 2}
-    wanted = finding(fix=fix("refresh", **facts))
-    fixed = after(source, wanted)
-    assert fixed == "with s:\n    s.commit()  # done\n    s.refresh(user)\nprint(user.x)\n"
-    assert left_alone(fixed, wanted)
+def test_a_session_is_refreshed_through_whatever_it_is_called():
+    """And without await in sync code."""
+    source = "with x as self.db:\n    self.db.commit()\nprint(user.x)\n"
+    fixed = after(source, refresh(2))
+    assert fixed == source.replace(".commit()\n", ".commit()\n    self.db.refresh(user)\n")
 
 
 def test_none_is_not_refreshed_where_the_code_looks_for_it_later():
     """A session refuses it."""
     source = "def f():\n\tif a:\n\t\ts.commit()\n\tif not user:\n\t\treturn\n\tprint(user.x)\n"
-    wanted = finding(fix=fix("refresh", session="s", name="user", after_line=3))
-    fixed = after(source, wanted)
+    fixed = after(source, refresh(3))
     assert fixed.splitlines()[2:5] == [
         "\t\ts.commit()",
         "\t\tif user is not None:",
         "\t\t\ts.refresh(user)",
     ]
-    assert left_alone(fixed, wanted)
+    assert left_alone(fixed, refresh(3))
 
 
-def test_a_whole_entity_is_refreshed_without_names():
-    """In sync code without await."""
-    source = "session.commit()\nprint(user.x)\n"
-    fixed = after(source, refresh(2, is_async=0, attribute=""))
-    assert fixed == "session.commit()\nsession.refresh(user)\nprint(user.x)\n"
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "await save(session)",
+        "x = 1; await session.commit()",
+        "if a: await session.commit()",
+        "x = session.commit()",
+    ],
+    ids=["by a callee", "two in a line", "a block", "an assignment"],
+)
+def test_an_entity_is_not_refreshed_where_that_is_not_plain(statement):
+    """The finding stays, for a human."""
+    assert left_alone(COMMITTED.replace("await session.commit()", statement), refresh(2))
 
 
-def test_a_refresh_that_is_there_is_not_added_again():
-    """Two findings in one statement need one."""
-    source = "session.refresh(user)\nprint(user.x)\n"
-    assert left_alone(source, refresh(2, is_async=0, attribute=""))
-
-
-def test_a_refresh_before_a_block_stands_before_it():
-    """An `elif` has no place before it."""
-    source = "def f():\n    if a:\n        pass\n    elif user.x:\n        pass\n"
-    assert "f():\n    session.refresh(user)\n    if a" in after(
-        source, refresh(2, is_async=0, attribute="")
-    )
-    assert left_alone(source, refresh(4, is_async=0, attribute=""))
+def test_a_commit_that_is_not_there_is_left_alone():
+    """The file may have changed."""
+    assert left_alone(COMMITTED, refresh(1), refresh(3), refresh(4))
 
 
 # --- whole files -------------------------------------------------------------------
@@ -448,8 +450,7 @@ def test_a_source_that_is_no_python_is_left_alone():
 
 def test_a_result_that_is_no_python_is_thrown_away():
     """Whatever the finding asks for."""
-    source = "def f(user):\n    return user.x\n"
-    assert left_alone(source, refresh(2))  # await outside of async
+    assert left_alone("x = select(User)\n", load(1, 5, "selectinload(await User)"))
 
 
 def test_a_finding_without_a_fix_changes_nothing():
@@ -465,18 +466,20 @@ def test_all_kinds_can_be_mended_at_once():
                 user = await other.get(1)
             await session.merge(user)
             rows = await session.scalars(q(User).where(user.id))
+            await session.commit()
         """)
     fixed = after(
         source,
         merge(4, 11),
         load(5, 34, "selectinload(User.x)"),
         keep(5, 48),
-        refresh(5, attribute=""),
+        refresh(6),
     )
     assert fixed.splitlines()[3:] == [
         "        user = await other.get(1)",
         "        user_id = user.id",
         "    user = await session.merge(user)",
-        "    await session.refresh(user)",
         "    rows = await session.scalars(q(User).options(selectinload(User.x)).where(user_id))",
+        "    await session.commit()",
+        "    await session.refresh(user)",
     ]

@@ -155,7 +155,7 @@ def test_texts_and_fixes_take_any_source_and_any_place(source, line, column):
             line, column, column + 1, fix=fix("add-loader", option="selectinload(A.a)", **place)
         ),
         finding(line, column, column + 1, fix=fix("use-merge-result", **place)),
-        finding(line, column, column + 1, fix=fix("refresh", session="s", is_async=0, **place)),
+        finding(line, column, column + 1, fix=fix("refresh", after_line=line, **place)),
     ]
     fixed = mended(content, wanted)
     compile(fixed.source, "x.py", "exec", dont_inherit=True)

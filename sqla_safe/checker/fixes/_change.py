@@ -32,10 +32,8 @@ class Changer(cst.CSTTransformer):
         if appended := plan.appended.get(original_node):
             body = node.body.with_changes(body=[*node.body.body, *self._statements(appended)])
             node = node.with_changes(body=body)
-        before, after = plan.before.get(original_node, []), plan.after.get(original_node, [])
-        if before or after:
-            around = (*self._statements(before), node, *self._statements(after))
-            return cst.FlattenSentinel(around)
+        if after := plan.after.get(original_node):
+            return cst.FlattenSentinel([node, *self._statements(after)])
         return node
 
     def _arguments(self, codes: Sequence[str]) -> list[cst.Arg]:

@@ -16,7 +16,6 @@ class Plan:
     Attributes:
         replaced: what stands in the place of expressions and small statements.
         appended: statements for the end of `with` blocks.
-        before: statements to insert before others.
         after: statements to insert after others.
         options: loaders for calls that are to be followed by ``.options(...)``.
         arguments: loaders for calls of ``.options`` that are there already.
@@ -25,7 +24,6 @@ class Plan:
 
     replaced: dict[CSTNode, CSTNode] = field(default_factory=dict[Any, Any])
     appended: dict[CSTNode, list[str]] = field(default_factory=dict[Any, list[str]])
-    before: dict[CSTNode, list[str]] = field(default_factory=dict[Any, list[str]])
     after: dict[CSTNode, list[str]] = field(default_factory=dict[Any, list[str]])
     options: dict[CSTNode, list[str]] = field(default_factory=dict[Any, list[str]])
     arguments: dict[CSTNode, list[str]] = field(default_factory=dict[Any, list[str]])

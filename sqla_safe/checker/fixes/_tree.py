@@ -58,12 +58,12 @@ class Tree:
                 return node
         return None
 
-    def code_beside(self, statement: cst.CSTNode, step: int) -> str:
-        """Return the source of the statement before another (-1) or after it (1), if any."""
+    def code_after(self, statement: cst.CSTNode) -> str:
+        """Return the source of the statement after another, if there is one."""
         around = self.parent(statement)
         assert isinstance(around, cst.IndentedBlock | cst.Module)
-        place = around.body.index(statement) + step
-        return self.code(around.body[place]).strip() if 0 <= place < len(around.body) else ""
+        place = around.body.index(statement) + 1
+        return self.code(around.body[place]).strip() if place < len(around.body) else ""
 
     def _on(self, line: int) -> Iterator[cst.CSTNode]:
         for (start, _), nodes in self._by_start.items():
