@@ -27,6 +27,7 @@ PROSE = {
     "docs/en/how-to/index.md",
     "docs/en/reference/checker.md",
     "docs/en/reference/index.md",
+    "docs/en/reference/rules/index.md",
     "docs/en/tutorial/avatar-bot.md",
     "docs/en/tutorial/index.md",
     "examples/avatar_bot/README.md",
