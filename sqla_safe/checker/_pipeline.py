@@ -22,6 +22,7 @@ T = TypeVar("T")
 
 _READ: Final = 400_000  # bytes of source that a worker reads at once
 _LOOKED_AT: Final = 100_000  # and that it looks at: some files take much longer than others
+_HELD: Final = 8_000_000  # bytes that wait for the cache
 _FEW: Final = 400_000  # bytes of source for which one process is quicker
 
 
@@ -73,6 +74,7 @@ class Run:
         self._sizes: dict[str, int] = {}
         self._skips: list[Skip] = []
         self._fresh: dict[bytes, bytes] = {}
+        self._held = 0
         for name, path in self._paths.items():
             self._look(name, path)
 
@@ -91,7 +93,8 @@ class Run:
         if known is not None:
             return self._shown(known)
         outcome = self._analysed()
-        self._fresh[key] = encode(outcome)
+        if key == self._key():  # else a file has changed or gone since it was looked at
+            self._keep(key, encode(outcome))
         self._means.cache.put(self._fresh, self._keys.values())
         return self._shown(outcome)
 
@@ -104,6 +107,16 @@ class Run:
             outcome.lines,
         )
 
+    def _keep(self, key: bytes, data: bytes) -> None:
+        """Put an entry into the cache, together with others and before they are too many."""
+        if not key:  # the file has gone
+            return
+        self._fresh[key] = data
+        self._held += len(data)
+        if self._held > _HELD:
+            self._means.cache.put(self._fresh)
+            self._fresh, self._held = {}, 0
+
     def _key(self) -> bytes:
         """Return what the outcome depends on: every file, and which of them are reported on."""
         mine = [self._keys[name] for name in self._mine if name in self._keys]
@@ -111,15 +124,10 @@ class Run:
 
     def _analysed(self) -> Outcome:
         reads = self._reads()
-        modules = {
-            name: _record.decode_facts(read.facts)
-            for name, read in reads.items()
-            if read.skip is None
-        }
         mine = [reads[name] for name in self._mine if name in reads]
         lines, skips = sum(read.lines for read in mine), [read.skip for read in mine if read.skip]
-        del reads, mine  # the encoded facts are not needed any more
-        found, failed = self._found(modules)
+        del mine
+        found, failed = self._found(_decoded_facts(reads))
         return Outcome(found, [*self._skips, *skips, *failed], len(self._mine), lines)
 
     def _reads(self) -> dict[str, Read]:
@@ -132,8 +140,7 @@ class Run:
         }
         for name, key, data in self._extracted([name for name in self._keys if name not in reads]):
             self._keys[name] = key  # of what the worker has read: the file may have changed
-            if key:
-                self._fresh[key] = data
+            self._keep(key, data)
             reads[name] = _record.decode_read(data)
         return {name: reads[name] for name in self._keys}
 
@@ -163,7 +170,7 @@ class Run:
             if skip:
                 skips.append(skip)
             else:
-                self._fresh[keys[name]] = encode(found)
+                self._keep(keys[name], encode(found))
         return [finding for name in mine for finding in known[name] or ()], skips
 
     def _looked(self, linked: _looking.Linked, names: list[str]) -> Iterator[_looking.Result]:
@@ -185,6 +192,16 @@ class Run:
             done += len(group)
             self._means.progress(step, done, total)
             yield result
+
+
+def _decoded_facts(reads: dict[str, Read]) -> dict[str, ModuleFacts]:
+    """Return the facts of the files that have some; takes what it decodes out of the reads."""
+    modules: dict[str, ModuleFacts] = {}
+    for name in list(reads):
+        read = reads.pop(name)
+        if read.skip is None:
+            modules[name] = _record.decode_facts(read.facts)
+    return modules
 
 
 def _decoded(decode: Callable[[bytes], T], data: bytes | None) -> T | None:

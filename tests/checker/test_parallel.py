@@ -156,6 +156,30 @@ def test_a_file_that_vanishes_is_skipped(many, monkeypatch):
     assert Skip("app/h05.py", 1, "No such file or directory") in skips
 
 
+def test_a_file_that_was_gone_for_a_moment_is_checked_again(many, tmp_path):
+    """Git switches branches while editors run the checker."""
+    cache = Cache(tmp_path / "cache")
+    run = Run(Tree(files(many), (), Sources(), str(many)), Means(cache))
+    (many / "app" / "h05.py").unlink()
+    assert len(run.outcome().findings) == COUNT
+    write(many, {"app/h05.py": HANDLERS})
+    assert len(outcome(many, cache).findings) == COUNT + 1
+    cache.close()
+
+
+def test_a_large_run_is_kept_in_parts(many, monkeypatch, tmp_path):
+    """What waits for the cache is memory."""
+    monkeypatch.setattr(_pipeline, "_HELD", 0)
+    cache = Cache(tmp_path / "cache")
+    kept: list[int] = []
+    put = cache.put
+    monkeypatch.setattr(cache, "put", lambda new, used=(): (kept.append(len(new)), put(new, used)))
+    first = outcome(many, cache)
+    assert max(kept) == 1
+    assert outcome(many, cache) == first
+    cache.close()
+
+
 @pytest.mark.parametrize("step", ["facts.extract", "project.findings"])
 def test_an_error_of_the_checker_is_a_skip(many, monkeypatch, step):
     """One file must not take the others along; the place of the error is named."""
