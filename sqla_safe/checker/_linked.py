@@ -106,13 +106,21 @@ class Linked:
         self._makers: set[str] = set()
         self._spawned: set[str] = set()
         self._uses = False
+        self._holders: dict[Class, bool] = {}
         self._is_whole: bool | None = None
         self.summaries: dict[Any, Summary] = {}
         self._assigned: dict[Class, dict[str, tuple[Function, Expr]]] = {}
         for module in self.index.modules.values():
             self._take(module)
         self._by_async, self._by_sync = self._callers()
+        self._makers_named = {
+            name
+            for module in self.index.modules.values()
+            for name, value in module.names.items()
+            if _is_maker(value)
+        }
         self._openers = self._find_openers()
+        self._sources = self._find_sources()
         self._relevant = self._find_relevant()
 
     def _take(self, module: Module) -> None:
@@ -158,6 +166,53 @@ class Linked:
                     todo.append(caller)
         return found
 
+    def _find_sources(self) -> set[str]:
+        """Return the names of functions that open sessions, and of those that lead to them."""
+        called_by: dict[str, set[str]] = {}
+        todo = []
+        for module in self.index.modules.values():
+            for function in module.all_functions():
+                for name in function.called:
+                    called_by.setdefault(name, set()).add(function.name)
+                has_with = bool(function.flags & ir.HAS_WITH)
+                if (has_with and self._opens(function)) or _is_called(function, self._makers_named):
+                    todo.append(function.name)
+        found = set(todo)
+        while todo:
+            name = todo.pop()
+            callers = () if name in _COMMON or name.startswith("__") else called_by.get(name, ())
+            new = [caller for caller in callers if caller not in found]
+            found.update(new)
+            todo += new
+        return found
+
+    def is_start(self, function: Function) -> bool:
+        """Return whether a function is worth looking at by itself."""
+        if not self.is_relevant(function):
+            return False
+        if function.name in self._sources or not _SEEDS.isdisjoint(function.called):
+            return True
+        if function.cls is not None and (
+            self.models.is_model(function.cls) or self._has_session(function.cls)
+        ):
+            return True
+        module = function.module
+        return any(
+            _mentions(self, module, note) or _ambient.is_session_name(name)
+            for name, note, _ in function.params
+        )
+
+    def _has_session(self, cls: Class) -> bool:
+        """Return whether the objects of a class are likely to hold a session or an entity."""
+        if cls not in self._holders:
+            init = self.names.method(cls, "__init__")
+            params = init.params if init is not None else ()
+            self._holders[cls] = any(
+                _ambient.is_session_name(name) or _mentions(self, cls.module, note) or note is None
+                for name, note, _ in params[1:]
+            ) or any(_OPENS.search(name) for name in (*cls.names, *cls.methods))
+        return self._holders[cls]
+
     def _is_seed(self, function: Function) -> bool:
         if function.flags & ir.HAS_WITH and self._opens(function):
             return True
@@ -179,9 +234,8 @@ class Linked:
 
     def _find_openers(self) -> set[str]:
         """Return the names of sessionmakers, and of what can stand in a `with`."""
-        found: set[str] = set()
+        found = set(self._makers_named)
         for module in self.index.modules.values():
-            found.update([name for name, value in module.names.items() if _is_maker(value)])
             found.update([each.name for each in module.all_functions() if each.is_manager])
             for cls in module.classes:
                 if "__enter__" in cls.methods or "__aenter__" in cls.methods:
@@ -429,6 +483,10 @@ def _flat(block: ir.Block) -> list[ir.Node]:
     from sqla_safe.checker._index import flat
 
     return [node for node in flat(block) if node[0] == ir.ASSIGN]
+
+
+def _is_called(function: Function, names: set[str]) -> bool:
+    return not names.isdisjoint(function.called) or any(map(looks_like_session, function.called))
 
 
 def _is_maker(value: object) -> bool:

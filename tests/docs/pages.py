@@ -25,6 +25,7 @@ PROSE = {
     "docs/en/explanation/index.md",
     "docs/en/how-to/index.md",
     "docs/en/reference/index.md",
+    "docs/en/reference/rules/index.md",
     "docs/en/tutorial/avatar-bot.md",
     "docs/en/tutorial/index.md",
     "examples/avatar_bot/README.md",
