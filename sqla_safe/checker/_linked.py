@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqla_safe.checker import _ambient, _exec
 from sqla_safe.checker import _ir as ir
-from sqla_safe.checker._index import Class, Function, Index, Module, Written, last_name
+from sqla_safe.checker._index import (
+    Class,
+    Function,
+    Index,
+    Module,
+    Written,
+    is_elsewhere,
+    is_import,
+    last_name,
+)
 from sqla_safe.checker._models import Models
 from sqla_safe.checker._names import Names, is_sqlalchemy, looks_like_session
 from sqla_safe.checker._run import Frame
@@ -144,7 +153,7 @@ class Linked:
     def _find_relevant(self) -> set[str]:
         """Return the names of functions that may lead to a session, to a fixed point."""
         called_by: dict[str, set[str]] = {}
-        todo = []
+        todo: list[str] = []
         for module in self.index.modules.values():
             for function in module.all_functions():
                 for name in function.called:
@@ -169,7 +178,7 @@ class Linked:
     def _find_sources(self) -> set[str]:
         """Return the names of functions that open sessions, and of those that lead to them."""
         called_by: dict[str, set[str]] = {}
-        todo = []
+        todo: list[str] = []
         for module in self.index.modules.values():
             for function in module.all_functions():
                 for name in function.called:
@@ -294,7 +303,7 @@ class Linked:
                 and self.is_own(module, External(".".join((binding[0], str(binding[1])))))
                 for module in self.index.modules.values()
                 for binding in module.names.values()
-                if isinstance(binding, tuple)
+                if is_import(binding)
             )
         return self._is_whole
 
@@ -312,7 +321,7 @@ class Linked:
         is_near = root in module.parts or any(
             binding[2] > 0 and binding[0].partition(".")[0] == root
             for binding in module.names.values()
-            if isinstance(binding, tuple)
+            if is_import(binding)
         )
         return is_near or self.index.module((root,), module) is not None
 
@@ -329,12 +338,10 @@ class Linked:
     def singleton(self, module: Module, name: str) -> Class | None:
         """Return the class of an object that a module makes once: `users = UserService()`."""
         binding = module.names.get(name)
-        if isinstance(binding, tuple):
+        if is_import(binding):
             found = self.index.imported(module, binding)
             return (
-                self.singleton(*found)
-                if isinstance(found, tuple) and found[0] is not module
-                else None
+                self.singleton(*found) if is_elsewhere(found) and found[0] is not module else None
             )
         if not isinstance(binding, Written):
             return None
@@ -352,10 +359,10 @@ class Linked:
             if isinstance(binding, Written):
                 value = binding.values[-1] if binding.values else None
                 return (module, value) if value is not None and value[0] == ir.ITEM else None
-            if not isinstance(binding, tuple):
+            if not is_import(binding):
                 return None
             found = self.index.imported(module, binding)
-            if not isinstance(found, tuple):
+            if not is_elsewhere(found):
                 return None
             module, binding = found[0], found[0].names.get(found[1])
         return None
@@ -453,7 +460,7 @@ class Linked:
             return value
         found = self.names.class_attribute(cls, name)
         if found is not None and found[1].annotation is not None:
-            inner = Frame(None, found[0].module, frame.is_async, ("attribute", owner.oid))  # type: ignore[arg-type]
+            inner = Frame(None, found[0].module, frame.is_async, (-1, owner.oid))
             return _ambient.annotated(run, inner, state, found[1].annotation, 0, name, None)
         return self._assigned_value(cls, name)
 
@@ -499,8 +506,7 @@ def _is_maker(value: object) -> bool:
 
 def _imports_sqlalchemy(module: Module) -> bool:
     return any(
-        isinstance(binding, tuple)
-        and (is_sqlalchemy(binding[0]) or looks_like_session(str(binding[1])))
+        is_import(binding) and (is_sqlalchemy(binding[0]) or looks_like_session(str(binding[1])))
         for binding in module.names.values()
     )
 

@@ -214,7 +214,7 @@ def made_self(run: Run, frame: Frame, state: State, ref: Ref, cls: Class, init: 
 
 def _shape(state: State, values: Iterable[Value], inputs: list[int]) -> Any:
     """Return the arguments without the identity of their objects; None when there are odd ones."""
-    parts = []
+    parts: list[Any] = []
     for value in values:
         part = _shape_of(state, value, inputs)
         if part is None:
