@@ -177,7 +177,7 @@ def _changed(state: State, oid: int, thing: Thing) -> None:
         state.heap[oid] = thing
     elif isinstance(thing, Entity) and isinstance(before, Entity):
         changed = thing._replace(at=before.at, is_here=before.is_here)
-        if thing.expired is None:
+        if thing.expired is None and not thing.is_free:
             changed = changed._replace(expired=before.expired, back=before.back | thing.back)
         state.heap[oid] = changed
     elif isinstance(thing, Scope) and isinstance(before, Scope):
