@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from sqla_safe.checker._names import Names
 
 _EAGER: Final = frozenset(("selectin", "joined", "subquery", "immediate", "select_in"))
-_NEVER: Final = frozenset(("dynamic", "write_only"))
+_NEVER: Final = frozenset(("dynamic", "write_only", "noload", None))
 _BASES: Final = frozenset(
     ("DeclarativeBase", "DeclarativeBaseNoMeta", "SQLModel", "MappedAsDataclass", "AsyncAttrs")
 )
