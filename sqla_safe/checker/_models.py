@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from sqla_safe.checker._names import Names
 
 _EAGER: Final = frozenset(("selectin", "joined", "subquery", "immediate", "select_in"))
-_NEVER: Final = frozenset(("dynamic", "write_only"))
+_NEVER: Final = frozenset(("dynamic", "write_only", "noload", None))
 _BASES: Final = frozenset(
     ("DeclarativeBase", "DeclarativeBaseNoMeta", "SQLModel", "MappedAsDataclass", "AsyncAttrs")
 )
@@ -118,7 +118,7 @@ class Models:
         return self.named(attribute.target, near) or (attribute.target or None)
 
     def _own(self, cls: Class) -> dict[str, Attribute]:
-        found = {}
+        found: dict[str, Attribute] = {}
         for name, written in cls.names.items():
             attribute = self._read(cls, name, written)
             if attribute is not None:
