@@ -49,6 +49,12 @@ if TYPE_CHECKING:
         StaleSnapshotError,
         StatementCountError,
         TaskArgumentError,
+        ViewAmbiguousError,
+        ViewDataError,
+        ViewDefinitionError,
+        ViewNotFoundError,
+        ViewSourceError,
+        ViewStatementError,
         WriteBackError,
     )
     from sqla_safe.guard import (
@@ -82,6 +88,20 @@ if TYPE_CHECKING:
         to_dict,
         write_back,
     )
+    from sqla_safe.views import (
+        Expr,
+        Path,
+        ViewPlan,
+        afetch,
+        afetch_one,
+        afetch_one_or_none,
+        astream_views,
+        fetch,
+        fetch_one,
+        fetch_one_or_none,
+        stream_views,
+        view_plan,
+    )
 
 __all__ = [
     "AsyncLoadError",
@@ -93,6 +113,7 @@ __all__ = [
     "DetachedEntityError",
     "ExplainFilter",
     "Explanation",
+    "Expr",
     "FrozenSnapshotError",
     "FsmDataError",
     "IdleInTransactionWarning",
@@ -103,6 +124,7 @@ __all__ = [
     "NoScopeError",
     "NotLoadedError",
     "OuterTransactionError",
+    "Path",
     "PendingEntityError",
     "PoolExhaustedError",
     "ReadOnlyScopeError",
@@ -125,8 +147,19 @@ __all__ = [
     "StaleSnapshotError",
     "StatementCountError",
     "TaskArgumentError",
+    "ViewAmbiguousError",
+    "ViewDataError",
+    "ViewDefinitionError",
+    "ViewNotFoundError",
+    "ViewPlan",
+    "ViewSourceError",
+    "ViewStatementError",
     "WriteBackError",
+    "afetch",
+    "afetch_one",
+    "afetch_one_or_none",
     "asnapshot",
+    "astream_views",
     "configure",
     "current_scope",
     "dumps",
@@ -134,6 +167,9 @@ __all__ = [
     "explain_asyncio",
     "explain_excepthook",
     "explain_logging",
+    "fetch",
+    "fetch_one",
+    "fetch_one_or_none",
     "inject",
     "install",
     "is_retryable",
@@ -143,8 +179,10 @@ __all__ = [
     "replace",
     "scoped_services",
     "snapshot",
+    "stream_views",
     "to_dict",
     "transactional",
+    "view_plan",
     "write_back",
 ]
 
@@ -156,6 +194,9 @@ _PARTS = {
     **dict.fromkeys((name for name in __all__ if name.startswith("explain")), "guard"),
     **dict.fromkeys(("asnapshot", "is_snapshot", "snapshot"), "snapshots"),
     **dict.fromkeys(("dumps", "loads", "replace", "to_dict", "write_back"), "snapshots"),
+    **dict.fromkeys(("Expr", "Path", "ViewPlan", "stream_views", "view_plan"), "views"),
+    **dict.fromkeys(("afetch", "afetch_one", "afetch_one_or_none", "astream_views"), "views"),
+    **dict.fromkeys(("fetch", "fetch_one", "fetch_one_or_none"), "views"),
 }
 
 

@@ -17,7 +17,7 @@
     └── SqliteNotPreparedError     SQS164  savepoints on SQLite without `prepare_sqlite`
     IdleInTransactionWarning       SQS165  a transaction was left open over a slow call
 
-and of snapshots, all below `SqlaSafeError`:
+of snapshots, all below `SqlaSafeError`:
 
     NotLoadedError                 SQS170  the attribute was not captured
     FrozenSnapshotError            SQS171  a snapshot was to be changed
@@ -34,6 +34,15 @@ and of snapshots, all below `SqlaSafeError`:
     └── SnapshotVersionError       SQS182  data of an older or newer mapping
     WriteBackError                 SQS183  a change that `write_back` cannot store
     StaleSnapshotError             SQS184  the row was changed or deleted meanwhile
+
+of views, below `SqlaSafeError`:
+
+    ViewDefinitionError            SQS191  a view's class does not fit its entity
+    ViewStatementError             SQS192  not a SELECT of one entity
+    ViewSourceError                SQS193  not a session or scope of this kind
+    ViewDataError                  SQS194  a row that the view's class cannot hold
+    ViewNotFoundError              SQS195  no row where there must be one
+    ViewAmbiguousError             SQS196  several rows where there must be one
 
 and of integrations, below `SqlaSafeError`:
 
@@ -52,7 +61,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from sqlalchemy.exc import ArgumentError, InvalidRequestError, MissingGreenlet
+from sqlalchemy.exc import (
+    ArgumentError,
+    InvalidRequestError,
+    MissingGreenlet,
+    MultipleResultsFound,
+    NoResultFound,
+)
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm.exc import DetachedInstanceError, StaleDataError, UnmappedInstanceError
 
@@ -96,6 +111,12 @@ __all__ = [
     "StaleSnapshotError",
     "StatementCountError",
     "TaskArgumentError",
+    "ViewAmbiguousError",
+    "ViewDataError",
+    "ViewDefinitionError",
+    "ViewNotFoundError",
+    "ViewSourceError",
+    "ViewStatementError",
     "WriteBackError",
 ]
 
@@ -748,6 +769,116 @@ class StaleSnapshotError(SqlaSafeError, StaleDataError):
             f"{self.entity} ({self.key}) was changed or deleted after its snapshot was made. "
             f"{written}. Instead: load it again, make the change on the new snapshot "
             "(replace) and write that back; `base` and `changed` hold both states"
+        )
+
+
+class ViewDefinitionError(SqlaSafeError, TypeError):
+    """A view's class cannot be filled from its entity. All that is wrong is told at once.
+
+    Attributes:
+        view: the view's class.
+        entity: the entity's class.
+        problems: what is wrong, each with the repair.
+    """
+
+    code: str | None = "SQS191"
+    view: str
+    entity: str
+    problems: tuple[str, ...]
+
+    def _text(self) -> str:
+        if len(self.problems) == 1:
+            return f"{self.view} is no view of {self.entity}: {self.problems[0]}"
+        listed = "".join(f"\n  - {problem}" for problem in self.problems)
+        count = len(self.problems)
+        return f"{self.view} is no view of {self.entity}, for {count} reasons:{listed}\n"
+
+
+class ViewStatementError(SqlaSafeError, ArgumentError):
+    """The statement given to a view is not a SELECT of one entity.
+
+    Attributes:
+        problem: what is wrong, in words.
+        instead: the repair.
+    """
+
+    code: str | None = "SQS192"
+    problem: str
+    instead: str
+
+    def _text(self) -> str:
+        return f"{self.problem}. Instead: {self.instead}"
+
+
+class ViewSourceError(SqlaSafeError, TypeError):
+    """What was given to load a view with is no session or scope, or one of the other kind.
+
+    Attributes:
+        problem: what is wrong, in words.
+        instead: the repair.
+    """
+
+    code: str | None = "SQS193"
+    problem: str
+    instead: str
+
+    def _text(self) -> str:
+        return f"{self.problem}. Instead: {self.instead}"
+
+
+class ViewDataError(SqlaSafeError, ValueError):
+    """A row came that the view's class cannot hold. Nothing is put in its place.
+
+    Attributes:
+        where: the field, as ``Class.field``.
+        problem: what is wrong, in words.
+        instead: the repair.
+    """
+
+    code: str | None = "SQS194"
+    where: str
+    problem: str
+    instead: str
+
+    def _text(self) -> str:
+        return f"{self.where} {self.problem}. Instead: {self.instead}"
+
+
+class ViewNotFoundError(SqlaSafeError, NoResultFound):
+    """`fetch_one` found no row.
+
+    Attributes:
+        view: the view's class.
+        entity: the entity's class.
+    """
+
+    code: str | None = "SQS195"
+    view: str
+    entity: str
+
+    def _text(self) -> str:
+        return (
+            f"No {self.entity} was found for {self.view}, and fetch_one gives one. Instead: "
+            "fetch_one_or_none(...), where there may be none"
+        )
+
+
+class ViewAmbiguousError(SqlaSafeError, MultipleResultsFound):
+    """`fetch_one` found several rows.
+
+    Attributes:
+        view: the view's class.
+        entity: the entity's class.
+    """
+
+    code: str | None = "SQS196"
+    view: str
+    entity: str
+
+    def _text(self) -> str:
+        return (
+            f"Several rows of {self.entity} were found for {self.view}, and fetch_one gives one. "
+            "Instead: fetch(...), or .order_by(...).limit(1) on the statement for the first"
         )
 
 

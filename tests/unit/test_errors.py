@@ -8,7 +8,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from sqlalchemy.exc import IntegrityError, InvalidRequestError
+from sqlalchemy.exc import (
+    ArgumentError,
+    IntegrityError,
+    InvalidRequestError,
+    MultipleResultsFound,
+    NoResultFound,
+)
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from sqla_safe import _dbapi, errors
@@ -152,6 +158,20 @@ SAMPLES: list[tuple[type[errors.SqlaSafeError], dict[str, Any], str]] = [
         "await asnapshot",
     ),
     (
+        errors.ViewDefinitionError,
+        {"view": "Card", "entity": "User", "problems": ("Card.a: write b",)},
+        "write b",
+    ),
+    (errors.ViewStatementError, {"problem": "p", "instead": "select(User)"}, "select(User)"),
+    (errors.ViewSourceError, {"problem": "p", "instead": "await afetch(...)"}, "await afetch"),
+    (
+        errors.ViewDataError,
+        {"where": "Card.city", "problem": "has no row", "instead": "allow None"},
+        "allow None",
+    ),
+    (errors.ViewNotFoundError, {"view": "Card", "entity": "User"}, "fetch_one_or_none(...)"),
+    (errors.ViewAmbiguousError, {"view": "Card", "entity": "User"}, "fetch(...)"),
+    (
         errors.FsmDataError,
         {"name": "user", "kind": "User", "what": "an entity"},
         "to_dict(snapshot)",
@@ -274,6 +294,12 @@ def test_one_except_clause_catches_all(
         (errors.ServiceBuildError, TypeError),
         (errors.CommitCallbackError, ExceptionGroup),
         (errors.FsmDataError, TypeError),
+        (errors.ViewDefinitionError, TypeError),
+        (errors.ViewStatementError, ArgumentError),
+        (errors.ViewSourceError, TypeError),
+        (errors.ViewDataError, ValueError),
+        (errors.ViewNotFoundError, NoResultFound),
+        (errors.ViewAmbiguousError, MultipleResultsFound),
         (errors.MissingExtraError, ImportError),
         (errors.OuterTransactionError, InvalidRequestError),
         (errors.LeakError, AssertionError),

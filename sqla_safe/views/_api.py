@@ -1,0 +1,331 @@
+"""`fetch` and its family: thin shells around one execution of a plan."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from sqla_safe import _mapping
+from sqla_safe.errors import (
+    ViewAmbiguousError,
+    ViewDefinitionError,
+    ViewNotFoundError,
+)
+from sqla_safe.views._explain import ViewPlan
+from sqla_safe.views._hints import read_hint, type_name
+from sqla_safe.views._plan import plan_for
+from sqla_safe.views._run import fetch_all
+from sqla_safe.views._sessions import async_session, sync_session
+from sqla_safe.views._statements import mapper_of
+from sqla_safe.views._stream import stream
+from sqla_safe.views._targets import MAPPED, NOT_A_TARGET, is_target
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+    from sqlalchemy import Select
+    from sqlalchemy.ext.asyncio import AsyncSession, async_scoped_session
+    from sqlalchemy.orm import Mapper, Session, scoped_session
+
+    from sqla_safe.views._plan import Plan
+
+V = TypeVar("V")
+
+
+class HasSession(Protocol):
+    """A `Scope`, or whatever else has a session."""
+
+    @property
+    def session(self) -> Session:
+        """The session."""
+        ...
+
+
+class HasAsyncSession(Protocol):
+    """An `AsyncScope`, or whatever else has an asynchronous session."""
+
+    @property
+    def session(self) -> AsyncSession:
+        """The session."""
+        ...
+
+
+def fetch(
+    source: Session | scoped_session[Any] | HasSession,
+    into: type[V],
+    stmt: Select[Any],
+    *,
+    validate: bool = True,
+) -> list[V]:
+    """Load the rows of a SELECT into a class of one's own; no entity is made.
+
+    The type hints of the class say what is loaded: only those columns, to-one relationships joined,
+    and one further statement for each collection, whatever the number of rows. The same row met
+    twice is one object.
+
+    Args:
+        source: a `Session`, or a `Scope` of `scoped_services`.
+        into: a dataclass, ``msgspec.Struct``, attrs class, ``NamedTuple``, ``TypedDict`` or
+            pydantic model, whose fields have the names of the entity's attributes; see `Path` and
+            `Expr` for all others.
+        stmt: a SELECT of one entity, with its own conditions, order and limit.
+        validate: False leaves out the validation of pydantic models.
+
+    Returns:
+        One object for each row, in the order of the rows.
+
+    Raises:
+        ViewDefinitionError: the class cannot be filled from the entity; it says all that is wrong.
+        ViewStatementError: the statement is no SELECT of one entity.
+        ViewSourceError: the source is no session or scope, or an asynchronous one.
+        ViewDataError: a row does not fit the class.
+
+    Example:
+        >>> @dataclass(frozen=True, slots=True)
+        ... class UserCard:
+        ...     id: int
+        ...     name: str
+        >>> with scoped_services(Session) as scope:
+        ...     cards = fetch(scope, UserCard, select(User).order_by(User.id))
+    """
+    session = sync_session(source, "fetch")
+    return fetch_all(session, _plan(into, stmt, validate), stmt)
+
+
+async def afetch(
+    source: AsyncSession | async_scoped_session[Any] | HasAsyncSession,
+    into: type[V],
+    stmt: Select[Any],
+    *,
+    validate: bool = True,
+) -> list[V]:
+    """Load the rows of a SELECT into a class of one's own: `fetch` for asynchronous sessions.
+
+    Args:
+        source: an `AsyncSession`, or an `AsyncScope` of `scoped_services`.
+        into: the view's class.
+        stmt: a SELECT of one entity.
+        validate: False leaves out the validation of pydantic models.
+
+    Returns:
+        One object for each row, in the order of the rows.
+
+    Raises:
+        ViewDefinitionError: the class cannot be filled from the entity; it says all that is wrong.
+        ViewStatementError: the statement is no SELECT of one entity.
+        ViewSourceError: the source is no session or scope, or a synchronous one.
+        ViewDataError: a row does not fit the class.
+
+    Example:
+        >>> async with scoped_services(Session) as scope:
+        ...     cards = await afetch(scope, UserCard, select(User).order_by(User.id))
+    """
+    session = async_session(source, "afetch")
+    return await session.run_sync(fetch_all, _plan(into, stmt, validate), stmt)
+
+
+def fetch_one(
+    source: Session | scoped_session[Any] | HasSession,
+    into: type[V],
+    stmt: Select[Any],
+    *,
+    validate: bool = True,
+) -> V:
+    """Load the only row of a SELECT into a class of one's own, as `fetch` does.
+
+    Raises:
+        ViewNotFoundError: there is no row. (It is a ``sqlalchemy.exc.NoResultFound``.)
+        ViewAmbiguousError: there are several. (It is a ``sqlalchemy.exc.MultipleResultsFound``.)
+    """
+    session, plan = sync_session(source, "fetch_one"), _plan(into, stmt, validate)
+    found: list[V] = fetch_all(session, plan, stmt, 2)
+    return _only(plan, found)
+
+
+async def afetch_one(
+    source: AsyncSession | async_scoped_session[Any] | HasAsyncSession,
+    into: type[V],
+    stmt: Select[Any],
+    *,
+    validate: bool = True,
+) -> V:
+    """Load the only row of a SELECT: `fetch_one` for asynchronous sessions.
+
+    Raises:
+        ViewNotFoundError: there is no row. (It is a ``sqlalchemy.exc.NoResultFound``.)
+        ViewAmbiguousError: there are several. (It is a ``sqlalchemy.exc.MultipleResultsFound``.)
+    """
+    session, plan = async_session(source, "afetch_one"), _plan(into, stmt, validate)
+    found: list[V] = await session.run_sync(fetch_all, plan, stmt, 2)
+    return _only(plan, found)
+
+
+def fetch_one_or_none(
+    source: Session | scoped_session[Any] | HasSession,
+    into: type[V],
+    stmt: Select[Any],
+    *,
+    validate: bool = True,
+) -> V | None:
+    """Load the only row of a SELECT into a class of one's own; None when there is no row.
+
+    Raises:
+        ViewAmbiguousError: there are several rows.
+    """
+    session, plan = sync_session(source, "fetch_one_or_none"), _plan(into, stmt, validate)
+    return _only_or_none(plan, fetch_all(session, plan, stmt, 2))
+
+
+async def afetch_one_or_none(
+    source: AsyncSession | async_scoped_session[Any] | HasAsyncSession,
+    into: type[V],
+    stmt: Select[Any],
+    *,
+    validate: bool = True,
+) -> V | None:
+    """Load the only row of a SELECT, or None: `fetch_one_or_none` for asynchronous sessions.
+
+    Raises:
+        ViewAmbiguousError: there are several rows.
+    """
+    session, plan = async_session(source, "afetch_one_or_none"), _plan(into, stmt, validate)
+    return _only_or_none(plan, await session.run_sync(fetch_all, plan, stmt, 2))
+
+
+def stream_views(
+    source: Session | scoped_session[Any] | HasSession,
+    into: type[V],
+    stmt: Select[Any],
+    *,
+    batch_size: int = 1_000,
+    validate: bool = True,
+) -> Iterator[list[V]]:
+    """Load the rows of a SELECT in batches, so that memory holds one batch at a time.
+
+    Args:
+        source: a `Session`, or a `Scope` of `scoped_services`.
+        into: the view's class.
+        stmt: a SELECT of one entity.
+        batch_size: how many of its rows a batch has.
+        validate: False leaves out the validation of pydantic models.
+
+    Yields:
+        Lists of objects, in the order of the rows. The same row met twice is one object within a
+        batch.
+
+    Raises:
+        ViewDefinitionError: the class cannot be filled from the entity.
+        ViewStatementError: the statement is no SELECT of one entity.
+        ViewSourceError: the source is no session or scope, or an asynchronous one.
+        ViewDataError: a row does not fit the class.
+
+    Example:
+        >>> with scoped_services(Session) as scope:
+        ...     for batch in stream_views(scope, UserCard, select(User).order_by(User.id)):
+        ...         export(batch)
+    """
+    session, plan = sync_session(source, "stream_views"), _plan(into, stmt, validate)
+    return stream(session, plan, stmt, batch_size)
+
+
+async def astream_views(
+    source: AsyncSession | async_scoped_session[Any] | HasAsyncSession,
+    into: type[V],
+    stmt: Select[Any],
+    *,
+    batch_size: int = 1_000,
+    validate: bool = True,
+) -> AsyncIterator[list[V]]:
+    """Load the rows of a SELECT in batches: `stream_views` for asynchronous sessions.
+
+    Args:
+        source: an `AsyncSession`, or an `AsyncScope` of `scoped_services`.
+        into: the view's class.
+        stmt: a SELECT of one entity.
+        batch_size: how many of its rows a batch has.
+        validate: False leaves out the validation of pydantic models.
+
+    Yields:
+        Lists of objects, in the order of the rows.
+
+    Raises:
+        ViewDefinitionError: the class cannot be filled from the entity.
+        ViewStatementError: the statement is no SELECT of one entity.
+        ViewSourceError: the source is no session or scope, or a synchronous one.
+        ViewDataError: a row does not fit the class.
+
+    Example:
+        >>> async with scoped_services(Session) as scope:
+        ...     async for batch in astream_views(scope, UserCard, select(User)):
+        ...         await export(batch)
+    """
+    session, plan = async_session(source, "astream_views"), _plan(into, stmt, validate)
+    batches = stream(session.sync_session, plan, stmt, batch_size)
+    try:
+        while (batch := await session.run_sync(lambda _: next(batches, None))) is not None:
+            yield batch
+    finally:
+        await session.run_sync(lambda _: batches.close())
+
+
+def view_plan(into: type[V], entity: type[Any], *, validate: bool = True) -> ViewPlan[V]:
+    """Compile a view against an entity, as its first `fetch` would, and return what it executes.
+
+    Call it where the class is defined, or in a test, to learn at once that the two do not fit.
+
+    Args:
+        into: the view's class.
+        entity: the mapped class.
+        validate: whether pydantic models are to be validated.
+
+    Raises:
+        ViewDefinitionError: the class cannot be filled from the entity; it says all that is wrong.
+
+    Example:
+        >>> print(view_plan(UserCard, User))
+    """
+    mapper = _mapping.mapper_or_none(entity)
+    if mapper is None:
+        kind = type_name(entity)
+        raise ViewDefinitionError(
+            view=type_name(into),
+            entity=kind,
+            problems=(f"{kind} is not a mapped class; name the entity that the view is of",),
+        )
+    return ViewPlan(_plan_of(into, mapper, validate))
+
+
+def _plan(into: Any, stmt: Any, validate: bool) -> Plan:  # noqa: FBT001
+    return _plan_of(into, mapper_of(stmt), validate)
+
+
+def _plan_of(into: Any, mapper: Mapper[Any], validate: bool) -> Plan:  # noqa: FBT001
+    if not is_target(into):
+        _require_targets(into, mapper.class_.__name__)
+    return plan_for(into, mapper, validate=validate)
+
+
+def _require_targets(into: Any, entity: str) -> None:
+    """Refuse what is no class of ours, such as an instance of one, or a list of them."""
+    members = read_hint(into).members
+    if len(members) > 1 and all(map(is_target, members)):
+        return
+    kind = into.__class__
+    if is_target(kind) or kind is dict:
+        view, problem = kind.__name__, f"this is an instance; write {kind.__name__}, its class"
+    else:
+        view = type_name(into)
+        problem = f"{view} {MAPPED if hasattr(into, '__mapper__') else NOT_A_TARGET}"
+    raise ViewDefinitionError(view=view, entity=entity, problems=(problem,))
+
+
+def _only(plan: Plan, found: list[V]) -> V:
+    view, entity = type_name(plan.into), plan.mapper.class_.__name__
+    if not found:
+        raise ViewNotFoundError(view=view, entity=entity)
+    if len(found) > 1:
+        raise ViewAmbiguousError(view=view, entity=entity)
+    return found[0]
+
+
+def _only_or_none(plan: Plan, found: list[V]) -> V | None:
+    return _only(plan, found) if found else None

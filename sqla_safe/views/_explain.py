@@ -1,0 +1,65 @@
+"""`ViewPlan`: what a view will execute, to be looked at."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from sqlalchemy import select
+from sqlalchemy.dialects import postgresql
+
+from sqla_safe.views._hints import type_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sqlalchemy.engine import Dialect
+
+    from sqla_safe.views._shapes import Level
+
+V = TypeVar("V")
+
+
+class ViewPlan(Generic[V]):
+    """What a view executes: one SELECT for its rows, one for each collection below them.
+
+    Its ``repr`` is the statements, as PostgreSQL is sent them; `statements` gives those of any
+    other database.
+
+    Attributes:
+        into: the view's class.
+        entity: the mapped class.
+    """
+
+    def __init__(self, plan: Any) -> None:
+        self.into: type[V] = plan.into
+        self.entity: type[Any] = plan.mapper.class_
+        self._plan: Any = plan
+
+    def statements(self, dialect: Dialect | None = None) -> tuple[str, ...]:
+        """Return the SQL of each statement.
+
+        Args:
+            dialect: whose SQL, such as ``engine.dialect``; PostgreSQL's unless told.
+        """
+        chosen: Any = dialect if dialect is not None else _postgresql()
+        prepared = self._plan.prepared(select(self.entity), has_listeners=False)
+        found = [str(prepared.root.compile(dialect=chosen))]
+        below = [prepared.below(level, chosen)[0] for level in _below(prepared.level)]
+        return (*found, *[str(statement.compile(dialect=chosen)) for statement in below])
+
+    def __repr__(self) -> str:
+        statements = self.statements()
+        title = f"{type_name(self.into)} of {self.entity.__name__}, statements: {len(statements)}"
+        listed = [f"{number}. {text}" for number, text in enumerate(statements, 1)]
+        return "\n\n".join([title, *listed])
+
+
+def _postgresql() -> Any:
+    make: Any = postgresql.dialect
+    return make()
+
+
+def _below(level: Level) -> Iterator[Level]:
+    for child in level.children:
+        yield child
+        yield from _below(child)

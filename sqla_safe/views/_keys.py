@@ -1,0 +1,106 @@
+"""Asking for the rows of many parents at once, in the way that each database does best."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
+
+from sqlalchemy import (
+    ARRAY,
+    Integer,
+    String,
+    Uuid,
+    any_,
+    bindparam,
+    column,
+    func,
+    select,
+    tuple_,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from sqlalchemy import ColumnElement
+    from sqlalchemy.engine import Dialect
+
+_NAME = "sqla_safe_keys"
+CHUNKS = {"mysql": 100_000, "mariadb": 100_000, "sqlite": 30_000, "postgresql": 30_000}
+"""Keys in one statement, where they cannot be sent as one value; 1,000 for other databases."""
+
+
+class Asking(NamedTuple):
+    """A condition on the key columns, and how its parameters are made from a list of keys."""
+
+    condition: ColumnElement[bool]
+    parameters: Callable[[list[Any]], dict[str, Any]]
+    chunk: int | None = None
+    """How many keys a statement takes; None for any number."""
+
+
+def ask(dialect: Dialect, keys: Sequence[Any]) -> Asking:
+    """Return the condition by which rows of any number of keys are found."""
+    if dialect.name == "postgresql":
+        return _array(keys) if len(keys) == 1 else _arrays(keys)
+    if dialect.name == "sqlite" and all(_is_json(key.type, dialect) for key in keys):
+        return _json(dialect, keys)
+    return _expanding(keys, CHUNKS.get(dialect.name, 1_000))
+
+
+def _array(keys: Sequence[Any]) -> Asking:
+    [key] = keys
+    return Asking(key == any_(bindparam(_NAME, type_=ARRAY(key.type))), _named)
+
+
+def _named(values: list[Any]) -> dict[str, Any]:
+    return {_NAME: values}
+
+
+def _arrays(keys: Sequence[Any]) -> Asking:
+    names = [f"{_NAME}_{place}" for place in range(len(keys))]
+    binds = [bindparam(name, type_=ARRAY(key.type)) for name, key in zip(names, keys, strict=True)]
+    columns = [column(f"k{place}", key.type) for place, key in enumerate(keys)]
+    table = func.unnest(*binds).table_valued(*columns, name="keys").render_derived()
+
+    def parameters(values: list[Any]) -> dict[str, Any]:
+        return dict(zip(names, map(list, zip(*values, strict=True)), strict=True))
+
+    return Asking(tuple_(*keys).in_(select(*table.c)), parameters)
+
+
+def _json(dialect: Dialect, keys: Sequence[Any]) -> Asking:
+    from msgspec.json import encode  # noqa: PLC0415  (it takes longer to import than all the rest)
+
+    table = func.json_each(bindparam(_NAME, type_=String())).table_valued("value")
+    binders = [key.type.dialect_impl(dialect).bind_processor(dialect) for key in keys]
+    if len(keys) == 1:
+        [key], [binder] = keys, binders
+
+        def parameter(values: list[Any]) -> dict[str, Any]:
+            return {_NAME: encode(_bound(values, binder)).decode()}
+
+        return Asking(key.in_(select(table.c.value)), parameter)
+    parts = [func.json_extract(table.c.value, f"$[{place}]") for place in range(len(keys))]
+
+    def parameters(values: list[Any]) -> dict[str, Any]:
+        columns = zip(*values, strict=True)
+        bound = [_bound(list(part), binder) for part, binder in zip(columns, binders, strict=True)]
+        return {_NAME: encode(list(zip(*bound, strict=True))).decode()}
+
+    return Asking(tuple_(*keys).in_(select(*parts)), parameters)
+
+
+def _bound(values: list[Any], binder: Any) -> list[Any]:
+    return values if binder is None else [binder(value) for value in values]
+
+
+def _is_json(kind: Any, dialect: Dialect) -> bool:
+    """Say whether the database's own values of a type are numbers or texts."""
+    kind = kind.dialect_impl(dialect)
+    inner = getattr(kind, "impl_instance", kind)
+    return isinstance(inner, (Integer, String, Uuid))
+
+
+def _expanding(keys: Sequence[Any], chunk: int) -> Asking:
+    bind = cast("Any", bindparam(_NAME, expanding=True))
+    where: Any = keys[0] if len(keys) == 1 else tuple_(*keys)
+    return Asking(where.in_(bind), _named, chunk // len(keys))

@@ -1,0 +1,112 @@
+"""Plans: a view's class compiled against an entity, once."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+from sqla_safe import _mapping
+from sqla_safe.errors import ViewDefinitionError
+from sqla_safe.views._hints import type_name
+from sqla_safe.views._resolve import Resolver
+from sqla_safe.views._resolver import Mode
+from sqla_safe.views._statements import clashes, level_statement, read_statement, root_statement
+
+if TYPE_CHECKING:
+    from sqlalchemy import Select
+    from sqlalchemy.engine import Dialect
+    from sqlalchemy.orm import Mapper
+
+    from sqla_safe.views._keys import Asking
+    from sqla_safe.views._shapes import Level
+    from sqla_safe.views._statements import Given
+
+
+class Prepared:
+    """A user's statement made ready for a plan: what is executed for the root and each level."""
+
+    __slots__ = ("_below", "execution_options", "given_mapper", "level", "memos", "options", "root")
+
+    def __init__(self, compiled: Compiled, given: Given) -> None:
+        self.level = compiled.level
+        self.memos = compiled.memos
+        self.root = root_statement(given, compiled.level)
+        self.given_mapper = given.mapper
+        self.options = given.options
+        self.execution_options = given.execution_options
+        self._below: dict[tuple[int, str], tuple[Select[Any], Asking]] = {}
+
+    def below(self, level: Level, dialect: Dialect) -> tuple[Select[Any], Asking]:
+        """Return the statement of a level below the root."""
+        found = level.statements.get(dialect.name)
+        if found is None:
+            found = level.statements[dialect.name] = level_statement(level, dialect)
+        if not self.options:
+            return found
+        key = id(level), dialect.name
+        if key not in self._below:
+            statement, asking = found
+            self._below[key] = statement.options(*self.options), asking
+        return self._below[key]
+
+
+class Compiled:
+    """The statements of a view in one mode."""
+
+    def __init__(self, into: Any, mapper: Mapper[Any], mode: Mode) -> None:
+        resolver = Resolver(mode)
+        self.level = resolver.root(into, mapper)
+        self.memos = len(resolver.memos)
+        if resolver.problems:
+            raise ViewDefinitionError(
+                view=type_name(into),
+                entity=mapper.class_.__name__,
+                problems=tuple(resolver.problems),
+            )
+
+
+class Plan:
+    """A view of an entity."""
+
+    def __init__(self, into: Any, mapper: Mapper[Any], *, validate: bool) -> None:
+        self.into, self.mapper, self.validate = into, mapper, validate
+        self._compiled: dict[Mode, Compiled] = {}
+        self._prepared: tuple[WeakKeyDictionary[Any, Prepared], ...] = (
+            WeakKeyDictionary(),
+            WeakKeyDictionary(),
+        )
+        self.compiled(Mode(validate=validate))
+
+    def compiled(self, mode: Mode) -> Compiled:
+        """Return the statements in a mode."""
+        if mode not in self._compiled:
+            self._compiled[mode] = Compiled(self.into, self.mapper, mode)
+        return self._compiled[mode]
+
+    def prepared(self, statement: Any, *, has_listeners: bool) -> Prepared:
+        """Return what to execute for a user's statement; kept for as long as they keep that."""
+        cache = self._prepared[has_listeners]
+        found = cache.get(statement)
+        if found is None:
+            found = cache[statement] = self._prepare(statement, has_listeners)
+        return found
+
+    def _prepare(self, statement: Any, has_listeners: bool) -> Prepared:  # noqa: FBT001
+        given = read_statement(statement)
+        may_alias = not (has_listeners or given.has_criteria)
+        compiled = self.compiled(Mode(self.validate, may_alias, given.joins_root))
+        # Criteria skip an alias, so what would need one is asked for in a statement of its own.
+        if not may_alias and given.joins_root and clashes(given, compiled.level):
+            compiled = self.compiled(Mode(self.validate, may_alias, joins_root=False))
+        return Prepared(compiled, given)
+
+
+def plan_for(into: Any, mapper: Mapper[Any], *, validate: bool) -> Plan:
+    """Return the plan of a view; compiled when it is asked for the first time."""
+    return _plan(into, mapper, validate, _mapping.generation())
+
+
+@lru_cache(maxsize=1024)
+def _plan(into: Any, mapper: Mapper[Any], validate: bool, _generation: int) -> Plan:  # noqa: FBT001
+    return Plan(into, mapper, validate=validate)

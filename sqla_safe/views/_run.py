@@ -1,0 +1,205 @@
+"""Executing a plan: the root's statement, then one for each level below it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import CursorResult
+from sqlalchemy.engine.cursor import CursorFetchStrategy
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
+
+from sqla_safe.views._codegen import builder, converters
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from sqlalchemy.engine import Dialect
+
+    from sqla_safe.views._plan import Plan, Prepared
+    from sqla_safe.views._shapes import Level
+
+_RAW = ("sqlite", "postgresql", "mysql", "mariadb")
+"""Databases whose drivers give the rows of a SELECT as they are, through the plain cursor."""
+
+_ONE_AT_A_TIME = ("mysql", "mariadb")
+
+Rows = tuple["Sequence[Any]", "Callable[..., Any]"]
+
+
+def has_listeners(session: Session) -> bool:
+    """Say whether somebody has a say in every statement, as tenant filters do."""
+    return bool(session.dispatch.do_orm_execute)
+
+
+def _is_plain(session: Session) -> bool:
+    """Say whether the session would do no more than its connection for a SELECT of columns."""
+    execute = type(session).execute
+    return (
+        execute is Session.execute
+        and not hasattr(execute, "__wrapped__")
+        and not has_listeners(session)
+        and not (session.new or session.dirty or session.deleted)
+    )
+
+
+def fetch_all(session: Session, plan: Plan, statement: Any, limit: int | None = None) -> list[Any]:
+    """Return the view of each row; with a limit, fewer rows are read, and no more than that."""
+    run = Run(session, plan.prepared(statement, has_listeners=has_listeners(session)))
+    return run.all(limit)
+
+
+class Run:
+    """One execution of a plan."""
+
+    __slots__ = ("connection", "dialect", "memos", "prepared", "session")
+
+    def __init__(self, session: Session, prepared: Prepared) -> None:
+        self.session, self.prepared = session, prepared
+        self.memos: list[dict[Any, Any]] = [{} for _ in range(prepared.memos)]
+        arguments: Any = {"mapper": prepared.given_mapper, "clause": prepared.root}
+        self.connection: Any = None
+        if _is_plain(session):
+            self.connection = session.connection(bind_arguments=arguments)
+            self.dialect: Dialect = self.connection.dialect
+        else:
+            self.dialect = session.get_bind(**arguments).dialect
+
+    def all(self, limit: int | None) -> list[Any]:
+        """Return the root's objects."""
+        level = self.prepared.level
+        rows, build = self._rows(level, self.prepared.root, None, None, limit)
+        if limit is not None and len(rows) >= limit:
+            return list(rows)
+        built: list[Any] = self._built(level, rows, build)
+        return built
+
+    def batches(self, size: int) -> Iterator[list[Any]]:
+        """Give the root's objects, so many at a time."""
+        level, prepared = self.prepared.level, self.prepared
+        # A second statement cannot be run on MySQL while the rows of the first are on their way.
+        options = {} if self.dialect.name in _ONE_AT_A_TIME else {"yield_per": size}
+        result = self._execute(prepared.root, None, options)
+        build = _cooked(level)
+        try:
+            while rows := self._some(result, size):
+                self.memos = [{} for _ in self.memos]
+                yield self._built(level, rows, build)
+        finally:
+            result.close()
+
+    def _some(self, rows: Any, size: int | None) -> Sequence[Any]:
+        try:
+            found: Sequence[Any] = rows.fetchall() if size is None else rows.fetchmany(size)
+        except self.dialect.loaded_dbapi.Error as error:
+            raise _wrapped(error, self.dialect) from error
+        return found
+
+    def _built(self, level: Level, rows: Sequence[Any], build: Callable[..., Any]) -> Any:
+        kids = [self._below(child, rows, build) for child in level.children]
+        return build(rows, kids, self.memos)
+
+    def _below(
+        self, level: Level, parents: Sequence[Any], build: Callable[..., Any]
+    ) -> dict[Any, Any]:
+        keys = keys_of(level, parents, vars(build)["converts"])
+        if not keys:
+            return {}
+        statement, asking = self.prepared.below(level, self.dialect)
+        options = self.prepared.execution_options
+        size = asking.chunk or len(keys)
+        make = build
+        rows: Any = []
+        for start in range(0, len(keys), size):
+            chunk = keys if size >= len(keys) else keys[start : start + size]
+            found, make = self._rows(level, statement, asking.parameters(chunk), options, None)
+            rows = found if size >= len(keys) else [*rows, *found]
+        built: dict[Any, Any] = self._built(level, rows, make)
+        return built
+
+    def _rows(
+        self, level: Level, statement: Any, parameters: Any, options: Any, limit: int | None
+    ) -> Rows:
+        """Return the rows as the driver gives them, and the code that knows what they mean."""
+        result = self._execute(statement, parameters, options)
+        cursor = self._cursor(result)
+        if cursor is None:
+            return self._some(result, limit), _cooked(level)
+        rows = self._some(cursor, limit)
+        make = self._raw(level, cursor)
+        result.close()
+        return rows, make
+
+    def _execute(self, statement: Any, parameters: Any, options: Any) -> Any:
+        executor = self.session if self.connection is None else self.connection
+        if options:
+            return executor.execute(statement, parameters, execution_options=options)
+        return executor.execute(statement, parameters)
+
+    def _cursor(self, result: Any) -> Any:
+        """Return the driver's cursor, None where the rows come from somewhere else."""
+        raw = result if self.connection is not None else getattr(result, "raw", None)
+        if self.dialect.name not in _RAW or not isinstance(raw, CursorResult):
+            return None
+        # Any other strategy has taken rows from the cursor already, as for server-side cursors.
+        return raw.cursor if type(raw.cursor_strategy) is CursorFetchStrategy else None
+
+    def _raw(self, level: Level, cursor: Any) -> Callable[..., Any]:
+        make: Callable[..., Any] | None = level.builders.get(self.dialect)
+        if make is None:
+            make = _build(level, converters(level, self.dialect, cursor.description))
+            level.builders[self.dialect] = make
+        return make
+
+
+def _wrapped(error: Any, dialect: Dialect) -> Exception:
+    instance: Any = DBAPIError.instance
+    wrapped = instance(
+        None, None, error, dialect.loaded_dbapi.Error, hide_parameters=True, dialect=dialect
+    )
+    return wrapped if isinstance(wrapped, Exception) else error
+
+
+def _cooked(level: Level) -> Callable[..., Any]:
+    cooked: Callable[..., Any] | None = level.cooked
+    if cooked is None:
+        cooked = level.cooked = _build(level, None)
+    return cooked
+
+
+def _build(level: Level, converts: Any) -> Callable[..., Any]:
+    make = builder(level, converts)
+    vars(make)["converts"] = converts
+    return make
+
+
+def keys_of(level: Level, parents: Sequence[Any], converts: Sequence[Any] | None) -> list[Any]:
+    """Return the keys that the parents' rows have for a level, each once."""
+    columns = level.parent_columns
+    if level.only_for is not None:
+        place, kinds = level.only_for
+        convert = _function(converts, place)
+        parents = [row for row in parents if convert(row[place]) in kinds]
+    parts = [_part(parents, column, _function(converts, column)) for column in columns]
+    if len(parts) == 1:
+        keys = set(parts[0])
+        keys.discard(None)
+        return list(keys)
+    return [key for key in set(zip(*parts, strict=True)) if None not in key]
+
+
+def _part(parents: Sequence[Any], column: int, convert: Any) -> list[Any]:
+    if convert is _same:
+        return [row[column] for row in parents]
+    return [convert(row[column]) for row in parents]
+
+
+def _function(converts: Sequence[Any] | None, column: int) -> Any:
+    convert = None if converts is None else converts[column]
+    if convert is None:
+        return _same
+    return getattr(convert, "__getitem__", convert)
+
+
+def _same(value: Any) -> Any:
+    return value

@@ -1,0 +1,147 @@
+"""What a view is made of: statements with their columns, and what is built from a row of each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+from weakref import WeakKeyDictionary
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sqlalchemy.orm import Mapper, RelationshipProperty
+
+    from sqla_safe.views._links import Link
+    from sqla_safe.views._targets import Target
+
+Route = tuple[str, ...]
+"""The names of the to-one relationships that lead from a statement's entity to another one."""
+
+
+class Column(NamedTuple):
+    """An expression that a statement selects."""
+
+    route: Route
+    build: Callable[[Any], Any]
+    """Makes the expression from the entity (a class or its alias) at the end of the route."""
+    sample: Any
+    """The expression made from the class itself."""
+
+
+class Joined(NamedTuple):
+    """A to-one relationship that is joined to its statement."""
+
+    relation: RelationshipProperty[Any]
+    is_aliased: bool
+
+
+@dataclass
+class Memo:
+    """The objects of one class that were made, by primary key: nothing is made twice."""
+
+    number: int
+    uses: int = 0
+    repeats: bool = False
+
+    @property
+    def is_needed(self) -> bool:
+        """Whether a row can be met twice."""
+        return self.repeats or self.uses > 1
+
+
+@dataclass
+class Value:
+    """The value of a column."""
+
+    column: int
+
+
+@dataclass
+class Composite:
+    """A composite value; None when all its columns are."""
+
+    build: Callable[..., Any]
+    columns: list[int]
+
+
+@dataclass
+class Constant:
+    """The same for every row."""
+
+    kind: str
+
+
+@dataclass
+class Made:
+    """An object of a view's class."""
+
+    target: Target
+    where: str
+    key: list[int]
+    fields: dict[str, Shape]
+    memo: Memo | None
+    absence: str
+    """``never``, ``none`` (it becomes None) or ``error``."""
+
+
+@dataclass
+class Held:
+    """What a further statement brought, found by key."""
+
+    level: int
+    """Which of the statement's children."""
+    columns: list[int]
+    kind: str
+    """``list``, ``tuple``, ``set``, ``frozenset``, ``dict``, or ``one`` for a to-one."""
+    is_own: bool
+    """Whether nobody else has the same key, and so the same collection."""
+    absence: str
+    where: str
+
+
+@dataclass
+class Choice:
+    """One of several, by the value of the discriminator."""
+
+    column: int
+    branches: dict[Any, Held]
+    where: str
+    key: int | None
+    """The column that is None where there is no row at all; None where there always is one."""
+    absence: str
+
+
+Shape = Value | Composite | Constant | Made | Held | Choice
+
+
+@dataclass(eq=False)
+class Level:
+    """One statement: where its rows come from, what is selected, and what is built from a row."""
+
+    mapper: Mapper[Any]
+    link: Link | None = None
+    columns: list[Column] = field(default_factory=list[Column])
+    joins: dict[Route, Joined] = field(default_factory=dict[Route, Joined])
+    children: list[Level] = field(default_factory=list["Level"])
+    shape: Any = None
+    kind: str = "root"
+    key_by: int | None = None
+    """The column whose value is the key in a dict."""
+    parent_columns: list[int] = field(default_factory=list[int])
+    """The parents' columns that hold this statement's key."""
+    only_for: tuple[int, frozenset[Any]] | None = None
+    """The parents' discriminator and its values that these rows are wanted for."""
+    indexes: dict[tuple[Route, str], int] = field(default_factory=dict[tuple[Route, str], int])
+    title: str = ""
+    builders: WeakKeyDictionary[Any, Any] = field(default_factory=WeakKeyDictionary[Any, Any])
+    """The generated code, by dialect."""
+    cooked: Any = None
+    """The generated code for rows whose values SQLAlchemy has converted already."""
+    statements: dict[str, Any] = field(default_factory=dict[str, Any])
+    """What is executed, by the name of the dialect."""
+
+    @property
+    def key_columns(self) -> range:
+        """The places of the key in this statement's own rows: behind the columns."""
+        size = len(self.link.keys) if self.link is not None else 0
+        return range(len(self.columns), len(self.columns) + size)

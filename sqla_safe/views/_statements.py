@@ -1,0 +1,164 @@
+"""The statements of a view: the user's own for the root, one for each level below it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+from weakref import WeakKeyDictionary
+
+from sqlalchemy import Select
+from sqlalchemy.inspection import inspect
+from sqlalchemy.orm import aliased
+from sqlalchemy.orm.interfaces import CriteriaOption, LoaderOption
+
+from sqla_safe import _mapping
+from sqla_safe.errors import ViewStatementError
+from sqla_safe.views._keys import Asking, ask
+from sqla_safe.views._resolver import tables_in
+from sqla_safe.views._selects import is_grouped, is_locking, options_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sqlalchemy.engine import Dialect
+    from sqlalchemy.orm import Mapper
+
+    from sqla_safe.views._shapes import Level, Route
+
+
+class Given(NamedTuple):
+    """What is known of a user's SELECT."""
+
+    statement: Select[Any]
+    entity: Any
+    mapper: Mapper[Any]
+    options: tuple[Any, ...]
+    """Options for the statements below: criteria, and what the user defined."""
+    has_criteria: bool
+    joins_root: bool
+
+    @property
+    def execution_options(self) -> Mapping[str, Any]:
+        """Execution options for the statements below."""
+        found = self.statement.get_execution_options()
+        return {name: found[name] for name in found if name not in _OF_ONE_RESULT}
+
+
+_OF_ONE_RESULT = ("yield_per", "stream_results", "max_row_buffer")
+
+
+def read_statement(statement: Any) -> Given:
+    """Make sure that a statement selects one entity.
+
+    Raises:
+        ViewStatementError: it is something else, with what to write.
+    """
+    if not isinstance(statement, Select):
+        raise ViewStatementError(
+            problem=f"{_kind(statement)} is not a SELECT of an entity",
+            instead=_instead(statement),
+        )
+    described = statement.column_descriptions
+    entity = described[0].get("entity") if len(described) == 1 else None
+    if entity is None or described[0].get("expr") is not entity:
+        names = ", ".join(str(one["name"]) for one in described)
+        raise ViewStatementError(
+            problem=f"The statement selects {names}, and the view selects its columns itself",
+            instead="select(Entity), with the same where(), order_by() and limit()",
+        )
+    options = options_of(statement)
+    if any(isinstance(option, LoaderOption) for option in options):
+        raise ViewStatementError(
+            problem="The statement has loader options, which say what entities load",
+            instead="the same without .options(...): the view's class says what is loaded",
+        )
+    below = tuple([one for one in options if getattr(one, "propagate_to_loaders", False)])
+    return Given(
+        statement,
+        entity,
+        _mapper(entity),
+        below,
+        has_criteria=any(isinstance(one, CriteriaOption) for one in options),
+        joins_root=not (is_grouped(statement) or is_locking(statement)),
+    )
+
+
+_mappers: WeakKeyDictionary[Any, Mapper[Any]] = WeakKeyDictionary()
+
+
+def mapper_of(statement: Any) -> Mapper[Any]:
+    """Return the mapper of the entity that a statement selects; read once.
+
+    Raises:
+        ViewStatementError: it is no SELECT of one entity.
+    """
+    found = _mappers.get(statement) if isinstance(statement, Select) else None
+    if found is None:
+        found = _mappers[statement] = read_statement(statement).mapper
+    return found
+
+
+def _mapper(entity: Any) -> Mapper[Any]:
+    inspected: Any = inspect(entity)
+    mapper: Mapper[Any] = inspected.mapper
+    return mapper
+
+
+def _kind(statement: Any) -> str:
+    if isinstance(statement, type):
+        return f"The class {statement.__name__}"
+    return f"A {type(statement).__name__}"
+
+
+def _instead(statement: Any) -> str:
+    if isinstance(statement, type) and _mapping.mapper_or_none(statement) is not None:
+        return f"select({statement.__name__})"
+    if type(statement).__name__ == "CompoundSelect":
+        return "select(aliased(Entity, the_union.subquery()))"
+    return "select(Entity), with where(), order_by() and limit() as you need them"
+
+
+def root_statement(given: Given, level: Level) -> Select[Any]:
+    """Return the user's SELECT with the view's columns in place of the entity."""
+    taken: set[Any] = set()
+    if level.joins:
+        taken = tables_in(given.statement) - set(level.mapper.tables)
+    entities, columns = _entities(level, given.entity, taken)
+    selected: Any = given.statement.with_only_columns(*columns)
+    return _join(selected, level, entities)
+
+
+def clashes(given: Given, level: Level) -> bool:
+    """Say whether what the view joins is in the user's SELECT already."""
+    taken = tables_in(given.statement) - set(level.mapper.tables)
+    return any(
+        not taken.isdisjoint(joined.relation.mapper.tables) for joined in level.joins.values()
+    )
+
+
+def level_statement(level: Level, dialect: Dialect) -> tuple[Select[Any], Asking]:
+    """Return the SELECT of a level below the root, for any number of keys."""
+    link = level.link
+    assert link is not None
+    asking = ask(dialect, link.keys)
+    entities, columns = _entities(level, link.entity, set())
+    statement = link.start(columns)
+    statement = _join(statement, level, entities).where(asking.condition)
+    if link.order_by:
+        statement = statement.order_by(*link.keys, *link.order_by)
+    return statement, asking
+
+
+def _entities(level: Level, entity: Any, taken: set[Any]) -> tuple[dict[Route, Any], list[Any]]:
+    entities: dict[Route, Any] = {(): entity}
+    for route, joined in level.joins.items():
+        mapper = joined.relation.mapper
+        is_aliased = joined.is_aliased or not taken.isdisjoint(mapper.tables)
+        entities[route] = aliased(mapper.class_, flat=True) if is_aliased else mapper.class_
+    return entities, [column.build(entities[column.route]) for column in level.columns]
+
+
+def _join(statement: Select[Any], level: Level, entities: dict[Route, Any]) -> Select[Any]:
+    for route in level.joins:
+        attribute = getattr(entities[route[:-1]], route[-1])
+        statement = statement.outerjoin(attribute.of_type(entities[route]))
+    return statement

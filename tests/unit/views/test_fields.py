@@ -1,0 +1,121 @@
+"""What a field can be filled from."""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Annotated, Any
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session, aliased
+
+from sqla_safe import Expr, Path, fetch, fetch_one
+from tests.unit.views.models import City, Comment, Country, Level, Point, Post, User
+
+ANN = select(User).where(User.id == 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Everything:
+    id: int
+    name: str
+    secret: str | None
+    balance: Decimal
+    level: Level
+    by_value: Level | None
+    settings: dict[str, Any]
+    token: uuid.UUID
+    created_at: dt.datetime
+    point: Point
+    title: str
+    shout: str
+    post_count: int
+    city_name: str | None
+
+
+def test_values_are_those_of_the_entity(session: Session) -> None:
+    """TypeDecorators, enums, JSON, composites, synonyms, hybrids, column_property, proxies."""
+    users = session.scalars(select(User).order_by(User.id)).all()
+    found = fetch(session, Everything, select(User).order_by(User.id))
+    for view, user in zip(found, users, strict=True):
+        for name in Everything.__dataclass_fields__:
+            assert getattr(view, name) == getattr(user, name), name
+            assert type(getattr(view, name)) is type(getattr(user, name)), name
+
+
+@dataclass(frozen=True)
+class Paths:
+    renamed: Annotated[str, Path(User.name)]
+    city: Annotated[str | None, Path(User.city, City.name)]
+    country: Annotated[str | None, Path(User.city, City.country, Country.name)]
+    texts: Annotated[tuple[str, ...], Path(User.posts, Post.text)]
+
+
+def test_paths_rename_and_reach_through(session: Session, sent: list[str]) -> None:
+    """To-one relationships are joined; one statement for the collection of values."""
+    ann, bob, cid = fetch(session, Paths, select(User).order_by(User.id))
+    assert ann == Paths("Ann", "Amaurot", "Utopia", ("one", "two", "three"))
+    assert cid == Paths("Cid", "Nowhere", None, ())
+    assert bob.texts == ("four",)
+    assert len(sent) == 2
+
+
+def comments_of(user: type[User]) -> Any:
+    """Count the comments on what a user has posted."""
+    return (
+        select(func.count(Comment.id))
+        .join(Post, Comment.post_id == Post.id)
+        .where(Post.author_id == user.id)
+        .scalar_subquery()
+    )
+
+
+@dataclass(frozen=True)
+class Computed:
+    id: int
+    loud: Annotated[str, Expr(lambda user: func.upper(user.name))]
+    comments: Annotated[int, Expr(comments_of)]
+    statement: Annotated[
+        int, Expr(lambda user: select(func.max(Post.id)).where(Post.author_id == user.id))
+    ]
+
+
+def test_expressions_are_computed(session: Session) -> None:
+    """From the class, and from an alias where the statement selects one."""
+    assert fetch_one(session, Computed, ANN) == Computed(1, "ANN", 3, 3)
+    other = aliased(User)
+    statement = select(other).join(User, other.boss_id == User.id).where(other.id == 2)
+    assert fetch_one(session, Computed, statement).loud == "BOB"
+
+
+def test_a_grouped_statement_is_kept(session: Session) -> None:
+    """What is joined by the view stays out of its GROUP BY."""
+    statement = select(User).join(User.posts).group_by(User.id).order_by(User.id)
+    found = [(one.name, one.posts) for one in fetch(session, CountedOnly, statement)]
+    assert found == [("Ann", 3), ("Bob", 1)]
+
+
+@dataclass(frozen=True)
+class CityCard:
+    name: str
+
+
+@dataclass(frozen=True)
+class CountedOnly:
+    name: str
+    posts: Annotated[int, Expr(lambda _user: func.count(Post.id))]
+    city: CityCard | None
+
+
+@dataclass(frozen=True)
+class TextOf:
+    id: int
+    text: Annotated[str, Expr(lambda _user: Post.text)]
+
+
+def test_rows_that_differ_in_an_expression_are_kept_apart(session: Session) -> None:
+    """The same entity in two rows of a join is two objects when the rows differ."""
+    statement = select(User).join(User.posts).where(User.id == 1).order_by(Post.id)
+    assert [one.text for one in fetch(session, TextOf, statement)] == ["one", "two", "three"]

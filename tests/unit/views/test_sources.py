@@ -1,0 +1,187 @@
+"""What views load with, and what the sessions of the other parts make of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path as File
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, create_engine, select, text
+from sqlalchemy.exc import MultipleResultsFound, NoResultFound
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.orm import Session, scoped_session, sessionmaker
+from sqlmodel import Session as SQLModelSession
+
+from sqla_safe import (
+    ScopeClosedError,
+    ViewAmbiguousError,
+    ViewNotFoundError,
+    ViewSourceError,
+    afetch,
+    afetch_one,
+    afetch_one_or_none,
+    astream_views,
+    configure,
+    fetch,
+    fetch_one,
+    fetch_one_or_none,
+    scoped_services,
+    stream_views,
+)
+from tests.unit.views.conftest import store
+from tests.unit.views.models import Base, User
+
+
+@dataclass(frozen=True)
+class Named:
+    id: int
+    name: str
+
+
+ALL = select(User).order_by(User.id)
+NOBODY = select(User).where(User.id == 77)
+ANN = select(User).where(User.id == 1)
+
+
+def test_a_scope_and_a_registry_have_a_session(engine: Engine) -> None:
+    """A scope, a read-only one, a guarded one, a scoped_session, SQLModel's."""
+    expected = fetch_one(scoped_session(sessionmaker(engine)), Named, ANN)
+    maker = sessionmaker(engine)
+    with scoped_services(maker) as scope:
+        assert fetch_one(scope, Named, ANN) == expected
+    with scoped_services(maker, read_only=True) as scope:
+        assert fetch_one(scope, Named, ANN) == expected
+    configure(maker, guard="raise")
+    with maker() as session:
+        assert fetch_one(session, Named, ANN) == expected
+    with SQLModelSession(engine) as session:
+        assert fetch_one(session, Named, ANN) == expected
+
+
+def test_a_scope_that_has_ended_gives_nothing(engine: Engine) -> None:
+    """The rules of a scope hold for views."""
+    with scoped_services(sessionmaker(engine)) as scope:
+        pass
+    with pytest.raises(ScopeClosedError):
+        fetch(scope, Named, ANN)
+
+
+def test_one_row_is_wanted(session: Session) -> None:
+    """None and several are errors, which are SQLAlchemy's too."""
+    assert fetch_one_or_none(session, Named, NOBODY) is None
+    assert fetch_one_or_none(session, Named, ANN) == Named(1, "Ann")
+    with pytest.raises(ViewNotFoundError, match="No User was found for Named") as none:
+        fetch_one(session, Named, NOBODY)
+    assert isinstance(none.value, NoResultFound)
+    with pytest.raises(ViewAmbiguousError, match="Several rows of User") as several:
+        fetch_one(session, Named, ALL)
+    assert isinstance(several.value, MultipleResultsFound)
+    with pytest.raises(ViewAmbiguousError):
+        fetch_one_or_none(session, Named, ALL)
+
+
+def test_several_rows_are_noticed_before_more_is_loaded(session: Session, sent: list[str]) -> None:
+    """The levels below are not asked for."""
+    with pytest.raises(ViewAmbiguousError):
+        fetch_one(session, Posting, ALL)
+    assert len(sent) == 1
+
+
+@dataclass(frozen=True)
+class Titled:
+    id: int
+
+
+@dataclass(frozen=True)
+class Posting:
+    posts: tuple[Titled, ...]
+
+
+def test_batches_have_their_size(session: Session, sent: list[str]) -> None:
+    """One SELECT for the rows, and one for each collection of each batch."""
+    batches = list(stream_views(session, Posting, ALL, batch_size=2))
+    assert [len(batch) for batch in batches] == [2, 1]
+    assert len(sent) == 3
+
+
+def test_a_stream_may_be_left(session: Session) -> None:
+    """What is left of the rows is given up with the loop."""
+    for batch in stream_views(session, Named, ALL, batch_size=1):
+        assert batch == [Named(1, "Ann")]
+        break
+    assert len(fetch(session, Named, ALL)) == 3
+
+
+def test_nothing_is_asked_below_no_rows(session: Session, sent: list[str]) -> None:
+    """An empty result takes one statement."""
+    assert fetch(session, Posting, NOBODY) == []
+    assert len(sent) == 1
+
+
+@pytest.fixture
+async def amaker() -> Any:
+    """Give an `async_sessionmaker` on the shop."""
+    engine = create_async_engine("sqlite+aiosqlite://")
+    async with engine.begin() as connection:
+        await connection.run_sync(Base.metadata.create_all)
+    maker = async_sessionmaker(engine)
+    async with maker() as session:
+        await session.run_sync(store)
+    yield maker
+    await engine.dispose()
+
+
+async def test_one_row_is_wanted_async(amaker: async_sessionmaker[AsyncSession]) -> None:
+    """The asynchronous family has the same rules."""
+    async with amaker() as session:
+        assert await afetch_one(session, Named, ANN) == Named(1, "Ann")
+        assert await afetch_one_or_none(session, Named, NOBODY) is None
+        with pytest.raises(ViewNotFoundError):
+            await afetch_one(session, Named, NOBODY)
+        with pytest.raises(ViewAmbiguousError):
+            await afetch_one_or_none(session, Named, ALL)
+        async for batch in astream_views(session, Named, ALL, batch_size=2):
+            assert batch[0].id == 1
+            break
+        assert len(await afetch(session, Named, ALL)) == 3
+
+
+async def test_the_kinds_of_sessions_are_told_apart(
+    amaker: async_sessionmaker[AsyncSession], session: Session
+) -> None:
+    """Each function says which one to write."""
+    async with amaker() as asession:
+        with pytest.raises(ViewSourceError, match=r"await afetch\(\.\.\.\)"):
+            fetch(asession, Named, ALL)  # type: ignore[arg-type]
+        with pytest.raises(ViewSourceError, match=r"fetch\(\.\.\.\), without await"):
+            await afetch(session, Named, ALL)  # type: ignore[arg-type]
+        with pytest.raises(ViewSourceError, match="was given int"):
+            await afetch(5, Named, ALL)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def broken(tmp_path: File) -> Iterator[Session]:
+    """Give a session on a database whose rows cannot be read to the end."""
+    engine = create_engine(f"sqlite:///{tmp_path / 'broken.db'}")
+    Base.metadata.create_all(engine)
+    with Session(engine) as session:
+        store(session)
+        session.execute(text("ALTER TABLE users RENAME TO people_of_old"))
+        session.execute(
+            text(
+                "CREATE VIEW users AS SELECT id, json(CASE id WHEN 3 THEN '{' ELSE name END) name "
+                "FROM (SELECT id, json_quote(name) name FROM people_of_old)"
+            )
+        )
+        yield session
+    engine.dispose()
+
+
+def test_an_error_amid_the_rows_is_sqlalchemys(broken: Session) -> None:
+    """The driver's own exception comes wrapped, as it does from a query."""
+    from sqlalchemy.exc import OperationalError
+
+    with pytest.raises(OperationalError, match="malformed JSON"):
+        fetch(broken, Named, ALL)

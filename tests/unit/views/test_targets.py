@@ -1,0 +1,283 @@
+"""The classes that views can be made of."""
+
+from __future__ import annotations
+
+from dataclasses import FrozenInstanceError, InitVar, dataclass, field
+from decimal import Decimal
+from typing import Any, ClassVar, Generic, NamedTuple, NotRequired, TypedDict, TypeVar
+
+import attrs
+import msgspec
+import pydantic
+import pytest
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from sqla_safe import ViewDefinitionError, fetch, fetch_one
+from tests.unit.views.models import Post, User
+
+T = TypeVar("T")
+ANN = select(User).where(User.id == 1)
+
+
+@dataclass
+class Mutable:
+    id: int
+    name: str
+
+
+@dataclass(slots=True)
+class MutableSlots:
+    id: int
+    name: str
+
+
+@dataclass(frozen=True)
+class Frozen:
+    id: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class FrozenSlots:
+    id: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True, weakref_slot=True)
+class Weakly:
+    id: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keywords:
+    name: str
+    id: int
+
+
+@dataclass(frozen=True, slots=True)
+class HasId:
+    id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Inherited(HasId):
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Of(Generic[T]):
+    id: int
+    name: T
+
+
+@dataclass(frozen=True, slots=True)
+class OfText(Of[str]):
+    pass
+
+
+@dataclass(frozen=True)
+class Hooked:
+    id: int
+    name: str
+    loud: str = field(init=False)
+    count: ClassVar[int] = 0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "loud", self.name.upper())
+
+
+@dataclass
+class Watched:
+    id: int
+    name: str
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        object.__setattr__(self, name, value if name == "id" else f"<{value}>")
+
+
+@dataclass
+class Defaulted:
+    name: str
+    id: int = 99
+
+
+@dataclass
+class Wants:
+    id: int
+    extra: InitVar[int]
+
+
+@dataclass
+class Takes:
+    name: InitVar[str]
+    id: int
+    shown: str = field(init=False)
+
+    def __post_init__(self, name: str) -> None:
+        self.shown = f"{name}!"
+
+
+class Struct(msgspec.Struct, frozen=True):
+    id: int
+    name: str
+
+
+class KeywordStruct(msgspec.Struct, kw_only=True):
+    name: str
+    id: int
+
+
+class RenamedStruct(msgspec.Struct, rename="camel"):
+    id: int
+    city_id: int | None
+
+
+class Tuple(NamedTuple):
+    id: int
+    name: str
+
+
+class Dict(TypedDict):
+    id: int
+    name: NotRequired[str]
+
+
+class WiderDict(Dict, total=False):
+    secret: str | None
+
+
+@attrs.frozen
+class Attrs:
+    id: int
+    name: str
+
+
+@attrs.define
+class Converting:
+    id: int
+    _name: str = attrs.field(converter=lambda value: f"<{value}>")
+
+    @property
+    def shown(self) -> str:
+        return self._name
+
+
+class Model(pydantic.BaseModel):
+    id: int
+    name: str
+
+
+class Aliased(pydantic.BaseModel):
+    id: int
+    name: str = pydantic.Field(alias="userName")
+
+
+class Checked(pydantic.BaseModel):
+    name: str
+
+    @pydantic.field_validator("name")
+    @classmethod
+    def shorten(cls, value: str) -> str:
+        if value == "Bob":
+            raise ValueError
+        return value[:2]
+
+
+CLASSES: list[Any] = [Mutable, MutableSlots, Frozen, FrozenSlots, Weakly, Keywords, Inherited]
+CLASSES += [Attrs, Struct, KeywordStruct, Model, Defaulted]
+
+
+@pytest.mark.parametrize(
+    "cls",
+    CLASSES,
+    ids=lambda cls: cls.__name__,
+)
+def test_a_class_is_made_as_its_constructor_makes_it(session: Session, cls: Any) -> None:
+    """The object equals one that was made by hand, and is of just that class."""
+    found = fetch_one(session, cls, ANN)
+    assert type(found) is cls
+    assert found == cls(id=1, name="Ann")
+    assert repr(found) == repr(cls(id=1, name="Ann"))
+
+
+@pytest.mark.parametrize("cls", [Frozen, FrozenSlots, Inherited], ids=lambda cls: cls.__name__)
+def test_a_frozen_class_stays_frozen(session: Session, cls: Any) -> None:
+    """Filling it quickly leaves nothing open."""
+    found = fetch_one(session, cls, ANN)
+    with pytest.raises(FrozenInstanceError):
+        found.name = "Eve"
+    assert hash(found) == hash(cls(1, "Ann"))
+
+
+def test_a_named_tuple_is_made(session: Session) -> None:
+    """Fields are in their order."""
+    assert fetch_one(session, Tuple, ANN) == (1, "Ann")
+    assert type(fetch_one(session, Tuple, ANN)) is Tuple
+
+
+def test_a_typed_dict_is_made(session: Session) -> None:
+    """Inherited keys and those that are not required are loaded too."""
+    assert fetch_one(session, Dict, ANN) == {"id": 1, "name": "Ann"}
+    assert fetch_one(session, WiderDict, ANN) == {"id": 1, "name": "Ann", "secret": "abc"}
+
+
+def test_generic_classes_are_filled_in(session: Session) -> None:
+    """Type variables stand for what was named, in an alias and in a base."""
+    assert fetch_one(session, Of[str], ANN) == Of(1, "Ann")
+    assert fetch_one(session, OfText, ANN) == OfText(1, "Ann")
+
+
+def test_hooks_run(session: Session) -> None:
+    """`__post_init__`, `__setattr__`, converters and validators are the class's own business."""
+    assert fetch_one(session, Hooked, ANN).loud == "ANN"
+    assert fetch_one(session, Watched, ANN).name == "<Ann>"
+    assert fetch_one(session, Converting, ANN).shown == "<Ann>"
+    assert fetch_one(session, Checked, ANN).name == "An"
+
+
+def test_a_struct_with_renamed_fields_is_made(session: Session) -> None:
+    """The names of the encoded form are no names of attributes."""
+    assert fetch_one(session, RenamedStruct, ANN) == RenamedStruct(1, 1)
+
+
+def test_a_model_is_filled_by_its_aliases(session: Session) -> None:
+    """As pydantic itself wants it."""
+    assert fetch_one(session, Aliased, ANN).name == "Ann"
+    assert fetch_one(session, Aliased, ANN, validate=False).name == "Ann"
+
+
+def test_models_are_validated_unless_told(session: Session) -> None:
+    """A validator's refusal is pydantic's own error; validate=False leaves it out."""
+    bob = select(User).where(User.id == 2)
+    with pytest.raises(pydantic.ValidationError):
+        fetch(session, Checked, bob)
+    [found] = fetch(session, Checked, bob, validate=False)
+    assert found.name == "Bob"
+    assert found.model_fields_set == {"name"}
+    assert found == Checked.model_construct(name="Bob")
+    assert found.model_copy(update={"name": "x"}).model_dump() == {"name": "x"}
+
+
+def test_init_vars_and_unknown_names_are_problems(session: Session) -> None:
+    """What ``__init__`` wants beside the fields cannot come from an entity."""
+    with pytest.raises(ViewDefinitionError, match=r"User\.extra does not exist"):
+        fetch(session, Wants, ANN)
+    assert fetch_one(session, Takes, ANN).shown == "Ann!"
+
+
+@dataclass(frozen=True, slots=True)
+class PostOf(Generic[T]):
+    author: T
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    balance: Decimal
+
+
+def test_a_generic_class_is_nested(session: Session) -> None:
+    """The variable stands for a class with fields of its own."""
+    found = fetch(session, PostOf[Price], select(Post).where(Post.id == 1))
+    assert found == [PostOf(Price(Decimal("12.50")))]
