@@ -1,0 +1,241 @@
+"""How fast `sqla-safe check` is, and how much memory it takes.
+
+Run ``python benchmarks/checker.py [rounds] [lines]``. Two trees are checked, each as often as there
+are rounds, by processes of their own: the Python files installed beside this interpreter, and an
+application made of as many copies of a small service as are needed. Printed are medians: lines a
+second cold in one process, cold with one process for each processor, and warm; the processor time
+of one process, which a busy machine does not change; and the peak memory of all processes together.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROUNDS = int(sys.argv[1]) if len(sys.argv) > 1 else 3
+LINES = int(sys.argv[2]) if len(sys.argv) > 2 else 1_000_000
+MEGABYTE = 1024  # kilobytes
+
+MODELS = '''\
+"""Models of part {n}."""
+
+from sqlalchemy import ForeignKey
+from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+
+
+class Base(DeclarativeBase):
+    """The base."""
+
+
+class User{n}(Base):
+    """A user."""
+
+    __tablename__ = "users_{n}"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    balance: Mapped["Balance{n}"] = relationship()
+
+
+class Balance{n}(Base):
+    """A balance."""
+
+    __tablename__ = "balances_{n}"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("users_{n}.id"))
+    amount: Mapped[int]
+
+
+Session = async_sessionmaker(create_async_engine("sqlite+aiosqlite://"))
+'''
+
+HEAD = '''\
+"""Handlers of part {n}."""
+
+from sqlalchemy import select
+
+from part{n}.models import Session, User{n}
+'''
+
+SERVICE = '''
+
+class Service{n}x{m}:
+    """Reads and writes users."""
+
+    def __init__(self, session):
+        """Take a session."""
+        self.session = session
+
+    async def get(self, key):
+        """Return a user."""
+        query = select(User{n}).where(User{n}.id == key)
+        if key is None:
+            raise ValueError(key)
+        return (await self.session.scalars(query)).one_or_none()
+
+    async def rename(self, key, name):
+        """Rename a user."""
+        user = await self.get(key)
+        if user is None:
+            return None
+        user.name = name
+        await self.session.flush()
+        return user
+
+
+async def show{m}(message, key):
+    """Answer with what is known of a user."""
+    async with Session() as session:
+        service = Service{n}x{m}(session)
+        user = await service.get(key)
+        if user is None:
+            await message.answer("unknown")
+            return
+        text = f"{{user.id}}: {{user.name}}"
+        for number in range(3):
+            text += str(number)
+        await message.answer(text)
+'''
+
+BUG = '''
+
+async def broken{m}(message, key):
+    """Read what was not loaded."""
+    async with Session() as session:
+        user = await Service{n}x{m}(session).get(key)
+        await message.answer(str(user.balance))
+'''
+
+
+def application(folder: Path, lines: int) -> None:
+    """Write an application with about as many lines."""
+    written = 0
+    for number in range(10**6):
+        if written >= lines:
+            return
+        part = folder / f"part{number}"
+        part.mkdir()
+        (part / "__init__.py").write_text("")
+        (part / "models.py").write_text(MODELS.format(n=number))
+        head = HEAD.format(n=number)
+        body = "".join(SERVICE.format(n=number, m=each) for each in range(10))
+        text = head + body + BUG.format(n=number, m=0)
+        (part / "handlers.py").write_text(text)
+        written += text.count("\n") + MODELS.count("\n")
+
+
+def installed(folder: Path, lines: int) -> None:
+    """Copy installed files up to a number of lines."""
+    source = Path(sysconfig.get_path("purelib"))
+    for file in sorted(source.rglob("*.py")):
+        if lines <= 0:
+            return
+        content = file.read_bytes()
+        lines -= content.count(b"\n")
+        target = folder / file.relative_to(source)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(content)
+
+
+def count(folder: Path) -> int:
+    """Return the lines of a tree."""
+    return sum(file.read_bytes().count(b"\n") for file in folder.rglob("*.py"))
+
+
+@dataclass
+class Peak:
+    """The most memory that a process and its children have had at once, in kilobytes."""
+
+    pid: int
+    most: int = 0
+    done: threading.Event = field(default_factory=threading.Event)
+
+    def watch(self) -> None:
+        """Look every few milliseconds."""
+        while not self.done.wait(0.03):
+            self.most = max(self.most, sum(map(proportional, family(self.pid))))
+
+
+def family(pid: int) -> list[int]:
+    """Return a process and its children."""
+    try:
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except OSError:
+        return [pid]
+    return [pid, *map(int, children)]
+
+
+def proportional(pid: int) -> int:
+    """Return the memory of a process, its part of what it shares included."""
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in lines if line.startswith("Pss:")), 0)
+
+
+def run(tree: Path, *options: str) -> tuple[float, float, int]:
+    """Check a tree, and return seconds, seconds of processor time, and the peak of memory."""
+    command = [sys.executable, "-m", "sqla_safe", "check", str(tree), "-q", "--exit-zero"]
+    start = time.perf_counter()
+    process = subprocess.Popen(
+        [*command, "--no-respect-gitignore", *options],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    peak = Peak(process.pid)
+    watcher = threading.Thread(target=peak.watch)
+    watcher.start()
+    _, status, usage = os.wait4(process.pid, 0)
+    seconds = time.perf_counter() - start
+    peak.done.set()
+    watcher.join()
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0, process.returncode
+    return seconds, usage.ru_utime + usage.ru_stime, peak.most
+
+
+def measure(name: str, tree: Path, cache: Path) -> None:
+    """Print the medians for a tree."""
+    lines = count(tree)
+    ways = {"cold, 1 process": [], "cold, parallel": [], "warm": [], "one file changed": []}
+    changed = next(iter(sorted(tree.rglob("*.py"), key=lambda file: file.stat().st_size)[-50:]))
+    for _ in range(ROUNDS):
+        ways["cold, 1 process"].append(run(tree, "--no-cache", "-j1"))
+        shutil.rmtree(cache, ignore_errors=True)
+        ways["cold, parallel"].append(run(tree, "--cache-dir", str(cache)))
+        ways["warm"].append(run(tree, "--cache-dir", str(cache)))
+        changed.write_text(changed.read_text("utf-8", "replace") + "\n", "utf-8")
+        ways["one file changed"].append(run(tree, "--cache-dir", str(cache)))
+    print(f"{name}: {lines:,} lines")
+    for way, runs in ways.items():
+        seconds, used, memory = (statistics.median(each) for each in zip(*runs, strict=True))
+        print(
+            f"  {way:<18} {seconds:6.2f} s  {lines / seconds:>9,.0f} lines/s"
+            f"  {used:6.2f} s processor  {lines / used:>9,.0f} lines/s"
+            f"  {memory / MEGABYTE:4.0f} MB"
+        )
+
+
+def main() -> None:
+    """Measure both trees."""
+    print(f"{os.cpu_count()} processors, {ROUNDS} rounds, load {os.getloadavg()[0]:.1f}")
+    with tempfile.TemporaryDirectory() as temporary:
+        for name, make in (("installed packages", installed), ("application", application)):
+            tree = Path(temporary, name.replace(" ", "_"))
+            tree.mkdir()
+            make(tree, LINES)
+            measure(name, tree, Path(temporary, "cache"))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,489 @@
+"""From Python's syntax tree to the compact form of `_ir`."""
+
+from __future__ import annotations
+
+import ast
+import marshal
+from typing import TYPE_CHECKING, Any
+
+from sqla_safe.checker import _ir as ir
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from sqla_safe.checker._ir import Block, Expr, Node
+
+_LONGEST_TEXT = 200
+_LOADERS = frozenset(
+    (
+        "selectinload",
+        "joinedload",
+        "subqueryload",
+        "immediateload",
+        "contains_eager",
+        "refresh",
+        "undefer",
+        "snapshot",
+        "asnapshot",
+        "undefer_group",
+        "defaultload",
+    )
+)
+_MAKERS = frozenset(("sessionmaker", "async_sessionmaker"))
+_TASKS = frozenset(("create_task", "ensure_future", "run_coroutine_threadsafe"))
+_ANY_CLASS = frozenset(("self", "cls", "model", "Model"))
+
+
+class Lowering:
+    """One file on its way to the compact form."""
+
+    def __init__(self, source: bytes) -> None:
+        """Take the file's bytes: columns of lines that are not ASCII must be counted anew."""
+        self._wide = {} if source.isascii() else _wide_lines(source)
+        self._flags = 0
+        self._depth = 0
+        self._globals: set[str] = set()
+        self._called: set[str] = set()
+        self.set_elsewhere: list[Node] = []
+        self.loaded: set[str] = set()
+
+    def start(self, node: Any) -> int:
+        """Return the position where a node starts."""
+        return self._position(node.lineno, node.col_offset)
+
+    def end(self, node: Any) -> int:
+        """Return the position after a node's end."""
+        return self._position(node.end_lineno, node.end_col_offset)
+
+    def _position(self, line: int, offset: int) -> int:
+        if line in self._wide:
+            offset = len(self._wide[line][:offset].decode(errors="replace"))
+        return line << 16 | min(offset + 1, 65535)
+
+    # --- expressions ---------------------------------------------------------
+
+    def expr(self, node: Any) -> Expr:
+        """Lower one expression."""
+        lower = _EXPRESSIONS.get(type(node))
+        return lower(self, node) if lower is not None else None
+
+    def exprs(self, nodes: Iterable[Any]) -> tuple[Expr, ...]:
+        """Lower several expressions."""
+        return tuple([self.expr(node) for node in nodes])
+
+    def _parts(self, nodes: Iterable[Any]) -> Expr:
+        found = tuple([part for node in nodes if (part := self.expr(node)) is not None])
+        return (ir.PARTS, found) if found else None
+
+    def on_name(self, node: Any) -> Expr:
+        return (ir.NAME, node.id, self.start(node))
+
+    def on_attribute(self, node: Any) -> Expr:
+        if getattr(node.value, "attr", "") == "awaitable_attrs":
+            self.loaded.add(f"*.{node.attr}")
+        return (
+            ir.ATTRIBUTE,
+            self.expr(node.value),
+            node.attr,
+            self.start(node),
+            self.end(node),
+        )
+
+    def on_call(self, node: Any) -> Expr:
+        name = str(getattr(node.func, "attr", None) or getattr(node.func, "id", ""))
+        self._called.add(name)
+        if name in _LOADERS:
+            self._note_loaded(node)
+        elif name in _MAKERS:
+            self._note_maker(node, name)
+        keywords = tuple([(word.arg, self.expr(word.value)) for word in node.keywords])
+        return (
+            ir.CALL,
+            self.expr(node.func),
+            self.exprs(node.args),
+            keywords,
+            self.start(node),
+            self.end(node),
+        )
+
+    def _note_maker(self, node: Any, name: str) -> None:
+        words = {word.arg: word.value for word in node.keywords}
+        given = words.get("expire_on_commit")
+        settled = given is None or isinstance(given, ast.Constant)
+        expires = str(getattr(given, "value", True)) if settled and None not in words else "?"
+        cls = words.get("class_")
+        is_async = "async" in name or "Async" in (
+            getattr(cls, "id", "") or getattr(cls, "attr", "")
+        )
+        self.loaded.add(f"!{'async' if is_async else 'sync'}:{expires}")
+
+    def _note_loaded(self, node: Any) -> None:
+        for part in ast.walk(node):
+            if isinstance(part, ast.Attribute):
+                owner = getattr(part.value, "id", "*")
+                self.loaded.add(f"{owner}.{part.attr}")
+                self.loaded.add(f"*.{part.attr}") if owner in _ANY_CLASS else None
+            elif isinstance(part, ast.Constant) and isinstance(part.value, str):
+                self.loaded.add("*." + part.value)
+
+    def on_item(self, node: Any) -> Expr:
+        return (
+            ir.ITEM,
+            self.expr(node.value),
+            self.expr(node.slice),
+            self.start(node),
+            self.end(node),
+        )
+
+    def on_const(self, node: Any) -> Expr:
+        value = node.value
+        if isinstance(value, str):
+            return (ir.CONST, value) if len(value) <= _LONGEST_TEXT else None
+        is_plain = value is None or isinstance(value, bool)
+        return (ir.CONST, value) if is_plain or type(value) is int else None
+
+    def on_await(self, node: Any) -> Expr:
+        return (ir.AWAIT, self.expr(node.value))
+
+    def on_yield(self, node: Any) -> Expr:
+        self._flags |= ir.HAS_YIELD
+        return (ir.YIELD, self.expr(node.value), self.start(node))
+
+    def on_tuple(self, node: Any) -> Expr:
+        return (ir.TUPLE, self.exprs(node.elts))
+
+    def on_dict(self, node: Any) -> Expr:
+        return (ir.DICT, self.exprs(node.keys), self.exprs(node.values))
+
+    def on_comprehension(self, node: Any) -> Expr:
+        return (ir.COMPREHENSION, self.expr(node.elt), self._generators(node))
+
+    def on_dict_comprehension(self, node: Any) -> Expr:
+        element = (ir.DICT, (self.expr(node.key),), (self.expr(node.value),))
+        return (ir.COMPREHENSION, element, self._generators(node))
+
+    def _generators(self, node: Any) -> tuple[Node, ...]:
+        return tuple(
+            [
+                (self.expr(each.target), self.expr(each.iter), self.exprs(each.ifs))
+                for each in node.generators
+            ]
+        )
+
+    def on_if_else(self, node: Any) -> Expr:
+        return (ir.IF_ELSE, self.expr(node.test), self.expr(node.body), self.expr(node.orelse))
+
+    def on_bool(self, node: Any) -> Expr:
+        return (ir.BOOL, isinstance(node.op, ast.And), self.exprs(node.values))
+
+    def on_compare(self, node: Any) -> Expr:
+        if len(node.ops) == 1 and isinstance(node.ops[0], (ast.Is, ast.IsNot)):
+            negated = isinstance(node.ops[0], ast.IsNot)
+            return (ir.IS, self.expr(node.left), self.expr(node.comparators[0]), negated)
+        return self._parts((node.left, *node.comparators))
+
+    def on_binary(self, node: Any) -> Expr:
+        # a chain of a thousand `+` is as deep as it is long
+        parts = []
+        while isinstance(node, ast.BinOp):
+            parts.append(node.right)
+            node = node.left
+        return self._parts((node, *reversed(parts)))
+
+    def on_unary(self, node: Any) -> Expr:
+        value = self.expr(node.operand)
+        if value is None:
+            return None
+        return (ir.NOT, value) if isinstance(node.op, ast.Not) else (ir.PARTS, (value,))
+
+    def on_joined(self, node: Any) -> Expr:
+        return self._parts(node.values)
+
+    def on_formatted(self, node: Any) -> Expr:
+        return self._parts((node.value, node.format_spec) if node.format_spec else (node.value,))
+
+    def on_slice(self, node: Any) -> Expr:
+        return (ir.PARTS, self.exprs(part for part in (node.lower, node.upper, node.step) if part))
+
+    def on_lambda(self, node: Any) -> Expr:
+        return (ir.LAMBDA, self._params(node.args), self.expr(node.body), self.start(node))
+
+    def on_walrus(self, node: Any) -> Expr:
+        return (ir.WALRUS, node.target.id, self.expr(node.value))
+
+    def on_star(self, node: Any) -> Expr:
+        return (ir.STAR, self.expr(node.value))
+
+    # --- statements ----------------------------------------------------------
+
+    def block(self, nodes: Sequence[ast.stmt]) -> Block:
+        """Lower a list of statements."""
+        lowered = []
+        for node in nodes:
+            lower = _STATEMENTS.get(type(node))
+            if lower is not None:
+                found = lower(self, node)
+                if found is not None:
+                    lowered.append(found)
+        return tuple(lowered)
+
+    def on_assign(self, node: Any) -> Node:
+        lowered = (ir.ASSIGN, self.exprs(node.targets), self.expr(node.value), self.start(node))
+        if self._globals and any(getattr(to, "id", None) in self._globals for to in node.targets):
+            self.set_elsewhere.append(lowered)
+        return lowered
+
+    def on_annotated(self, node: Any) -> Node:
+        target, note = self.expr(node.target), self.annotation(node.annotation)
+        return (ir.ANNOTATED, target, note, self.expr(node.value), self.start(node))
+
+    def annotation(self, node: Any) -> Expr:
+        """Lower an annotation; one that is quoted is parsed."""
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            try:
+                parsed = ast.parse(node.value.strip(), mode="eval").body
+            except (SyntaxError, ValueError):
+                return None
+            for part in ast.walk(parsed):
+                if isinstance(part, ast.expr):
+                    ast.copy_location(part, node)
+            return self.expr(parsed)
+        return self.expr(node)
+
+    def on_augmented(self, node: Any) -> Node:
+        return (ir.AUGMENTED, self.expr(node.target), self.expr(node.value))
+
+    def on_expression(self, node: Any) -> Node | None:
+        if isinstance(node.value, ast.Call) and node.value.args:
+            self._note_task(node.value)
+        value = self.expr(node.value)
+        is_text = value is None or value[0] == ir.CONST
+        return None if is_text else (ir.EXPR, value)
+
+    def _note_task(self, call: Any) -> None:
+        name = getattr(call.func, "attr", None) or getattr(call.func, "id", "")
+        first = call.args[0]
+        if name in _TASKS and isinstance(first, ast.Call):
+            started = getattr(first.func, "attr", None) or getattr(first.func, "id", "")
+            self.loaded.add(f"!task:{started}")
+
+    def on_return(self, node: Any) -> Node:
+        return (ir.RETURN, self.expr(node.value), self.start(node))
+
+    def on_if(self, node: Any) -> Node:
+        return (ir.IF, self.expr(node.test), self.block(node.body), self.block(node.orelse))
+
+    def on_for(self, node: Any) -> Node:
+        return (
+            ir.FOR,
+            self.expr(node.target),
+            self.expr(node.iter),
+            self.block(node.body),
+            self.block(node.orelse),
+            isinstance(node, ast.AsyncFor),
+            self.start(node),
+        )
+
+    def on_while(self, node: Any) -> Node:
+        return (ir.WHILE, self.expr(node.test), self.block(node.body), self.block(node.orelse))
+
+    def on_with(self, node: Any) -> Node:
+        self._flags |= ir.HAS_WITH
+        items = tuple(
+            [(self.expr(item.context_expr), self.expr(item.optional_vars)) for item in node.items]
+        )
+        is_async = isinstance(node, ast.AsyncWith)
+        return (ir.WITH, items, self.block(node.body), is_async, self.start(node))
+
+    def on_try(self, node: Any) -> Node:
+        handlers = tuple(
+            [
+                (self.expr(handler.type), handler.name, self.block(handler.body))
+                for handler in node.handlers
+            ]
+        )
+        return (
+            ir.TRY,
+            self.block(node.body),
+            handlers,
+            self.block(node.orelse),
+            self.block(node.finalbody),
+        )
+
+    def on_raise(self, node: Any) -> Node:
+        return (ir.RAISE, self._parts(part for part in (node.exc, node.cause) if part))
+
+    def on_assert(self, node: Any) -> Node | None:
+        value = self._parts(part for part in (node.test, node.msg) if part)
+        return None if value is None else (ir.EXPR, value)
+
+    def on_break(self, _node: Any) -> Node:
+        return (ir.BREAK,)
+
+    def on_continue(self, _node: Any) -> Node:
+        return (ir.CONTINUE,)
+
+    def on_def(self, node: Any) -> Node:
+        return (ir.DEF, self.function(node))
+
+    def on_class(self, node: Any) -> Node:
+        return (ir.CLASS, self.class_(node))
+
+    def on_import(self, node: Any) -> Node:
+        names = [
+            (name.asname or name.name.partition(".")[0], name.name, None, 0 if name.asname else -1)
+            for name in node.names
+        ]
+        return (ir.IMPORT, tuple(names))
+
+    def on_import_from(self, node: Any) -> Node:
+        module = node.module or ""
+        names = [(name.asname or name.name, module, name.name, node.level) for name in node.names]
+        return (ir.IMPORT, tuple(names))
+
+    def on_delete(self, node: Any) -> Node:
+        names = tuple([name.id for name in node.targets if isinstance(name, ast.Name)])
+        return (ir.DELETE, names)
+
+    def on_global(self, node: Any) -> Node:
+        self._globals.update(node.names)
+        return (ir.GLOBAL, tuple(node.names))
+
+    def on_match(self, node: Any) -> Node:
+        cases = tuple(
+            [
+                (_captured(case.pattern), self.expr(case.guard), self.block(case.body))
+                for case in node.cases
+            ]
+        )
+        return (ir.MATCH, self.expr(node.subject), cases)
+
+    # --- definitions ---------------------------------------------------------
+
+    def function(self, node: Any) -> Node:
+        """Lower a function; its body stays marshalled until somebody reads it."""
+        outer, self._flags, self._globals = self._flags, 0, set()
+        called, self._called = self._called, set()
+        self._depth += 1
+        body: Any = self.block(node.body)
+        self._depth -= 1
+        flags, self._flags = self._flags, outer
+        return (
+            node.name,
+            isinstance(node, ast.AsyncFunctionDef),
+            self._params(node.args),
+            self.annotation(node.returns),
+            self.exprs(node.decorator_list),
+            body if self._depth else marshal.dumps(body),
+            self.start(node),
+            flags,
+            self._names_called(called),
+        )
+
+    def _names_called(self, outer: set[str]) -> tuple[str, ...]:
+        called, self._called = self._called, outer
+        if self._depth:
+            outer |= called
+        return tuple(called)
+
+    def _params(self, node: ast.arguments) -> tuple[Node, ...]:
+        positional = node.posonlyargs + node.args
+        missing: list[Any] = [None] * (len(positional) - len(node.defaults))
+        pairs = list(zip(positional, missing + node.defaults, strict=True))
+        pairs += zip(node.kwonlyargs, node.kw_defaults, strict=True)
+        pairs += [(rest, None) for rest in (node.vararg, node.kwarg) if rest is not None]
+        return tuple(
+            [(arg.arg, self.annotation(arg.annotation), self.expr(value)) for arg, value in pairs]
+        )
+
+    def class_(self, node: ast.ClassDef) -> Node:
+        """Lower a class."""
+        keywords = tuple([(word.arg, self.expr(word.value)) for word in node.keywords])
+        return (
+            node.name,
+            self.exprs(node.bases),
+            keywords,
+            self.exprs(node.decorator_list),
+            self.block(node.body),
+            self.start(node),
+        )
+
+
+def _wide_lines(source: bytes) -> dict[int, bytes]:
+    lines = source.splitlines() if b"\r" in source else source.split(b"\n")
+    return {at: line for at, line in enumerate(lines, 1) if not line.isascii()}
+
+
+def _captured(pattern: ast.pattern) -> tuple[str, ...]:
+    names = []
+    for part in ast.walk(pattern):
+        name = getattr(part, "name", None) or getattr(part, "rest", None)
+        if isinstance(name, str):
+            names.append(name)
+    return tuple(names)
+
+
+def lower_module(source: bytes, tree: ast.Module) -> bytes:
+    """Return the compact form of a file, marshalled."""
+    lowering = Lowering(source)
+    block = lowering.block(tree.body)
+    return marshal.dumps((block + tuple(lowering.set_elsewhere), tuple(lowering.loaded)))
+
+
+_EXPRESSIONS: dict[type, Callable[[Lowering, Any], Expr]] = {
+    ast.Name: Lowering.on_name,
+    ast.Attribute: Lowering.on_attribute,
+    ast.Call: Lowering.on_call,
+    ast.Subscript: Lowering.on_item,
+    ast.Constant: Lowering.on_const,
+    ast.Await: Lowering.on_await,
+    ast.Yield: Lowering.on_yield,
+    ast.YieldFrom: Lowering.on_yield,
+    ast.Tuple: Lowering.on_tuple,
+    ast.List: Lowering.on_tuple,
+    ast.Set: Lowering.on_tuple,
+    ast.Dict: Lowering.on_dict,
+    ast.ListComp: Lowering.on_comprehension,
+    ast.SetComp: Lowering.on_comprehension,
+    ast.GeneratorExp: Lowering.on_comprehension,
+    ast.DictComp: Lowering.on_dict_comprehension,
+    ast.IfExp: Lowering.on_if_else,
+    ast.BoolOp: Lowering.on_bool,
+    ast.Compare: Lowering.on_compare,
+    ast.BinOp: Lowering.on_binary,
+    ast.UnaryOp: Lowering.on_unary,
+    ast.JoinedStr: Lowering.on_joined,
+    ast.FormattedValue: Lowering.on_formatted,
+    ast.Slice: Lowering.on_slice,
+    ast.Lambda: Lowering.on_lambda,
+    ast.NamedExpr: Lowering.on_walrus,
+    ast.Starred: Lowering.on_star,
+}
+_STATEMENTS: dict[type, Callable[[Lowering, Any], Node | None]] = {
+    ast.Assign: Lowering.on_assign,
+    ast.AnnAssign: Lowering.on_annotated,
+    ast.AugAssign: Lowering.on_augmented,
+    ast.Expr: Lowering.on_expression,
+    ast.Return: Lowering.on_return,
+    ast.If: Lowering.on_if,
+    ast.For: Lowering.on_for,
+    ast.AsyncFor: Lowering.on_for,
+    ast.While: Lowering.on_while,
+    ast.With: Lowering.on_with,
+    ast.AsyncWith: Lowering.on_with,
+    ast.Try: Lowering.on_try,
+    ast.TryStar: Lowering.on_try,
+    ast.Raise: Lowering.on_raise,
+    ast.Assert: Lowering.on_assert,
+    ast.Break: Lowering.on_break,
+    ast.Continue: Lowering.on_continue,
+    ast.FunctionDef: Lowering.on_def,
+    ast.AsyncFunctionDef: Lowering.on_def,
+    ast.ClassDef: Lowering.on_class,
+    ast.Import: Lowering.on_import,
+    ast.ImportFrom: Lowering.on_import_from,
+    ast.Delete: Lowering.on_delete,
+    ast.Global: Lowering.on_global,
+    ast.Nonlocal: Lowering.on_global,
+    ast.Match: Lowering.on_match,
+}

@@ -1,0 +1,271 @@
+"""The mapped classes: their columns and relationships, and how these are loaded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal
+
+from sqla_safe.checker import _ir as ir
+from sqla_safe.checker._index import Class, Module, dotted, last_name
+from sqla_safe.checker._names import last
+from sqla_safe.checker._values import ClassRef, External
+
+if TYPE_CHECKING:
+    from sqla_safe.checker._index import Function, Written
+    from sqla_safe.checker._ir import Expr
+    from sqla_safe.checker._names import Names
+
+_EAGER: Final = frozenset(("selectin", "joined", "subquery", "immediate", "select_in"))
+_NEVER: Final = frozenset(("dynamic", "write_only"))
+_BASES: Final = frozenset(
+    ("DeclarativeBase", "DeclarativeBaseNoMeta", "SQLModel", "MappedAsDataclass", "AsyncAttrs")
+)
+_COLUMNS: Final = frozenset(
+    ("Column", "mapped_column", "column_property", "composite", "synonym", "deferred", "Field")
+)
+_RELATIONS: Final = frozenset(("relationship", "Relationship", "relation", "backref"))
+_MANY: Final = frozenset(
+    ("list", "List", "set", "Set", "Sequence", "Collection", "dict", "Dict", "WriteOnlyMapped")
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Attribute:
+    """A mapped attribute."""
+
+    name: str
+    kind: Literal["column", "relation", "other"]
+    is_eager: bool = True
+    """Whether it comes with the entity unless a statement says otherwise."""
+    is_many: bool = False
+    points_up: bool = False
+    """Whether it is many-to-one: then a target in the session needs no SQL."""
+    target: str = ""
+    is_deferred: bool = False
+    on_update: bool = False
+    back: str = ""
+
+
+class Models:
+    """Reads classes, and remembers what it has read."""
+
+    def __init__(self, names: Names) -> None:
+        """Take the resolver."""
+        self._names = names
+        self._models: dict[Class, bool] = {}
+        self._attributes: dict[Class, dict[str, Attribute]] = {}
+        self._by_name: dict[str, list[Class]] = {}
+        self._backrefs: dict[str, list[Attribute]] = {}
+
+    def note(self, cls: Class) -> None:
+        """Make a class known by its name, so that `relationship("User")` finds it."""
+        self._by_name.setdefault(cls.name, []).append(cls)
+
+    def is_model(self, cls: Class | str | None) -> bool:
+        """Return whether a class of the project is mapped (or a base or mixin of mapped ones)."""
+        if not isinstance(cls, Class):
+            return False
+        if cls not in self._models:
+            self._models[cls] = self._looks_mapped(cls)
+        return self._models[cls]
+
+    def _looks_mapped(self, cls: Class) -> bool:
+        order = self._names.mro(cls)
+        if "SQLModel" in [last(each) for each in order if isinstance(each, str)]:
+            tables = [each for each in order if isinstance(each, Class)]
+            return any("table" in each.keywords for each in tables)
+        for each in order:
+            if isinstance(each, str):
+                if last(each) in _BASES or "declarative_base" in each or each.endswith(".Model"):
+                    return True
+            elif "__tablename__" in each.names or "__table__" in each.names:
+                return True
+        return any(name == "mapped" for name in map(last_name, cls.decorators))
+
+    def named(self, name: str, near: Module | None = None) -> Class | None:
+        """Return the mapped class of a name, the nearest one when there are several."""
+        found = [cls for cls in self._by_name.get(last(name), ()) if self.is_model(cls)]
+        if len(found) > 1 and near is not None:
+            shared = [
+                sum(a == b for a, b in zip(c.module.parts, near.parts, strict=False)) for c in found
+            ]
+            return found[shared.index(max(shared))]
+        return found[0] if found else None
+
+    def is_complete(self, cls: Class) -> bool:
+        """Return whether every base of a class is part of the project or known to map nothing."""
+        known = (*_BASES, "object", "Generic", "ABC", "Protocol", "Base", "TypedDict", "Model")
+        bases = [last(each) for each in self._names.mro(cls) if isinstance(each, str)]
+        return all(base in known or base.endswith("()") for base in bases)
+
+    def attributes(self, cls: Class) -> dict[str, Attribute]:
+        """Return the mapped attributes of a class by name."""
+        if cls not in self._attributes:
+            found: dict[str, Attribute] = {}
+            for each in reversed(self._names.mro(cls)):
+                if isinstance(each, Class):
+                    found.update(self._own(each))
+            self._attributes[cls] = found
+        return self._attributes[cls]
+
+    def attribute(self, cls: Class | str | None, name: str) -> Attribute | None:
+        """Return one mapped attribute."""
+        return self.attributes(cls).get(name) if isinstance(cls, Class) else None
+
+    def target(self, cls: Class | str | None, attribute: Attribute) -> Class | str | None:
+        """Return the class that a relationship leads to."""
+        near = cls.module if isinstance(cls, Class) else None
+        return self.named(attribute.target, near) or (attribute.target or None)
+
+    def _own(self, cls: Class) -> dict[str, Attribute]:
+        found = {}
+        for name, written in cls.names.items():
+            attribute = self._read(cls, name, written)
+            if attribute is not None:
+                found[name] = attribute
+        for name, method in cls.methods.items():
+            if "declared_attr" in [dotted(each).partition(".")[0] for each in method.decorators]:
+                found.update(self._declared(cls, name, method))
+        return found
+
+    def _declared(self, cls: Class, name: str, method: Function) -> dict[str, Attribute]:
+        for node in method.body:
+            if node[0] == ir.RETURN and node[1] is not None and node[1][0] == ir.CALL:
+                attribute = self._called(cls, name, node[1], method.returns)
+                return {name: attribute} if attribute is not None else {}
+        return {}
+
+    def _read(self, cls: Class, name: str, written: Written) -> Attribute | None:
+        if name.startswith("__"):
+            return None
+        value = written.values[-1] if written.values else None
+        if value is not None and value[0] == ir.CALL:
+            return self._called(cls, name, value, written.annotation)
+        if last_name(written.annotation) in ("Mapped", "MappedColumn"):
+            return Attribute(name, "column")
+        is_field = written.annotation is not None and last_name(written.annotation) != "ClassVar"
+        is_sqlmodel = any(
+            "SQLModel" in each for each in self._names.mro(cls) if isinstance(each, str)
+        )
+        return Attribute(name, "column") if is_field and is_sqlmodel else None
+
+    def _called(self, cls: Class, name: str, call: Expr, note: Expr) -> Attribute | None:
+        assert call is not None
+        called = last_name(call[1])
+        if called in _RELATIONS:
+            return self._relation(cls, name, call, note)
+        if called in _COLUMNS or last_name(note) in ("Mapped", "MappedColumn"):
+            keywords = dict(call[3])
+            return Attribute(
+                name,
+                "column",
+                is_deferred=called == "deferred" or _is_true(keywords.get("deferred")),
+                on_update="server_onupdate" in keywords or _is_sql(keywords.get("onupdate")),
+            )
+        return Attribute(name, "other") if called in ("association_proxy", "hybrid") else None
+
+    def _relation(self, cls: Class, name: str, call: Expr, note: Expr) -> Attribute:
+        assert call is not None
+        keywords = dict(call[3])
+        sa = keywords.get("sa_relationship_kwargs")
+        if sa is not None and sa[0] == ir.DICT:
+            pairs = zip(sa[1], sa[2], strict=True)
+            keywords.update(
+                {str(key[1]): value for key, value in pairs if key and key[0] == ir.CONST}
+            )
+        lazy = keywords.get("lazy")
+        strategy = lazy[1] if lazy is not None and lazy[0] == ir.CONST else "select"
+        is_known = lazy is None or lazy[0] == ir.CONST
+        is_many = _says_many(note) or last_name(note) in ("DynamicMapped", "WriteOnlyMapped")
+        is_odd = strategy in _NEVER or last_name(note) in ("DynamicMapped", "WriteOnlyMapped")
+        if is_odd or not is_known:
+            return Attribute(name, "other")
+        target = _target(call, note)
+        points_up = not is_many and self._points_up(cls, name, keywords, target)
+        uselist = keywords.get("uselist") == (ir.CONST, False)
+        is_many = is_many or (note is None and not points_up and not uselist)
+        back = _text(keywords.get("back_populates")) or _text(keywords.get("backref"))
+        is_eager = strategy is False or strategy in _EAGER
+        return Attribute(name, "relation", is_eager, is_many, points_up, target, back=back)
+
+    def _points_up(self, cls: Class, name: str, keywords: dict[str, Expr], target: str) -> bool:
+        if "foreign_keys" in keywords and dotted(keywords["foreign_keys"]):
+            column = dotted(keywords["foreign_keys"]).rpartition(".")[2]
+            return column in cls.names
+        wanted = (f"{name}_id", f"{name}_uuid", f"{target.lower()}_id", f"id_{name}")
+        owners = [each for each in self._names.mro(cls) if isinstance(each, Class)]
+        keys = {
+            column: key
+            for each in owners
+            for column, written in each.names.items()
+            if (key := _foreign_key(written)) is not None
+        }
+        table = self._table(cls, target)
+        tables = [key.split(".")[-2] for key in keys.values() if "." in key]
+        return any(column in wanted for column in keys) or (bool(table) and table in tables)
+
+    def _table(self, cls: Class, target: str) -> str:
+        found = self.named(target, cls.module)
+        written = found.names.get("__tablename__") if found is not None else None
+        return _text(written.values[-1]) if written is not None and written.values else ""
+
+
+def _foreign_key(written: Written) -> str | None:
+    for call in written.values:
+        if call is None or call[0] != ir.CALL:
+            continue
+        for word, part in (*[(None, part) for part in call[2]], *call[3]):
+            if word == "foreign_key":
+                return _text(part)
+            if part is not None and last_name(part) == "ForeignKey":
+                return _text(part[2][0]) if part[0] == ir.CALL and part[2] else ""
+    return None
+
+
+def _says_many(note: Expr) -> bool:
+    while note is not None and note[0] == ir.ITEM:
+        if last_name(note[1]) in _MANY:
+            return True
+        note = note[2]
+    return False
+
+
+def _target(call: Expr, note: Expr) -> str:
+    assert call is not None
+    first = call[2][0] if call[2] else dict(call[3]).get("argument")
+    if first is not None:
+        text = _text(first) or last_name(first)
+        if not text and first[0] == ir.LAMBDA:
+            text = last_name(first[2])
+        if text:
+            return last(text)
+    while note is not None and note[0] == ir.ITEM:
+        note = note[2]
+    if note is not None and note[0] == ir.PARTS:
+        note = next((part for part in note[1] if part != (ir.CONST, None)), None)
+        return _target((0, None, (note,), ()), None) if note is not None else ""
+    return last(_text(note) or last_name(note))
+
+
+def _text(expr: Expr) -> str:
+    is_text = expr is not None and expr[0] == ir.CONST and isinstance(expr[1], str)
+    return str(expr[1]) if is_text and expr is not None else ""
+
+
+def _is_true(expr: Expr) -> bool:
+    return expr == (ir.CONST, True)
+
+
+def _is_sql(expr: Expr) -> bool:
+    """Return whether a default is made by the database: `func.now()`, `text("...")`."""
+    if expr is None:
+        return False
+    name = dotted(expr[1]) if expr[0] == ir.CALL else ""
+    return name.startswith(("func.", "sa.func.", "sqlalchemy.func.")) or last(name) == "text"
+
+
+def class_of(value: object) -> Class | str | None:
+    """Return the class that a value is."""
+    if isinstance(value, ClassRef):
+        return value.of
+    return value.name if isinstance(value, External) else None

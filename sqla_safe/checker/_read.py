@@ -1,0 +1,377 @@
+"""Reading attributes: of entities, where the rules are, and of everything else."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from sqla_safe.checker import _ambient, _call, _escape, _eval, _verdict
+from sqla_safe.checker import _ir as ir
+from sqla_safe.checker._index import Class, dotted
+from sqla_safe.checker._models import Attribute
+from sqla_safe.checker._names import last
+from sqla_safe.checker._run import Report
+from sqla_safe.checker._session import METHODS
+from sqla_safe.checker._values import (
+    ClassAttribute,
+    ClassRef,
+    Const,
+    Entity,
+    External,
+    FunctionRef,
+    Instance,
+    Kept,
+    Maker,
+    Manager,
+    Many,
+    Method,
+    ModuleRef,
+    Query,
+    Ref,
+    Rows,
+    Scope,
+    State,
+    Tup,
+    Value,
+    alternatives,
+    join_values,
+    meanings,
+)
+
+if TYPE_CHECKING:
+    from sqla_safe.checker._call import Given
+    from sqla_safe.checker._ir import Expr, Node
+    from sqla_safe.checker._run import Frame, Run
+
+BY_NAME: Final = frozenset(("getattr", "hasattr", "setattr"))
+_NO_READ: Final = frozenset(("metadata", "registry", "query"))
+
+
+def attribute(run: Run, frame: Frame, state: State, expr: Node, owner: Value) -> Value:
+    """Read an attribute."""
+    found: Value = None
+    for one in meanings(owner):
+        found = join_values(found, _one(run, frame, state, expr, one, "read"))
+    if found is None:
+        return _ambient.session_named(run, frame, state, expr[2], owner, expr)
+    return found
+
+
+def method(run: Run, frame: Frame, state: State, expr: Node, owner: Value) -> Value:
+    """Return what is called by `owner.name(...)`."""
+    if expr[2] in METHODS and (owner is None or isinstance(owner, External)):
+        ref = _duck(run, frame, state, expr[1], owner)
+        if ref is not None:
+            return Method(ref, expr[2])
+    found: Value = None
+    for one in meanings(owner):
+        found = join_values(found, _one(run, frame, state, expr, one, "call"))
+    return found
+
+
+def _duck(run: Run, frame: Frame, state: State, expr: Expr, owner: Value) -> Ref | None:
+    """Return the session behind something unknown that is called and used like one."""
+    if owner is not None and not isinstance(owner, External):
+        return None
+    name = dotted(expr)
+    is_own = run.linked.is_own(frame.module, owner) and run.linked.uses_sqlalchemy(frame.module)
+    if not name or not is_own or not _ambient.is_session_name(last(name)):
+        return None
+    if expr is not None and expr[0] == ir.NAME and expr[1] in state.env and owner is None:
+        return None
+    return _ambient.ambient_scope(run, frame, state, name, name)
+
+
+def _one(run: Run, frame: Frame, state: State, expr: Node, owner: Value, how: str) -> Value:
+    name = expr[2]
+    if isinstance(owner, Ref):
+        return _of_object(run, frame, state, expr, owner, how)
+    if isinstance(owner, ClassRef):
+        return _of_class(run, frame, state, owner, name)
+    if isinstance(owner, ModuleRef):
+        found = run.names.member(owner, name)
+        single = run.linked.singleton(owner.of, name) if found is None else None
+        return _ambient.singleton(run, frame, state, single) if single is not None else found
+    if isinstance(owner, External):
+        return _of_external(run, frame, state, owner, name)
+    if isinstance(owner, Tup):
+        return _of_row(state, owner, name)
+    if isinstance(owner, Many | Rows | Query | Maker | Kept | Manager) or _is_method_owner(owner):
+        return Method(owner, name)
+    return None
+
+
+def _is_method_owner(owner: Value) -> bool:
+    return owner is not None and not isinstance(owner, Const | FunctionRef)
+
+
+def _of_external(run: Run, frame: Frame, state: State, owner: External, name: str) -> Value:
+    if name == "session" and owner.name.endswith("SQLAlchemy()"):
+        ref = _ambient.ambient_scope(run, frame, state, owner.name, "db.session")
+        scope = state.heap[ref.oid]
+        assert isinstance(scope, Scope)
+        state.heap[ref.oid] = scope._replace(is_async=False, expires=True)
+        return ref
+    if _ambient.is_session_name(name) and run.linked.is_own(frame.module, owner):
+        text = f"{last(owner.name)}.{name}"
+        return _ambient.ambient_scope(run, frame, state, owner.name, text)
+    if last(owner.name)[:1].isupper() and not name[:1].isupper() and name not in METHODS:
+        is_attribute = not owner.name.endswith("()")
+        return ClassAttribute(owner.name, name) if is_attribute and _looks_class(owner) else None
+    return External(f"{owner.name}.{name}")
+
+
+def _looks_class(owner: External) -> bool:
+    return _ambient.is_model_outside(owner.name)
+
+
+def _of_row(state: State, owner: Tup, name: str) -> Value:
+    for item in owner.items:
+        entity = state.entity(item)
+        cls = entity.cls if entity is not None else None
+        if cls is not None and name == (cls if isinstance(cls, str) else cls.name):
+            return item
+    return Method(owner, name)
+
+
+def _of_class(run: Run, frame: Frame, state: State, owner: ClassRef, name: str) -> Value:
+    cls = owner.of
+    if not isinstance(cls, Class):
+        return ClassAttribute(cls, name)
+    found = run.names.method(cls, name)
+    if found is not None and not found.is_property:
+        bound = owner if "classmethod" in found.decorator_names() else None
+        return FunctionRef(found, bound)
+    if run.models.is_model(cls):
+        return ClassAttribute(cls, name)
+    return run.linked.class_value(cls, name)
+
+
+def _of_object(run: Run, frame: Frame, state: State, expr: Node, owner: Ref, how: str) -> Value:
+    thing = state.heap.get(owner.oid)
+    if isinstance(thing, Entity):
+        return of_entity(run, frame, state, owner, expr[2], (expr[3], expr[4]), how, expr[1])
+    if isinstance(thing, Scope):
+        if expr[2] in ("sync_session", "session", "registry"):
+            return owner
+        return Manager("savepoint", owner) if expr[2] == "no_autoflush" else Method(owner, expr[2])
+    if isinstance(thing, Instance):
+        return _of_instance(run, frame, state, owner, thing, expr, how)
+    return None
+
+
+def _of_instance(
+    run: Run, frame: Frame, state: State, owner: Ref, thing: Instance, expr: Node, how: str
+) -> Value:
+    name = expr[2]
+    if thing.has(name):
+        return thing.get(name)
+    cls = thing.cls
+    if not isinstance(cls, Class):
+        return Method(owner, name) if how == "call" else None
+    found = run.names.method(cls, name)
+    if found is not None:
+        ref = FunctionRef(found, owner)
+        if found.is_property:
+            given = _call.Given([], {}, expr[3], expr[4], expr)
+            return _eval.unwrapped(_call.invoke(run, frame, state, ref, given))
+        return FunctionRef(found, None if "staticmethod" in found.decorator_names() else owner)
+    value = run.linked.attribute_value(run, frame, state, owner, cls, name)
+    if value is None and how == "call":
+        return Method(owner, name) if _call.scopes_of(state, owner) else None
+    return value
+
+
+# --- entities --------------------------------------------------------------------------
+
+
+def of_entity(
+    run: Run,
+    frame: Frame,
+    state: State,
+    owner: Ref,
+    name: str,
+    span: tuple[int, int],
+    how: str,
+    written: Expr = None,
+) -> Value:
+    """Read an attribute of an entity."""
+    entity = state.heap[owner.oid]
+    assert isinstance(entity, Entity)
+    if name == "awaitable_attrs":
+        return run.make(
+            frame, state, ("await", owner.oid), entity._replace(is_open=True, is_free=True), ""
+        )
+    if name.startswith("__") or name in _NO_READ:
+        return None
+    mapped = run.models.attribute(entity.cls, name)
+    if mapped is None and isinstance(entity.cls, Class):
+        found = run.names.method(entity.cls, name)
+        if found is not None:
+            return _own_method(run, frame, state, FunctionRef(found, owner), span)
+        if run.models.is_complete(entity.cls):
+            return None
+    if mapped is None and how == "getattr" and run.linked.loads_by_name(entity.cls, name):
+        mapped = Attribute(name, "relation", is_eager=False)
+    if how == "call" and (mapped is None or mapped.kind != "relation"):
+        return None
+    if not _verdict.judge(run, frame, state, owner, entity, name, mapped, span, how, written):
+        return None
+    if mapped is not None and _verdict.loads_itself(run, frame, state, entity, mapped):
+        state.heap[owner.oid] = entity = entity._replace(loads=entity.loads | {name})
+    return _child(run, frame, state, owner, entity, name, mapped)
+
+
+def _own_method(
+    run: Run, frame: Frame, state: State, ref: FunctionRef, span: tuple[int, int]
+) -> Value:
+    if not ref.of.is_property:
+        return ref
+    given = _call.Given([], {}, span[0], span[1], (0, None, (), (), *span))
+    seen, before = len(run.troubles), run.mark
+    own = {ref.bound.oid} if isinstance(ref.bound, Ref) else set()
+    found = _call.invoke(run, frame, state, ref, given)
+    _blame(run, frame, state, span, seen, before, ref.of.name, own)
+    return _eval.unwrapped(found)
+
+
+def _child(
+    run: Run,
+    frame: Frame,
+    state: State,
+    owner: Ref,
+    entity: Entity,
+    name: str,
+    mapped: Attribute | None,
+) -> Value:
+    for key, value in entity.related:
+        if key == name:
+            return value
+    if mapped is None or mapped.kind != "relation":
+        return None
+    prefix = f"{name}."
+    loads = frozenset([path[len(prefix) :] for path in entity.loads if path.startswith(prefix)])
+    if mapped.back:
+        loads |= {mapped.back}
+    child = entity._replace(
+        cls=run.models.target(entity.cls, mapped),
+        source="child" if entity.source in ("load", "child", "new") else entity.source,
+        loads=loads,
+        is_here=False,
+        related=(),
+    )
+    ref = run.known(("child", owner.oid, name))
+    before = state.heap.get(ref.oid)
+    is_older = isinstance(before, Entity) and before.is_detached and not entity.is_detached
+    if before is None or is_older:
+        state.heap[ref.oid] = child
+    return Many(ref) if mapped.is_many else ref
+
+
+def by_name(run: Run, frame: Frame, state: State, expr: Node, how: str) -> Value:
+    """Follow `getattr`, `hasattr` and `setattr`."""
+    owner = _eval.value(run, frame, state, expr[2][0])
+    name = _eval.value(run, frame, state, expr[2][1])
+    rest = [_eval.value(run, frame, state, part) for part in expr[2][2:]]
+    if not isinstance(name, Const) or not isinstance(name.value, str):
+        return None
+    found: Value = None
+    for one in meanings(owner):
+        if how == "setattr":
+            _set_on(run, frame, state, one, name.value, rest[0] if rest else None, expr[4], expr[5])
+        elif state.entity(one) is not None and isinstance(one, Ref):
+            kind = "getattr" if how == "hasattr" or rest else "read"
+            span = (expr[4], expr[5])
+            found = of_entity(run, frame, state, one, name.value, span, kind, expr[2][0])
+        else:
+            pretended = (ir.ATTRIBUTE, expr[2][0], name.value, expr[4], expr[5])
+            found = _one(run, frame, state, pretended, one, "read")
+    return found if how == "getattr" else None
+
+
+def set_attribute(run: Run, frame: Frame, state: State, target: Node, value: Value) -> None:
+    """Assign to an attribute."""
+    owner = _eval.value(run, frame, state, target[1])
+    for one in meanings(owner):
+        _set_on(run, frame, state, one, target[2], value, target[3], target[4])
+
+
+def _set_on(
+    run: Run,
+    frame: Frame,
+    state: State,
+    owner: Value,
+    name: str,
+    value: Value,
+    start: int,
+    end: int,
+) -> None:
+    thing = state.heap.get(owner.oid) if isinstance(owner, Ref) else None
+    if isinstance(thing, Entity) and isinstance(owner, Ref):
+        mapped = run.models.attribute(thing.cls, name)
+        if mapped is not None and mapped.kind == "relation" and mapped.is_many:
+            _verdict.judge(run, frame, state, owner, thing, name, mapped, (start, end), "set", None)
+        related = tuple([pair for pair in thing.related if pair[0] != name])
+        state.heap[owner.oid] = thing._replace(
+            related=(*related, (name, value)),
+            back=thing.back | {name},
+            is_dirty=thing.source != "new",
+        )
+    elif isinstance(thing, Instance) and isinstance(owner, Ref):
+        _escape.on_instance(run, frame, state, owner, name, value, start, end)
+        is_plain = value is None or isinstance(value, Const)
+        if not is_plain or thing.has(name):
+            state.heap[owner.oid] = thing.with_(name, value)
+    elif isinstance(owner, Kept | ModuleRef | ClassRef):
+        _escape.into_container(run, frame, state, owner, value, start, end)
+
+
+# --- what called functions do to the caller's entities ------------------------------------
+
+
+def blame(
+    run: Run,
+    frame: Frame,
+    state: State,
+    callee: Value,
+    given: Given,
+    seen: int,
+    before: int,
+    name: str,
+) -> None:
+    """Report what a function that was just called has done to entities of this one."""
+    own = {oid for one in alternatives(callee) for oid in _bound_to(one)}
+    _blame(run, frame, state, (given.start, given.end), seen, before, name, own)
+
+
+def _bound_to(callee: Value) -> list[int]:
+    if isinstance(callee, FunctionRef) and isinstance(callee.bound, Ref):
+        return [callee.bound.oid]
+    return []
+
+
+def _blame(
+    run: Run,
+    frame: Frame,
+    state: State,
+    span: tuple[int, int],
+    seen: int,
+    before: int,
+    name: str,
+    own: set[int],
+) -> None:
+    """Report the new troubles; mere suspicions only when they are about the entity's own method."""
+    if not frame.is_top or len(run.troubles) == seen:
+        return
+    for trouble in run.troubles[seen:]:
+        entity = state.heap.get(trouble.oid)
+        is_known = isinstance(entity, Entity) and trouble.target is not None
+        if (
+            is_known
+            and isinstance(entity, Entity)
+            and _verdict.knows(state, entity, trouble.target)
+        ):
+            continue
+        if trouble.oid <= before and (trouble.severity == "error" or trouble.oid in own):
+            message = f"`{name}()` reads it: {trouble.message}"
+            run.report(frame, Report(*span, trouble.code, trouble.severity, message, trouble.hint))
+    del run.troubles[seen:]

@@ -1,0 +1,46 @@
+"""What is kept of one file between processes and between runs, and its form as bytes."""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from typing import Final
+
+import msgspec
+
+from sqla_safe.checker.facts import ModuleFacts
+from sqla_safe.checker.findings import Finding, Skip
+
+
+class Read(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """One file after it was read: its facts, or why there are none."""
+
+    lines: int
+    facts: bytes
+    skip: Skip | None = None
+
+
+class Outcome(msgspec.Struct, frozen=True, array_like=True):
+    """What a run over files has found."""
+
+    findings: list[Finding]
+    skips: list[Skip]
+    files: int
+    lines: int
+
+
+def digest(*parts: bytes) -> bytes:
+    """Return a key for contents; the lengths keep the parts apart."""
+    found = blake2b(digest_size=16)
+    for part in parts:
+        found.update(len(part).to_bytes(8, "little"))
+        found.update(part)
+    return found.digest()
+
+
+encode: Final = msgspec.msgpack.Encoder().encode
+"""Turn any of these into bytes."""
+
+decode_facts: Final = msgspec.msgpack.Decoder(ModuleFacts).decode
+decode_read: Final = msgspec.msgpack.Decoder(Read).decode
+decode_findings: Final = msgspec.msgpack.Decoder(list[Finding]).decode
+decode_outcome: Final = msgspec.msgpack.Decoder(Outcome).decode

@@ -1,0 +1,200 @@
+"""One function being followed: its frames, the objects made on the way, and what is reported."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from sqla_safe.checker._values import Entity, Expiry, Ref, Scope, State, Value, join
+
+if TYPE_CHECKING:
+    from sqla_safe.checker._index import Class, Function, Module
+    from sqla_safe.checker._linked import Linked
+    from sqla_safe.checker._values import Thing
+    from sqla_safe.checker.findings import Fix, Severity
+
+DEEPEST: Final = 5
+MOST_STEPS: Final = 2_500
+Operation = Literal["commit", "rollback", "close", "flush", "expunge", "expire"]
+_RANK: Final = {"error": 0, "warning": 1, "info": 2}
+
+
+@dataclass(slots=True)
+class Frame:
+    """A call of one function."""
+
+    function: Function | None
+    module: Module
+    is_async: bool
+    key: tuple[int, ...] = ()
+    is_top: bool = False
+    closure: dict[str, Value] | None = None
+    captured: str = ""
+    """What runs this nested function later, such as `after_commit`."""
+    globals: set[str] = field(default_factory=set)
+    returned: list[tuple[State, Value, int]] = field(default_factory=list)
+    broken: list[State] = field(default_factory=list)
+    continued: list[State] = field(default_factory=list)
+    guarded: bool = False
+    """Whether a `try` around this point wants to know the states in which it may fail."""
+    raised: State | None = None
+    blocks: list[tuple[int, int]] = field(default_factory=list)
+    """The sessions opened by `with` blocks around this point, and the lines of these."""
+    yielded: tuple[State, Value] | None = None
+    on_yield: Literal["", "go", "raise"] = ""
+    loops: int = 0
+    conditions: int = 0
+    forgiven: int = 0
+    """How many `try` around this point expect that an attribute is not there."""
+
+    def swap_raised(self, raised: State | None) -> State | None:
+        """Begin to collect anew the states in which the code may fail; return those so far."""
+        before, self.raised = self.raised, raised
+        return before
+
+    def may_raise(self, state: State) -> None:
+        """Note that the code may fail with this state."""
+        if self.guarded:
+            self.raised = join(self.raised, state.copy())
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Something found, in terms of positions."""
+
+    start: int
+    end: int
+    code: str
+    severity: Severity
+    message: str
+    hint: str
+    fix: Fix | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Something that a called function does to an entity of its caller."""
+
+    oid: int
+    code: str
+    severity: Severity
+    message: str
+    hint: str
+    target: Class | str | None = None
+    """The class of a many-to-one: with such an entity in the session there is nothing to load."""
+
+
+class Run:
+    """Everything that one analysis of one function shares."""
+
+    def __init__(self, linked: Linked) -> None:
+        """Start anew."""
+        self.linked = linked
+        self.names = linked.names
+        self.models = linked.models
+        self.reports: dict[tuple[int, str], Report] = {}
+        self.troubles: list[Trouble] = []
+        self.log: list[tuple[Operation, int]] | None = None
+        self.touched: set[int] = set()
+        self.unsure: set[int] = set()
+        self.stack: list[Function] = []
+        self.dependencies: dict[Function, Value] = {}
+        self.steps = 0
+        self.own_ends: set[int] = set()
+        self.maybe = 0
+        self.has_ended = False
+        self._oids: dict[Any, int] = {}
+        self.known_keys: dict[int, Any] = {}
+
+    def oid(self, frame: Frame, at: Any, tag: str = "") -> int:
+        """Return the number of the object made at one place of one call; the same each time."""
+        return self._oids.setdefault((frame.key, at, tag), len(self._oids) + 1)
+
+    def make(self, frame: Frame, state: State, at: Any, thing: Thing, tag: str = "") -> Ref:
+        """Make an object."""
+        oid = self.oid(frame, at, tag)
+        state.heap[oid] = thing
+        return Ref(oid)
+
+    @property
+    def mark(self) -> int:
+        """The highest number of an object so far: what comes later is newer."""
+        return len(self._oids)
+
+    def known(self, key: Any) -> Ref:
+        """Return the reference of an object that is found by name, whoever asks."""
+        oid = self._oids.setdefault(key, len(self._oids) + 1)
+        self.known_keys[oid] = key
+        return Ref(oid)
+
+    @property
+    def is_spent(self) -> bool:
+        """Whether the budget of this analysis is used up: then calls are not followed any more."""
+        return self.steps > MOST_STEPS
+
+    def report(self, frame: Frame, report: Report) -> None:
+        """Report something, unless the same place has something worse of this rule."""
+        if not frame.is_top:
+            return
+        key = (report.start, report.code)
+        before = self.reports.get(key)
+        if before is None or _RANK[report.severity] < _RANK[before.severity]:
+            self.reports[key] = report
+
+    # --- what sessions do ------------------------------------------------------
+
+    def apply(self, state: State, operation: Operation, oid: int, at: int) -> None:
+        """Let a session do something to its entities."""
+        scope = state.heap.get(oid)
+        if not isinstance(scope, Scope):
+            return
+        self.touched.add(oid)
+        if self.log is not None and not self.maybe:
+            self.log.append((operation, oid))
+        for key, thing in list(state.heap.items()):
+            if isinstance(thing, Entity) and thing.scope == oid:
+                state.heap[key] = _after(operation, thing, scope, at)
+        if operation == "commit":
+            state.heap[oid] = scope._replace(has_committed=True, is_busy=False)
+        elif operation == "rollback":
+            state.heap[oid] = scope._replace(is_busy=False)
+        elif operation == "close":
+            self.has_ended = True
+            state.heap[oid] = scope._replace(is_closed=True, ended_at=at, is_busy=False)
+
+    def touch(self, state: State, oid: int, *, busy: bool = True) -> None:
+        """Note that a session is used."""
+        self.touched.add(oid)
+        scope = state.heap.get(oid)
+        if isinstance(scope, Scope) and busy and (scope.is_closed or not scope.is_busy):
+            state.heap[oid] = scope._replace(is_closed=False, is_busy=True)
+
+
+def _after(operation: Operation, entity: Entity, scope: Scope, at: int) -> Entity:
+    if entity.is_detached or entity.is_free:
+        return entity
+    if operation == "close":
+        return entity._replace(is_detached=True, detached_at=at)
+    if operation == "expunge":
+        return entity._replace(is_free=True)
+    if operation == "rollback":
+        return _rolled_back(entity, scope, at)
+    if operation == "expire":
+        return entity._replace(expired=Expiry("hand", at, is_sure=True), back=frozenset())
+    source = "load" if entity.source == "new" else entity.source
+    stale = Expiry("flush", at, is_sure=True) if entity.is_dirty else entity.stale
+    entity = entity._replace(source=source, is_dirty=False, stale=stale)
+    if operation == "commit" and scope.expires is not False:
+        if entity.expired is not None and entity.expired.by == "commit" and not entity.back:
+            return entity
+        expired = Expiry("commit", at, is_sure=scope.expires is True)
+        return entity._replace(expired=expired, back=frozenset())
+    return entity
+
+
+def _rolled_back(entity: Entity, scope: Scope, at: int) -> Entity:
+    if entity.source == "new":
+        return entity._replace(is_free=True)
+    if not scope.is_busy:
+        return entity
+    return entity._replace(expired=Expiry("rollback", at, is_sure=True), back=frozenset())

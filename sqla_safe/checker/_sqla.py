@@ -1,0 +1,263 @@
+"""SQLAlchemy's functions: statements, loader options, sessionmakers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from sqla_safe.checker import _ambient, _session
+from sqla_safe.checker._index import Class
+from sqla_safe.checker._names import is_sqlalchemy, last, looks_like_session
+from sqla_safe.checker._values import (
+    ClassAttribute,
+    ClassRef,
+    Const,
+    External,
+    FunctionRef,
+    Loader,
+    Maker,
+    Manager,
+    Many,
+    Method,
+    Query,
+    Ref,
+    State,
+    Tup,
+    Value,
+)
+
+if TYPE_CHECKING:
+    from sqla_safe.checker._call import Given
+    from sqla_safe.checker._run import Frame, Run
+
+LOADERS: Final = frozenset(
+    ("selectinload", "joinedload", "subqueryload", "immediateload", "contains_eager", "undefer")
+)
+_NOT_LOADING: Final = frozenset(
+    ("lazyload", "raiseload", "noload", "defer", "load_only", "defaultload", "with_loader_criteria")
+)
+_ENDS: Final = frozenset(
+    (
+        "subquery",
+        "cte",
+        "alias",
+        "exists",
+        "scalar_subquery",
+        "as_scalar",
+        "compile",
+        "lateral",
+        "count",
+        "with_only_columns",
+        "with_entities",
+        "delete",
+        "update",
+        "label",
+    )
+)
+_FETCHES: Final = frozenset(
+    ("first", "one", "one_or_none", "get", "scalar", "get_or_404", "first_or_404", "one_or_404")
+)
+_FREE: Final = frozenset(("snapshot", "asnapshot", "to_dict", "fetch", "afetch", "deepcopy"))
+
+
+def function(
+    run: Run, frame: Frame, state: State, callee: External, given: Given
+) -> tuple[bool, Value]:
+    """Return whether a function is known, and what calling it gives."""
+    name = last(callee.name)
+    if name in LOADERS:
+        return True, _loader(given)
+    if name in _NOT_LOADING:
+        return True, Loader(frozenset(), _stem(given))
+    if name in _FREE and (is_sqlalchemy(callee.name) or name == "deepcopy"):
+        return True, None
+    if name == "scoped_services":
+        return True, Manager("function", callee, given)
+    if name == "closing" and given.args:
+        return True, Manager("closing", given.args[0])
+    if name in ("select", "insert", "update", "delete") and is_sqlalchemy(callee.name):
+        targets = tuple([part if _is_entity(part) else None for part in given.args])
+        targets = targets if name == "select" else ()
+        return True, Query(targets, frozenset(), False, None, given.start, frame.is_top)
+    return _sessions(run, frame, state, callee, given)
+
+
+def _sessions(
+    run: Run, frame: Frame, state: State, callee: External, given: Given
+) -> tuple[bool, Value]:
+    kind = run.names.is_session_class(callee)
+    name = last(callee.name)
+    if kind and not name.startswith(("scoped", "async_scoped")):
+        return True, opened(run, frame, state, name, given, is_async=kind == "async")
+    maker = run.names.maker(frame.module, given.expr, "")
+    if maker is not None:
+        return True, maker
+    is_own = run.linked.is_own(frame.module, callee) and run.linked.uses_sqlalchemy(frame.module)
+    if looks_like_session(callee.name) and is_own and not name.startswith("_"):
+        seen = run.linked.expiry_of_sessions(is_async=None)
+        expires = False if seen is False else None
+        return True, _ambient.new_scope(run, frame, state, given.start, Maker(None, expires, name))
+    return False, None
+
+
+def opened(
+    run: Run,
+    frame: Frame,
+    state: State,
+    name: str,
+    given: Given,
+    *,
+    is_async: bool,
+) -> Ref:
+    """Open a session from its class."""
+    expires: bool | None = True
+    if "expire_on_commit" in given.keywords or None in given.keywords:
+        value = given.keywords.get("expire_on_commit")
+        expires = bool(value.value) if isinstance(value, Const) else None
+    maker = Maker(is_async, expires, name)
+    return _ambient.new_scope(run, frame, state, given.start, maker)
+
+
+def made(run: Run, frame: Frame, state: State, maker: Maker, given: Given) -> Value:
+    """Call a sessionmaker."""
+    if maker.is_scoped:
+        return _ambient.ambient_scope(run, frame, state, maker.key, maker.key)
+    value = given.keywords.get("expire_on_commit")
+    if isinstance(value, Const):
+        maker = replace(maker, expires=bool(value.value))
+    return _ambient.new_scope(run, frame, state, given.start, maker)
+
+
+def _is_entity(value: Value) -> bool:
+    if isinstance(value, ClassRef):
+        return True
+    return isinstance(value, External) and last(value.name)[:1].isupper()
+
+
+def _loader(given: Given, stem: str = "") -> Loader:
+    paths, where = set(), stem
+    for part in given.args:
+        if isinstance(part, ClassAttribute):
+            where = f"{where}.{part.name}" if where else part.name
+            paths.add(where)
+        elif isinstance(part, Const) and isinstance(part.value, str):
+            paths.add(part.value)
+        else:
+            return Loader(frozenset(paths), where, is_open=True)
+    return Loader(frozenset(paths), where)
+
+
+def _stem(given: Given) -> str:
+    part = given.args[0] if given.args else None
+    return part.name if isinstance(part, ClassAttribute) else ""
+
+
+def with_options(query: Query, options: list[Value]) -> Query:
+    """Add loader options to a statement."""
+    loads, is_open = query.loads, query.is_open
+    for option in _flattened(options):
+        if isinstance(option, Loader):
+            loads |= option.paths
+            is_open |= option.is_open
+        else:
+            is_open = True
+    return replace(query, loads=loads, is_open=is_open)
+
+
+def _flattened(options: list[Value]) -> list[Value]:
+    flat: list[Value] = []
+    for option in options:
+        if isinstance(option, Tup):
+            flat += option.items
+        elif isinstance(option, Many):
+            flat.append(option.item)
+        else:
+            flat.append(option)
+    return flat
+
+
+def query_method(
+    run: Run, frame: Frame, state: State, query: Query, name: str, given: Given
+) -> Value:
+    """Call a method of a statement or legacy query."""
+    if name == "options":
+        return with_options(query, given.all())
+    if name in _ENDS:
+        return None
+    if name == "returning":
+        return replace(query, targets=tuple([p if _is_entity(p) else None for p in given.args]))
+    if name == "add_columns":
+        return replace(query, targets=(*query.targets, *[None] * len(given.args)))
+    if query.scope is None:
+        return query
+    if name == "all":
+        return Many(
+            _session.row(run, frame, state, query, given.start, is_scalar=_is_single(query))
+        )
+    if name in _FETCHES:
+        is_scalar = name == "scalar" or _is_single(query)
+        return _session.row(run, frame, state, query, given.start, is_scalar=is_scalar)
+    return query
+
+
+def _is_single(query: Query) -> bool:
+    return len(query.targets) == 1
+
+
+def method(
+    run: Run, frame: Frame, state: State, owner: Value, name: str, given: Given
+) -> tuple[bool, Value]:
+    """Call a method of something that is no object of the project."""
+    if isinstance(owner, Loader):
+        if name == "options":
+            return True, _inner_options(owner, given)
+        if name in LOADERS:
+            found = _loader(given, owner.stem)
+            return True, replace(found, paths=found.paths | owner.paths)
+        return True, owner
+    if isinstance(owner, Maker):
+        if name == "begin":
+            return True, Manager("session", owner, "begin")
+        if name == "remove":
+            return True, None
+        if owner.is_scoped:
+            ref = _ambient.ambient_scope(run, frame, state, owner.key, owner.key)
+            return True, _session.method(run, frame, state, ref, name, given)
+        return True, None
+    if isinstance(owner, Method) and owner.name == "super":
+        return _super_method(run, frame, state, owner, name, given)
+    return False, None
+
+
+def _super_method(
+    run: Run, frame: Frame, state: State, owner: Method, name: str, given: Given
+) -> tuple[bool, Value]:
+    from sqla_safe.checker import _call
+
+    function = frame.function
+    cls = _class_of(state, owner.owner)
+    if function is None or cls is None:
+        return False, None
+    found = run.names.method(cls, name, after=function.cls)
+    if found is None:
+        return False, None
+    return True, _call.invoke(run, frame, state, FunctionRef(found, owner.owner), given)
+
+
+def _class_of(state: State, value: Value) -> Class | None:
+    if isinstance(value, ClassRef):
+        return value.of if isinstance(value.of, Class) else None
+    thing = state.heap.get(value.oid) if isinstance(value, Ref) else None
+    cls = getattr(thing, "cls", None)
+    return cls if isinstance(cls, Class) else None
+
+
+def _inner_options(owner: Loader, given: Given) -> Loader:
+    paths, is_open = owner.paths, owner.is_open
+    for option in _flattened(given.all()):
+        if isinstance(option, Loader):
+            paths |= {f"{owner.stem}.{path}" for path in option.paths}
+            is_open |= option.is_open
+        else:
+            is_open = True
+    return replace(owner, paths=paths, is_open=is_open)

@@ -1,0 +1,439 @@
+"""What a name can stand for while a function is followed: values, objects, and states.
+
+Values are immutable and compared by content. Entities, scopes and instances change while the code
+runs, so that values only refer to them (`Ref`), and a `State` says what they are like at one point.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from sqla_safe.checker._index import Class, Function, Module
+
+_MOST_ALTERNATIVES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Ref:
+    """An entity, scope or instance."""
+
+    oid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Const:
+    """A text, number, boolean or None."""
+
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Many:
+    """Any number of one value: a list, set, iterator, or the values of a dict."""
+
+    item: Value
+
+
+@dataclass(frozen=True, slots=True)
+class Tup:
+    """A tuple or row."""
+
+    items: tuple[Value, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A dict that was written down with its keys."""
+
+    items: tuple[tuple[str, Value], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """What `execute`, `scalars` and `query` give: rows that are still to be fetched."""
+
+    query: Query
+    is_scalar: bool
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A statement, with the session that will run it when it is a legacy query."""
+
+    targets: tuple[Value, ...]
+    loads: frozenset[str]
+    is_open: bool
+    """Whether it may load more than `loads` says."""
+    scope: int | None = None
+    at: int = 0
+    is_here: bool = False
+    """Whether the statement is written in the function that is being looked at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loader:
+    """A loader option: the paths that it loads, and those it puts off."""
+
+    paths: frozenset[str]
+    stem: str
+    is_open: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ClassRef:
+    """A class: one of the project, or the dotted name of another."""
+
+    of: Class | str
+
+
+@dataclass(frozen=True, slots=True)
+class ClassAttribute:
+    """An attribute of a class, such as `User.balance` in a statement."""
+
+    owner: Class | str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionRef:
+    """A function of the project, with what it is bound to."""
+
+    of: Function
+    bound: Value = None
+    closure: Any = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ModuleRef:
+    """A module of the project."""
+
+    of: Module
+
+
+@dataclass(frozen=True, slots=True)
+class External:
+    """Something that is not part of the project, by its dotted name."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """A method of a value that is no instance of the project, such as `session.get`."""
+
+    owner: Value
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Maker:
+    """A sessionmaker."""
+
+    is_async: bool | None
+    expires: bool | None
+    key: str = ""
+    begins: bool = False
+    is_scoped: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Manager:
+    """What a `with` statement enters: a call that opens sessions, or a transaction of one."""
+
+    kind: Literal["session", "maker-begin", "begin", "savepoint", "function", "instance", "closing"]
+    subject: Any
+    args: Any = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A coroutine that nobody has awaited yet, and the scopes that it uses."""
+
+    result: Value
+    scopes: frozenset[int] = frozenset()
+    entities: frozenset[int] = frozenset()
+    called: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Something that lives as long as the process: a global dict, a cache."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Alternatives:
+    """One of several values."""
+
+    options: frozenset[Value]
+
+
+Value: TypeAlias = (
+    Ref
+    | Const
+    | Many
+    | Tup
+    | Table
+    | Rows
+    | Query
+    | Loader
+    | ClassRef
+    | ClassAttribute
+    | FunctionRef
+    | ModuleRef
+    | External
+    | Method
+    | Maker
+    | Manager
+    | Pending
+    | Kept
+    | Alternatives
+    | None
+)
+
+
+class Expiry(NamedTuple):
+    """Why the attributes of an entity are gone, and where."""
+
+    by: Literal["commit", "rollback", "flush", "delete", "hand"]
+    at: int
+    is_sure: bool
+    """Whether the settings of the session are known to expire."""
+    is_certain: bool = True
+    """Whether it happens on every way that leads here."""
+
+
+class Entity(NamedTuple):
+    """What is known of one entity, or of all that came out of one statement."""
+
+    cls: Class | str | None
+    scope: int | None
+    source: Literal["load", "param", "new", "guess", "child"]
+    at: int
+    is_here: bool = False
+    """Whether `at` is the place of a `select` in the function that is being looked at."""
+    loads: frozenset[str] = frozenset()
+    is_open: bool = False
+    """Whether more may have been loaded than `loads` says."""
+    expired: Expiry | None = None
+    back: frozenset[str] = frozenset()
+    """What was read again after it had expired."""
+    is_free: bool = False
+    is_made: bool = False
+    """Whether the code in sight has made it: a foreign key that it did not set leads nowhere."""
+    is_weak: bool = False
+    """Whether it is an entity only if somebody reads an id from it."""
+    is_captured: bool = False
+    is_detached: bool = False
+    detached_at: int = 0
+    is_dirty: bool = False
+    stale: Expiry | None = None
+    """The flush after which columns that the server fills are gone."""
+    related: tuple[tuple[str, Value], ...] = ()
+
+
+class Scope(NamedTuple):
+    """What is known of one session."""
+
+    is_async: bool | None
+    expires: bool | None
+    name: str
+    at: int
+    owner: Literal["local", "param", "dependency", "ambient"]
+    is_closed: bool = False
+    ended_at: int = 0
+    has_committed: bool = False
+    is_busy: bool = True
+    """Whether a transaction may be open: a rollback without one changes nothing."""
+
+
+class Instance(NamedTuple):
+    """An object of a class that is no entity: a service, a repository, a unit of work."""
+
+    cls: Class | str | None
+    attributes: tuple[tuple[str, Value], ...] = ()
+
+    def get(self, name: str) -> Value:
+        """Return an attribute that was set."""
+        for key, value in self.attributes:
+            if key == name:
+                return value
+        return None
+
+    def has(self, name: str) -> bool:
+        """Return whether an attribute was set."""
+        return any(key == name for key, _ in self.attributes)
+
+    def with_(self, name: str, value: Value) -> Instance:
+        """Return the instance with one attribute set."""
+        rest = tuple([pair for pair in self.attributes if pair[0] != name])
+        return self._replace(attributes=(*rest, (name, value)))
+
+
+Thing: TypeAlias = Entity | Scope | Instance
+
+
+class State:
+    """What holds at one point of a function."""
+
+    __slots__ = ("env", "heap")
+
+    def __init__(self, env: dict[str, Value], heap: dict[int, Thing]) -> None:
+        """Take the names and the objects."""
+        self.env = env
+        self.heap = heap
+
+    def copy(self) -> State:
+        """Return a state that can go its own way."""
+        return State(dict(self.env), dict(self.heap))
+
+    def entity(self, value: Value) -> Entity | None:
+        """Return the entity that a value refers to."""
+        thing = self.heap.get(value.oid) if isinstance(value, Ref) else None
+        return thing if isinstance(thing, Entity) else None
+
+    def scope(self, value: Value) -> Scope | None:
+        """Return the scope that a value refers to."""
+        thing = self.heap.get(value.oid) if isinstance(value, Ref) else None
+        return thing if isinstance(thing, Scope) else None
+
+    def instance(self, value: Value) -> Instance | None:
+        """Return the instance that a value refers to."""
+        thing = self.heap.get(value.oid) if isinstance(value, Ref) else None
+        return thing if isinstance(thing, Instance) else None
+
+
+def join(left: State | None, right: State | None) -> State | None:
+    """Return what holds where two ways meet."""
+    if left is None or right is None:
+        return left or right
+    if left is right:
+        return left
+    heap = _join_dicts(left.heap, right.heap, join_things)
+    return State(_join_dicts(left.env, right.env, join_values), heap)
+
+
+def _join_dicts(left: dict[Any, Any], right: dict[Any, Any], both: Callable[..., Any]) -> Any:
+    joined = dict(left)
+    for key, value in right.items():
+        if key not in joined:
+            joined[key] = value
+        elif joined[key] is not value:
+            joined[key] = both(joined[key], value)
+    return joined
+
+
+def join_values(left: Value, right: Value) -> Value:
+    """Return what a name stands for where two ways meet; what is known wins over what is not."""
+    if left == right or right is None or isinstance(right, Const):
+        return left if left is not None else right
+    if left is None or isinstance(left, Const):
+        return right
+    if isinstance(left, Many) and isinstance(right, Many):
+        return Many(join_values(left.item, right.item))
+    if isinstance(left, Query) and isinstance(right, Query) and left.targets == right.targets:
+        is_open = left.is_open or right.is_open
+        return replace(left, loads=left.loads | right.loads, is_open=is_open)
+    if isinstance(left, Tup) and isinstance(right, Tup) and len(left.items) == len(right.items):
+        pairs = zip(left.items, right.items, strict=True)
+        return Tup(tuple([join_values(one, other) for one, other in pairs]))
+    if isinstance(left, Tup) and isinstance(right, Tup):
+        return left if len(left.items) > len(right.items) else right
+    options = frozenset((*alternatives(left), *alternatives(right)))
+    return Alternatives(options) if len(options) <= _MOST_ALTERNATIVES else left
+
+
+def alternatives(value: Value) -> Iterator[Value]:
+    """Yield each value that one may stand for."""
+    if isinstance(value, Alternatives):
+        yield from value.options
+    else:
+        yield value
+
+
+def join_things(left: Thing, right: Thing) -> Thing:
+    """Return what is known of an object where two ways meet.
+
+    What was loaded on one way counts as loaded, and what has expired on one way as expired: the
+    first because conditions that go together are common, the second because `except` branches
+    rejoin.
+    """
+    if left == right:
+        return left
+    if isinstance(left, Entity) and isinstance(right, Entity):
+        return _join_entities(left, right)
+    if isinstance(left, Scope) and isinstance(right, Scope):
+        is_closed = left.is_closed and right.is_closed
+        has_committed = left.has_committed or right.has_committed
+        is_busy = left.is_busy or right.is_busy
+        return left._replace(is_closed=is_closed, has_committed=has_committed, is_busy=is_busy)
+    if isinstance(left, Instance) and isinstance(right, Instance):
+        merged = _join_dicts(dict(left.attributes), dict(right.attributes), join_values)
+        return left._replace(attributes=tuple(merged.items()))
+    return left
+
+
+def _join_entities(left: Entity, right: Entity) -> Entity:
+    related = _join_dicts(dict(left.related), dict(right.related), join_values)
+    expired = _join_expiries(left.expired, right.expired)
+    if left.expired and right.expired:
+        back = left.back & right.back
+    else:
+        back = left.back if left.expired else right.back
+    return left._replace(
+        loads=left.loads | right.loads,
+        is_open=left.is_open or right.is_open,
+        expired=expired,
+        back=back,
+        is_free=left.is_free or right.is_free,
+        is_detached=left.is_detached and right.is_detached,
+        source=left.source if left.source == right.source else "load",
+        is_dirty=left.is_dirty or right.is_dirty,
+        stale=left.stale or right.stale,
+        related=tuple(related.items()),
+    )
+
+
+def meanings(value: Value) -> Iterator[Value]:
+    """Yield each value that one may stand for, a coroutine standing for what it returns."""
+    for one in alternatives(value):
+        if isinstance(one, Pending):
+            yield from meanings(one.result)
+        else:
+            yield one
+
+
+def _join_expiries(left: Expiry | None, right: Expiry | None) -> Expiry | None:
+    if left is None or right is None:
+        one = left or right
+        return one._replace(is_certain=False) if one is not None else None
+    return left._replace(is_certain=left.is_certain and right.is_certain)
+
+
+def refs_in(value: Value, depth: int = 3) -> Iterator[Ref]:
+    """Yield each object that a value holds, also inside lists, rows and dicts."""
+    if isinstance(value, Ref):
+        yield value
+    elif depth and value is not None:
+        for part in _parts_of(value):
+            yield from refs_in(part, depth - 1)
+
+
+def _parts_of(value: Value) -> tuple[Value, ...]:
+    if isinstance(value, Many):
+        return (value.item,)
+    if isinstance(value, Tup):
+        return value.items
+    if isinstance(value, Alternatives):
+        return tuple(value.options)
+    if isinstance(value, Table):
+        return tuple([part for _, part in value.items])
+    if isinstance(value, Pending):
+        return (value.result,)
+    return ()

@@ -1,0 +1,62 @@
+"""The command ``sqla-safe``."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Final
+
+from sqla_safe.checker._options import parse
+from sqla_safe.checker._problems import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+USAGE: Final = 2
+_INTERRUPTED: Final = 130
+_NOBODY_READS: Final = 141
+
+
+def main() -> int:
+    """Run ``sqla-safe`` with the arguments of this process.
+
+    Returns:
+        The exit code: 0 nothing of level error, 1 findings that count, 2 wrong usage.
+
+    Example:
+        >>> main()  # doctest: +SKIP
+        0
+    """
+    return run(sys.argv[1:])
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run ``sqla-safe`` with some arguments.
+
+    Args:
+        arguments: such as ``["check", "app", "--strict"]``.
+
+    Returns:
+        The exit code, as `main`.
+
+    Raises:
+        SystemExit: argparse has printed help, a version or an error of usage.
+
+    Example:
+        >>> run(["check", "app", "--quiet"])  # doctest: +SKIP
+        0
+    """
+    options = parse(arguments)
+    try:
+        from sqla_safe.checker import _command  # argparse answers --help without the checker
+
+        return _command.run(options)
+    except UsageError as error:
+        for problem in error.problems:
+            print(f"sqla-safe: error: {problem}", file=sys.stderr)  # noqa: T201 - the command speaks
+        return USAGE
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    except BrokenPipeError:  # `| head`: nobody wants to hear the rest, not even at the exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _NOBODY_READS

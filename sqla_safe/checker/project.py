@@ -1,0 +1,80 @@
+"""The facts of all files put together, and what follows from them for each file."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sqla_safe.checker import _ambient, _escape, _exec
+from sqla_safe.checker import _ir as ir
+from sqla_safe.checker._linked import Linked
+from sqla_safe.checker._run import Frame, Report, Run
+from sqla_safe.checker._values import Const, State
+from sqla_safe.checker.findings import Finding
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from sqla_safe.checker._index import Function, Module
+    from sqla_safe.checker.facts import ModuleFacts
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """The models, sessionmakers, services and functions of a code base, linked."""
+
+    fingerprint: str
+    """What the findings of a file depend on beyond its own content."""
+    linked: Linked
+
+
+def link(modules: Iterable[ModuleFacts]) -> Project:
+    """Link the facts of all files."""
+    facts = sorted(modules, key=lambda each: each.path)
+    digest = hashlib.blake2b(digest_size=16)
+    for each in facts:
+        digest.update(each.path.encode(errors="replace"))
+        digest.update(each.payload)
+    return Project(digest.hexdigest(), Linked(facts))
+
+
+def findings(project: Project, module: ModuleFacts) -> list[Finding]:
+    """Return what is wrong in one file, in the order of its lines."""
+    linked = project.linked
+    found = linked.index.modules[module.path]
+    reports: dict[tuple[int, str], Report] = {}
+    for function in found.all_functions():
+        if linked.is_relevant(function):
+            reports.update(_follow(linked, found, function))
+    ordered = sorted(reports.values(), key=lambda report: (report.start, report.code))
+    return [_finding(module.path, report) for report in ordered]
+
+
+def _follow(linked: Linked, module: Module, function: Function) -> dict[tuple[int, str], Report]:
+    run = Run(linked)
+    frame = Frame(function, module, function.is_async, is_top=True)
+    state = State({}, {})
+    run.stack.append(function)
+    _ambient.parameters(run, frame, state, function)
+    after = _exec.block(run, frame, state, function.body)
+    if after is not None:
+        frame.returned.append((after, Const(None), function.start))
+    if not function.is_generator:
+        _escape.returned(run, frame)
+    return run.reports
+
+
+def _finding(path: str, report: Report) -> Finding:
+    return Finding(
+        path,
+        ir.line_of(report.start),
+        ir.column_of(report.start),
+        ir.line_of(report.end),
+        ir.column_of(report.end),
+        report.code,
+        report.severity,
+        report.message,
+        report.hint,
+        report.fix,
+    )

@@ -1,0 +1,40 @@
+"""SQS003: an entity is passed on or returned out of the scope that loaded it."""
+
+from sqla_safe import asnapshot
+from tests.checker.samples.world import Expiring, Keeping, User, user_service
+
+
+def describe(user):
+    return f"{user.name} has {user.balance.coins}"
+
+
+async def passed(user_id):
+    async with user_service() as users:
+        user = await users.with_balance(user_id)
+    return describe(user)  # info: SQS003
+
+
+async def passed_expired(user_id):
+    async with Expiring.begin() as session:
+        user = await session.get(User, user_id)
+    describe(user)  # error: SQS003, error: SQS001
+
+
+async def returned(user_id):
+    async with Keeping() as session:
+        return await session.get(User, user_id)  # info: SQS003
+
+
+async def harmless(user_id):
+    async with user_service() as users:
+        user = await users.get(user_id)
+    return user is not None and isinstance(user, User)
+
+
+async def snapshot_returned(user_id):
+    async with Keeping() as session:
+        return await asnapshot(await session.get(User, user_id), User.balance)
+
+
+async def borrowed(session, user_id):
+    return await session.get(User, user_id)

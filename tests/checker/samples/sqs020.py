@@ -1,0 +1,51 @@
+"""SQS020: an attribute is read after a commit that has expired it."""
+
+from tests.checker.samples.world import Expiring, Keeping, SyncSession, User
+
+
+async def expiring(user_id):
+    async with Expiring() as session:
+        user = await session.get(User, user_id)
+        await session.commit()
+        print(user.name)  # error: SQS020
+
+
+async def in_a_helper(user_id):
+    async with Expiring() as session:
+        user = await session.get(User, user_id)
+        await store(session)
+        print(user.name)  # error: SQS020
+
+
+async def store(session):
+    await session.commit()
+
+
+async def refreshed(user_id):
+    async with Expiring() as session:
+        user = await session.get(User, user_id)
+        await session.commit()
+        await session.refresh(user)
+        print(user.name)
+
+
+async def loaded_again(user_id):
+    async with Expiring() as session:
+        user = await session.get(User, user_id)
+        await session.commit()
+        user = await session.get(User, user_id)
+        print(user.name)
+
+
+async def keeping(user_id):
+    async with Keeping() as session:
+        user = await session.get(User, user_id)
+        await session.commit()
+        print(user.name)
+
+
+def sync_loads_again(user_id):
+    with SyncSession() as session:
+        user = session.get(User, user_id)
+        session.commit()
+        print(user.name)

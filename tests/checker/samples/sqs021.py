@@ -1,0 +1,97 @@
+"""SQS021: an attribute is read after a rollback has expired it."""
+
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+
+from tests.checker.samples.world import Keeping, SyncSession, User
+
+
+async def in_the_except_branch(user_id):
+    async with Keeping() as session:
+        user = await session.get(User, user_id)
+        try:
+            await session.commit()
+        except IntegrityError:
+            await session.rollback()
+            print("failed for", user.name)  # error: SQS021
+
+
+async def after_the_except_branch(user_id):
+    async with Keeping() as session:
+        user = await session.get(User, user_id)
+        try:
+            await session.commit()
+        except IntegrityError:
+            await session.rollback()
+        return user.id  # error: SQS021
+
+
+async def in_the_next_round():
+    async with Keeping() as session:
+        for user in (await session.scalars(select(User))).all():
+            print(user.name)  # error: SQS021
+            try:
+                await session.commit()
+            except IntegrityError:
+                await session.rollback()
+
+
+async def saved_before(user_id):
+    async with Keeping() as session:
+        user = await session.get(User, user_id)
+        name = user.name
+        try:
+            await session.commit()
+        except IntegrityError:
+            await session.rollback()
+            print("failed for", name)
+
+
+async def leaving(user_id):
+    async with Keeping() as session:
+        user = await session.get(User, user_id)
+        try:
+            await session.commit()
+        except IntegrityError:
+            await session.rollback()
+            raise
+        return user.id
+
+
+async def a_helper_that_may_roll_back(user_id):
+    async with Keeping() as session:
+        user = await session.get(User, user_id)
+        await store(session)
+        return user.id
+
+
+async def store(session):
+    try:
+        await session.commit()
+    except IntegrityError:
+        await session.rollback()
+
+
+async def savepoint(user_id):
+    async with Keeping() as session:
+        user = await session.get(User, user_id)
+        try:
+            async with session.begin_nested():
+                await session.flush()
+        except IntegrityError:
+            print("failed for", user.name)
+
+
+async def nothing_to_roll_back(user_id):
+    async with Keeping() as session:
+        user = await session.get(User, user_id)
+        await session.commit()
+        await session.rollback()
+        print(user.name)
+
+
+def sync_loads_again(user_id):
+    with SyncSession() as session:
+        user = session.get(User, user_id)
+        session.rollback()
+        print(user.name)

@@ -1,0 +1,34 @@
+"""SQS022: a column that the database fills on update is read after a flush."""
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from tests.checker.samples.world import Keeping, User
+
+
+async def after_flush(session: AsyncSession, user_id):
+    user = await session.get(User, user_id)
+    user.name = "Ann"
+    await session.flush()
+    print(user.updated_at)  # error: SQS022
+
+
+async def after_commit(user_id):
+    async with Keeping() as session:
+        user = await session.get(User, user_id)
+        user.name = "Ann"
+        await session.commit()
+        print(user.updated_at)  # error: SQS022
+
+
+async def refreshed(session: AsyncSession, user_id):
+    user = await session.get(User, user_id)
+    user.name = "Ann"
+    await session.flush()
+    await session.refresh(user, ["updated_at"])
+    print(user.updated_at, user.name)
+
+
+async def unchanged(session: AsyncSession, user_id):
+    user = await session.get(User, user_id)
+    await session.flush()
+    print(user.updated_at)

@@ -1,0 +1,42 @@
+"""SQS030: an entity is put into a cache, FSM state, global or attribute."""
+
+from sqla_safe import asnapshot
+from tests.checker.samples.world import Keeping, User, user_service
+
+cache = {}
+last_user = None
+
+
+async def into_a_global_dict(user_id):
+    async with user_service() as users:
+        user = await users.get(user_id)
+    cache[user_id] = user  # warning: SQS030
+
+
+async def into_a_global(user_id):
+    global last_user
+    async with Keeping() as session:
+        last_user = await session.get(User, user_id)  # warning: SQS030
+
+
+async def into_fsm_data(state, session, user_id):
+    user = await session.get(User, user_id)
+    await state.update_data(user=user)  # warning: SQS030
+
+
+def of_a_parameter(user: User):
+    cache[user.id] = {"user": user}  # warning: SQS030
+
+
+class Handler:
+    async def into_an_attribute(self, user_id):
+        async with Keeping() as session:
+            self.user = await session.get(User, user_id)  # warning: SQS030
+
+
+async def snapshots_and_ids(state, session, user_id):
+    user = await session.get(User, user_id)
+    cache[user_id] = await asnapshot(user)
+    await state.update_data(user_id=user.id)
+    local = {}
+    local[user_id] = user

@@ -1,0 +1,30 @@
+"""SQS032: a request's session is handed to a task that outlives it."""
+
+import asyncio
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from tests.checker.samples.world import Keeping, User
+
+
+async def load(session, user_id):
+    return (await session.get(User, user_id)).name
+
+
+async def load_alone(user_id):
+    async with Keeping() as session:
+        return (await session.get(User, user_id)).name
+
+
+async def to_a_task(session: AsyncSession, user_id):
+    asyncio.create_task(load(session, user_id))  # error: SQS032
+
+
+async def to_a_background_task(session: AsyncSession, background_tasks, user_id):
+    background_tasks.add_task(load, session, user_id)  # error: SQS032
+
+
+async def own_session(session: AsyncSession, background_tasks, user_id):
+    asyncio.create_task(load_alone(user_id))
+    background_tasks.add_task(load_alone, user_id)
+    return await load(session, user_id)

@@ -1,0 +1,230 @@
+"""Several processes and the cache change how long a run takes, and nothing else."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sqla_safe.checker import _pipeline, _reading, _workers
+from sqla_safe.checker._cache import Cache
+from sqla_safe.checker._pipeline import Means, Run, Tree
+from sqla_safe.checker._reading import Sources
+from sqla_safe.checker.findings import Skip
+from tests.checker.shop import FILES, HANDLERS, LINE
+from tests.checker.support import write
+
+COUNT = 30
+
+
+@pytest.fixture
+def many(here):
+    """Give a folder with many files, each with one bug, and one that cannot be read."""
+    write(here, {**FILES, **{f"app/h{number:02}.py": HANDLERS for number in range(COUNT)}})
+    write(here, {"app/broken.py": "def f(:\n"})
+    return here
+
+
+@pytest.fixture
+def counted(monkeypatch):
+    """Count the files that are parsed."""
+    parsed: list[str] = []
+    extract = _reading.facts.extract
+
+    def counting(path, source):
+        parsed.append(path)
+        return extract(path, source)
+
+    monkeypatch.setattr(_reading.facts, "extract", counting)
+    return parsed
+
+
+def files(folder: Path) -> list[str]:
+    """Return the files in the order in which a run finds them."""
+    return sorted(str(file.relative_to(folder)) for file in folder.rglob("*.py"))
+
+
+def outcome(folder: Path, cache: Cache | None = None, jobs: int = 1, **instead: bytes):
+    """Return what a run finds."""
+    tree = Tree(files(folder), (), Sources(instead), str(folder))
+    return Run(tree, Means(cache or Cache(None), jobs)).outcome()
+
+
+def test_processes_find_the_same(many, monkeypatch):
+    """In the same order."""
+    monkeypatch.setattr(_pipeline, "_FEW", 0)
+    monkeypatch.setattr(_pipeline, "_READ", 1000)
+    monkeypatch.setattr(_pipeline, "_LOOKED_AT", 1000)
+    alone, together = outcome(many), outcome(many, jobs=3)
+    assert together == alone
+    assert len(alone.findings) == COUNT + 1
+    assert [skip.file for skip in alone.skips] == ["app/broken.py"]
+
+
+def test_a_few_files_are_read_in_this_process(many, monkeypatch):
+    """Starting others would take longer."""
+    monkeypatch.setattr(_workers, "ProcessPoolExecutor", None)
+    assert len(outcome(many, jobs=8).findings) == COUNT + 1
+
+
+def test_without_fork_only_reading_is_shared(many, monkeypatch):
+    """What is linked is too much to send."""
+    monkeypatch.setattr(_workers, "CAN_FORK", False)
+    monkeypatch.setattr(_pipeline, "_FEW", 0)
+    monkeypatch.setattr(_pipeline, "_READ", 4000)
+    assert len(outcome(many, jobs=2).findings) == COUNT + 1
+
+
+def test_what_has_not_changed_is_not_parsed_again(many, counted, tmp_path):
+    """Not even once."""
+    cache = Cache(tmp_path / "cache")
+    first = outcome(many, cache)
+    assert len(counted) == COUNT + 3
+    counted.clear()
+    assert outcome(many, cache) == first
+    assert counted == []
+    cache.close()
+
+
+def test_one_changed_file_is_parsed_alone(many, counted, tmp_path):
+    """And everything is linked anew: its models may be used by others."""
+    cache = Cache(tmp_path / "cache")
+    outcome(many, cache)
+    counted.clear()
+    write(many, {"app/h03.py": "# a line more\n" + HANDLERS})
+    after = outcome(many, cache)
+    assert counted == ["app/h03.py"]
+    assert [each.line for each in after.findings if each.file == "app/h03.py"] == [LINE + 1]
+    cache.close()
+
+
+def test_a_change_elsewhere_changes_findings(many, tmp_path):
+    """A relationship that is loaded eagerly mends every handler."""
+    cache = Cache(tmp_path / "cache")
+    assert len(outcome(many, cache).findings) == COUNT + 1
+    models = FILES["app/models.py"].replace("relationship()", 'relationship(lazy="selectin")')
+    write(many, {"app/models.py": models})
+    assert outcome(many, cache).findings == []
+    cache.close()
+
+
+def test_the_cache_knows_the_name_of_a_file(many, counted, tmp_path):
+    """Two equal files are two modules."""
+    cache = Cache(tmp_path / "cache")
+    outcome(many, cache)
+    write(many, {"app/copy.py": HANDLERS})
+    found = outcome(many, cache).findings
+    assert "app/copy.py" in {each.file for each in found}
+    cache.close()
+
+
+def test_a_file_that_is_moved_with_its_project_is_known(many, counted, tmp_path):
+    """Names count from the root: the working directory does not matter."""
+    cache = Cache(tmp_path / "cache")
+    outcome(many, cache)
+    counted.clear()
+    whole = [str(many / file) for file in files(many)]
+    tree = Tree(whole, (), Sources(), str(many))
+    again = Run(tree, Means(cache)).outcome()
+    assert counted == []
+    assert {each.file for each in again.findings} <= set(whole)
+    cache.close()
+
+
+def test_a_rubbish_entry_is_found_out_anew(many, tmp_path, monkeypatch):
+    """Whatever another program has written there."""
+    cache = Cache(tmp_path / "cache")
+    kept: list[bytes] = []
+    put = cache.put
+    monkeypatch.setattr(cache, "put", lambda new, used=(): (kept.extend(new), put(new, used)))
+    first = outcome(many, cache)
+    put(dict.fromkeys(kept, b"\xc1rubbish"))
+    assert outcome(many, cache) == first
+    cache.close()
+
+
+def test_a_file_that_vanishes_is_skipped(many, monkeypatch):
+    """Before it is read, or between the two times that it is."""
+    tree = Tree([*files(many), "app/gone.py"], (), Sources(), str(many))
+    run = Run(tree, Means(Cache(None)))
+    (many / "app" / "h05.py").unlink()
+    skips = run.outcome().skips
+    assert Skip("app/gone.py", 1, "No such file or directory") in skips
+    assert Skip("app/h05.py", 1, "No such file or directory") in skips
+
+
+@pytest.mark.parametrize("step", ["facts.extract", "project.findings"])
+def test_an_error_of_the_checker_is_a_skip(many, monkeypatch, step):
+    """One file must not take the others along; the place of the error is named."""
+    from sqla_safe.checker import facts, project
+
+    module, name = {"facts": facts, "project": project}[step.split(".")[0]], step.split(".")[1]
+    right = getattr(module, name)
+
+    def wrong(*arguments):
+        path = arguments[0] if name == "extract" else arguments[1].path
+        return right(*arguments) if "h07" not in path else {}["secret"]
+
+    monkeypatch.setattr(module, name, wrong)
+    found = outcome(many)
+    assert len(found.findings) == COUNT
+    [skip] = [each for each in found.skips if each.file == "app/h07.py"]
+    assert skip.reason.startswith("internal error, please report it: KeyError at test_parallel.py:")
+    assert "secret" not in skip.reason
+
+
+@pytest.mark.parametrize("error", [RecursionError, MemoryError])
+def test_what_is_too_deep_for_the_parser_is_a_skip(monkeypatch, error):
+    """Generated code can be."""
+
+    def fail(path, source):
+        raise error
+
+    monkeypatch.setattr(_reading.facts, "extract", fail)
+    skip = _reading.extracted("x.py", b"").skip
+    assert skip is not None
+    assert skip.reason.endswith("it is nested too deeply")
+
+
+def test_progress_is_told(many):
+    """For each step, up to its end."""
+    told: list[tuple[str, int, int]] = []
+    means = Means(Cache(None), 1, lambda *step: told.append(step))
+    Run(Tree(files(many), (), Sources(), str(many)), means).outcome()
+    assert ("reading", COUNT + 3, COUNT + 3) in told
+    assert ("checking", COUNT + 2, COUNT + 2) in told
+
+
+def test_the_number_of_processors_is_that_of_this_process(monkeypatch):
+    """A container may have fewer than the machine."""
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {1, 2, 3}, raising=False)
+    assert _workers.default_jobs() == 3
+    monkeypatch.delattr("os.sched_getaffinity")
+    monkeypatch.setattr("os.cpu_count", lambda: None)
+    assert _workers.default_jobs() == 1
+
+
+def test_ctrl_c_ends_quietly(many):
+    """With the exit code of an interrupted command."""
+    code = (
+        "import os, signal, sys\n"
+        "from sqla_safe.checker import cli, project\n"
+        "project.link = lambda modules: os.kill(os.getpid(), signal.SIGINT) or 1 / 0\n"
+        "sys.exit(cli.run(['check', 'app', '--no-cache']))\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False, timeout=60)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (130, b"", b"")
+
+
+def test_the_cache_is_in_the_project(many, command):
+    """Or where one says."""
+    write(many, {"pyproject.toml": "[tool.sqla-safe]\n"})
+    first = command("check", "app", "--output-format", "json")
+    assert list((many / ".sqla_safe_cache").glob("*.db"))
+    assert command("check", "app", "--output-format", "json") == first
+    command("check", "app", "--cache-dir", "elsewhere")
+    assert list((many / "elsewhere").glob("*.db"))
+    assert len(json.loads(first.out)) == COUNT + 1
