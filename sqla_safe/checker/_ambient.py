@@ -138,7 +138,7 @@ def parameters(run: Run, frame: Frame, state: State, function: Function) -> None
     if is_method and names:
         state.env[names[0][0]] = _self(run, frame, state, function)
         names = names[1:]
-    later = []
+    later: list[tuple[int, str, Expr, Expr]] = []
     for at, (name, note, default) in enumerate(names):
         found = _session_parameter(run, frame, state, name, note, default)
         state.env[name] = found

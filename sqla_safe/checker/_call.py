@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from sqla_safe.checker import (
     _ambient,
@@ -149,11 +149,12 @@ class Given:
 
 def call(run: Run, frame: Frame, state: State, expr: Node) -> Value:
     """Follow one call."""
-    target = expr[1]
+    target: Any = expr[1]
     name = last_name(target) if target is not None and target[0] != ir.CALL else ""
-    if name == "super" and target[0] == ir.NAME:
+    kind = -1 if target is None else target[0]
+    if name == "super" and kind == ir.NAME:
         return _super(run, frame, state)
-    if name in _read.BY_NAME and target[0] == ir.NAME and len(expr[2]) > 1:
+    if name in _read.BY_NAME and kind == ir.NAME and len(expr[2]) > 1:
         return _read.by_name(run, frame, state, expr, name)
     callee = _callee(run, frame, state, target)
     frame.forgiven += name == "run_sync"
@@ -315,7 +316,8 @@ def _held(
     run: Run, state: State, args: list[Value], bound: Value
 ) -> tuple[frozenset[int], frozenset[int]]:
     """Return the sessions and the entities that a call is given."""
-    scopes, entities = set(), set()
+    scopes: set[int] = set()
+    entities: set[int] = set()
     for value in args:
         for ref in refs_in(value):
             thing = state.heap.get(ref.oid)
@@ -328,7 +330,7 @@ def _held(
 
 def scopes_of(state: State, value: Value) -> set[int]:
     """Return the sessions that a value is or holds."""
-    found = set()
+    found: set[int] = set()
     for ref in refs_in(value):
         thing = state.heap.get(ref.oid)
         if isinstance(thing, Scope):
@@ -381,13 +383,15 @@ def enter_frame(frame: Frame, ref: FunctionRef, at: int) -> Frame:
 def bind(run: Run, frame: Frame, state: State, ref: FunctionRef, given: Given) -> dict[str, Value]:
     """Return the names that a call binds in the function."""
     function = ref.of
-    params = list(function.params)
+    params: list[Any] = list(function.params)
     args = list(given.args)
     is_static = "staticmethod" in function.decorator_names()
     if function.cls is not None and not is_static and ref.bound is not None:
         args.insert(0, ref.bound)
     env: dict[str, Value] = {}
-    for name, note, default in params:
+    for param in params:
+        name: str = str(param[0])
+        note, default = param[1:]
         if args:
             env[name] = args.pop(0)
         elif name in given.keywords:
@@ -412,7 +416,7 @@ def promised(
     run: Run, frame: Frame, state: State, function: Function, ref: FunctionRef, given: Given
 ) -> Value:
     """Return what the annotation of a function says that it returns."""
-    scopes = set()
+    scopes: set[int] = set()
     for value in (*given.all(), ref.bound):
         scopes |= scopes_of(state, value)
     scope = scopes.pop() if len(scopes) == 1 else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, TypeGuard
 
 from sqla_safe.checker import _ambient, _eval, _exec
 from sqla_safe.checker import _ir as ir
@@ -130,7 +130,7 @@ _CACHE_NAME: Final = re.compile(r"(?i)cache|redis|memo")
 
 
 def _entities(state: State, value: Value) -> list[tuple[Ref, Entity]]:
-    found = []
+    found: list[tuple[Ref, Entity]] = []
     for ref in refs_in(value):
         thing = state.heap.get(ref.oid)
         if isinstance(thing, Entity):
@@ -497,10 +497,8 @@ def _listens(run: Run, frame: Frame, state: State, function: Function, event: st
         _uses_captured(run, frame, statement, dict(bound), event)
 
 
-def _uses_captured(
-    run: Run, frame: Frame, node: object, bound: dict[str, Entity], event: str
-) -> None:
-    if not isinstance(node, tuple):
+def _uses_captured(run: Run, frame: Frame, node: Any, bound: dict[str, Entity], event: str) -> None:
+    if not _is_node(node):
         return
     if node and node[0] == ir.FOR and len(node) == 7:
         source = node[2]
@@ -619,12 +617,16 @@ def _is_returned(function: Function, name: str) -> bool:
     )
 
 
-def _nodes(node: object) -> list[Node]:
+def _is_node(value: Any) -> TypeGuard[Node]:
+    return isinstance(value, tuple)
+
+
+def _nodes(node: Any) -> list[Node]:
     found: list[Node] = []
-    todo = [node]
+    todo: list[Any] = [node]
     while todo:
         one = todo.pop()
-        if isinstance(one, tuple) and one:
+        if _is_node(one) and one:
             if isinstance(one[0], int):
                 found.append(one)
             todo.extend(one)
@@ -671,8 +673,9 @@ def closed(run: Run, frame: Frame, state: State, ref: Ref, given: Given) -> None
     target = given.expr[1]
     if not isinstance(scope, Scope) or scope.owner != "param" or frame.conditions:
         return
-    is_name = target is not None and target[0] == ir.ATTRIBUTE and target[1] is not None
-    if is_name and target[1][0] == ir.NAME and _is_parameter(frame, target[1][1]):
+    if target is None or target[0] != ir.ATTRIBUTE or target[1] is None:
+        return
+    if target[1][0] == ir.NAME and _is_parameter(frame, target[1][1]):
         name = frame.function.name if frame.function is not None else ""
         if not any(
             word in name.lower() for word in ("close", "clean", "teardown", "exit", "dispose")

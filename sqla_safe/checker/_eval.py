@@ -174,7 +174,7 @@ def _yield(run: Run, frame: Frame, state: State, expr: Node) -> Value:
 
 
 def _tuple(run: Run, frame: Frame, state: State, expr: Node) -> Value:
-    items = []
+    items: list[Value] = []
     for part in expr[1]:
         found = value(run, frame, state, part)
         items.append(found.item if isinstance(found, Many) and part[0] == ir.STAR else found)

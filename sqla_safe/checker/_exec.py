@@ -196,7 +196,7 @@ def _for(run: Run, frame: Frame, state: State, node: Node) -> State | None:
     frame.broken, frame.continued = [], []
     frame.loops += 1
     after: State | None = state
-    for _ in range(2):
+    for _ in range(2 if frame.loops == 1 else 1):
         if after is None:
             break
         inner = after.copy()

@@ -6,7 +6,7 @@ import marshal
 import sys
 from functools import lru_cache
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from sqla_safe.checker import _ir as ir
 
@@ -17,6 +17,20 @@ if TYPE_CHECKING:
     from sqla_safe.checker.facts import ModuleFacts
 
 Binding = Any  # a Function, a Class, an import (module, name, level), or a Written
+
+
+Import = tuple[str, str | None, int]
+"""What an import says: the module, the name in it or None, and the level."""
+
+
+def is_import(binding: Any) -> TypeGuard[Import]:
+    """Return whether a name of a module is imported."""
+    return isinstance(binding, tuple)
+
+
+def is_elsewhere(found: Any) -> TypeGuard[tuple[Module, str]]:
+    """Return whether an import leads to a name of another module."""
+    return isinstance(found, tuple)
 
 
 class Written:

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqla_safe.checker import _ambient, _exec
 from sqla_safe.checker import _ir as ir
-from sqla_safe.checker._index import Class, Function, Index, Module, Written, last_name
+from sqla_safe.checker._index import (
+    Class,
+    Function,
+    Index,
+    Module,
+    Written,
+    is_elsewhere,
+    is_import,
+    last_name,
+)
 from sqla_safe.checker._models import Models
 from sqla_safe.checker._names import Names, is_sqlalchemy, looks_like_session
 from sqla_safe.checker._run import Frame
@@ -106,13 +115,21 @@ class Linked:
         self._makers: set[str] = set()
         self._spawned: set[str] = set()
         self._uses = False
+        self._holders: dict[Class, bool] = {}
         self._is_whole: bool | None = None
         self.summaries: dict[Any, Summary] = {}
         self._assigned: dict[Class, dict[str, tuple[Function, Expr]]] = {}
         for module in self.index.modules.values():
             self._take(module)
         self._by_async, self._by_sync = self._callers()
+        self._makers_named = {
+            name
+            for module in self.index.modules.values()
+            for name, value in module.names.items()
+            if _is_maker(value)
+        }
         self._openers = self._find_openers()
+        self._sources = self._find_sources()
         self._relevant = self._find_relevant()
 
     def _take(self, module: Module) -> None:
@@ -136,7 +153,7 @@ class Linked:
     def _find_relevant(self) -> set[str]:
         """Return the names of functions that may lead to a session, to a fixed point."""
         called_by: dict[str, set[str]] = {}
-        todo = []
+        todo: list[str] = []
         for module in self.index.modules.values():
             for function in module.all_functions():
                 for name in function.called:
@@ -157,6 +174,53 @@ class Linked:
                     found.add(caller)
                     todo.append(caller)
         return found
+
+    def _find_sources(self) -> set[str]:
+        """Return the names of functions that open sessions, and of those that lead to them."""
+        called_by: dict[str, set[str]] = {}
+        todo: list[str] = []
+        for module in self.index.modules.values():
+            for function in module.all_functions():
+                for name in function.called:
+                    called_by.setdefault(name, set()).add(function.name)
+                has_with = bool(function.flags & ir.HAS_WITH)
+                if (has_with and self._opens(function)) or _is_called(function, self._makers_named):
+                    todo.append(function.name)
+        found = set(todo)
+        while todo:
+            name = todo.pop()
+            callers = () if name in _COMMON or name.startswith("__") else called_by.get(name, ())
+            new = [caller for caller in callers if caller not in found]
+            found.update(new)
+            todo += new
+        return found
+
+    def is_start(self, function: Function) -> bool:
+        """Return whether a function is worth looking at by itself."""
+        if not self.is_relevant(function):
+            return False
+        if function.name in self._sources or not _SEEDS.isdisjoint(function.called):
+            return True
+        if function.cls is not None and (
+            self.models.is_model(function.cls) or self._has_session(function.cls)
+        ):
+            return True
+        module = function.module
+        return any(
+            _mentions(self, module, note) or _ambient.is_session_name(name)
+            for name, note, _ in function.params
+        )
+
+    def _has_session(self, cls: Class) -> bool:
+        """Return whether the objects of a class are likely to hold a session or an entity."""
+        if cls not in self._holders:
+            init = self.names.method(cls, "__init__")
+            params = init.params if init is not None else ()
+            self._holders[cls] = any(
+                _ambient.is_session_name(name) or _mentions(self, cls.module, note) or note is None
+                for name, note, _ in params[1:]
+            ) or any(_OPENS.search(name) for name in (*cls.names, *cls.methods))
+        return self._holders[cls]
 
     def _is_seed(self, function: Function) -> bool:
         if function.flags & ir.HAS_WITH and self._opens(function):
@@ -179,9 +243,8 @@ class Linked:
 
     def _find_openers(self) -> set[str]:
         """Return the names of sessionmakers, and of what can stand in a `with`."""
-        found: set[str] = set()
+        found = set(self._makers_named)
         for module in self.index.modules.values():
-            found.update([name for name, value in module.names.items() if _is_maker(value)])
             found.update([each.name for each in module.all_functions() if each.is_manager])
             for cls in module.classes:
                 if "__enter__" in cls.methods or "__aenter__" in cls.methods:
@@ -240,7 +303,7 @@ class Linked:
                 and self.is_own(module, External(".".join((binding[0], str(binding[1])))))
                 for module in self.index.modules.values()
                 for binding in module.names.values()
-                if isinstance(binding, tuple)
+                if is_import(binding)
             )
         return self._is_whole
 
@@ -258,7 +321,7 @@ class Linked:
         is_near = root in module.parts or any(
             binding[2] > 0 and binding[0].partition(".")[0] == root
             for binding in module.names.values()
-            if isinstance(binding, tuple)
+            if is_import(binding)
         )
         return is_near or self.index.module((root,), module) is not None
 
@@ -275,12 +338,10 @@ class Linked:
     def singleton(self, module: Module, name: str) -> Class | None:
         """Return the class of an object that a module makes once: `users = UserService()`."""
         binding = module.names.get(name)
-        if isinstance(binding, tuple):
+        if is_import(binding):
             found = self.index.imported(module, binding)
             return (
-                self.singleton(*found)
-                if isinstance(found, tuple) and found[0] is not module
-                else None
+                self.singleton(*found) if is_elsewhere(found) and found[0] is not module else None
             )
         if not isinstance(binding, Written):
             return None
@@ -298,10 +359,10 @@ class Linked:
             if isinstance(binding, Written):
                 value = binding.values[-1] if binding.values else None
                 return (module, value) if value is not None and value[0] == ir.ITEM else None
-            if not isinstance(binding, tuple):
+            if not is_import(binding):
                 return None
             found = self.index.imported(module, binding)
-            if not isinstance(found, tuple):
+            if not is_elsewhere(found):
                 return None
             module, binding = found[0], found[0].names.get(found[1])
         return None
@@ -399,7 +460,7 @@ class Linked:
             return value
         found = self.names.class_attribute(cls, name)
         if found is not None and found[1].annotation is not None:
-            inner = Frame(None, found[0].module, frame.is_async, ("attribute", owner.oid))  # type: ignore[arg-type]
+            inner = Frame(None, found[0].module, frame.is_async, (-1, owner.oid))
             return _ambient.annotated(run, inner, state, found[1].annotation, 0, name, None)
         return self._assigned_value(cls, name)
 
@@ -431,6 +492,10 @@ def _flat(block: ir.Block) -> list[ir.Node]:
     return [node for node in flat(block) if node[0] == ir.ASSIGN]
 
 
+def _is_called(function: Function, names: set[str]) -> bool:
+    return not names.isdisjoint(function.called) or any(map(looks_like_session, function.called))
+
+
 def _is_maker(value: object) -> bool:
     """Return whether a name is assigned the call of a sessionmaker's class, or imported."""
     if not isinstance(value, Written):
@@ -441,8 +506,7 @@ def _is_maker(value: object) -> bool:
 
 def _imports_sqlalchemy(module: Module) -> bool:
     return any(
-        isinstance(binding, tuple)
-        and (is_sqlalchemy(binding[0]) or looks_like_session(str(binding[1])))
+        is_import(binding) and (is_sqlalchemy(binding[0]) or looks_like_session(str(binding[1])))
         for binding in module.names.values()
     )
 

@@ -39,7 +39,7 @@ class Lowering:
 
     def __init__(self, source: bytes) -> None:
         """Take the file's bytes: columns of lines that are not ASCII must be counted anew."""
-        self._wide = {} if source.isascii() else _wide_lines(source)
+        self._wide: dict[int, bytes] = {} if source.isascii() else _wide_lines(source)
         self._flags = 0
         self._depth = 0
         self._globals: set[str] = set()
@@ -57,14 +57,16 @@ class Lowering:
 
     def _position(self, line: int, offset: int) -> int:
         if line in self._wide:
-            offset = len(self._wide[line][:offset].decode(errors="replace"))
+            text: bytes = self._wide[line][:offset]
+            offset = len(text.decode(errors="replace"))
         return line << 16 | min(offset + 1, 65535)
 
     # --- expressions ---------------------------------------------------------
 
     def expr(self, node: Any) -> Expr:
         """Lower one expression."""
-        lower = _EXPRESSIONS.get(type(node))
+        kind: type[object] = node.__class__
+        lower = _EXPRESSIONS.get(kind)
         return lower(self, node) if lower is not None else None
 
     def exprs(self, nodes: Iterable[Any]) -> tuple[Expr, ...]:
@@ -184,7 +186,7 @@ class Lowering:
 
     def on_binary(self, node: Any) -> Expr:
         # a chain of a thousand `+` is as deep as it is long
-        parts = []
+        parts: list[Any] = []
         while isinstance(node, ast.BinOp):
             parts.append(node.right)
             node = node.left
@@ -218,7 +220,7 @@ class Lowering:
 
     def block(self, nodes: Sequence[ast.stmt]) -> Block:
         """Lower a list of statements."""
-        lowered = []
+        lowered: list[Node] = []
         for node in nodes:
             lower = _STATEMENTS.get(type(node))
             if lower is not None:
@@ -415,7 +417,7 @@ def _wide_lines(source: bytes) -> dict[int, bytes]:
 
 
 def _captured(pattern: ast.pattern) -> tuple[str, ...]:
-    names = []
+    names: list[str] = []
     for part in ast.walk(pattern):
         name = getattr(part, "name", None) or getattr(part, "rest", None)
         if isinstance(name, str):

@@ -143,7 +143,7 @@ def _scoped_services(run: Run, frame: Frame, state: State, manager: Manager, at:
     source = given.args[0] if given.args else None
     maker = source if isinstance(source, Maker) else Maker(None, False, "the scope")
     ref = _ambient.new_scope(run, frame, state, at, replace(maker, key="the scope"))
-    services = []
+    services: list[Value] = []
     for number, service in enumerate(given.args[1:]):
         inner = _call.Given([ref], {}, at + number, at, (0, None, (), (), at, at))
         services.append(_eval.unwrapped(_built(run, frame, state, service, inner)))
@@ -189,14 +189,17 @@ def _until_yield(
     _exec.block(run, inner, local.copy(), ref.of.body)
     run.stack.pop()
     del run.troubles[troubles:]
-    seen: list[tuple[Operation, int]] | None = run.log
-    operations = tuple(seen) if seen is not None else ()
+    operations: Operations = _logged(run)
     run.log, run.maybe = outer, maybe
     if inner.yielded is None:
         return None, ()
     heap = inner.yielded[0].heap
     state.heap.update(heap)
     return inner.yielded[1], operations
+
+
+def _logged(run: Run) -> Operations:
+    return tuple(run.log) if run.log is not None else ()
 
 
 def _dependencies(run: Run, frame: Frame, state: State, function: Function) -> None:

@@ -177,7 +177,7 @@ def _changed(state: State, oid: int, thing: Thing) -> None:
         state.heap[oid] = thing
     elif isinstance(thing, Entity) and isinstance(before, Entity):
         changed = thing._replace(at=before.at, is_here=before.is_here)
-        if thing.expired is None:
+        if thing.expired is None and not thing.is_free:
             changed = changed._replace(expired=before.expired, back=before.back | thing.back)
         state.heap[oid] = changed
     elif isinstance(thing, Scope) and isinstance(before, Scope):
@@ -214,7 +214,7 @@ def made_self(run: Run, frame: Frame, state: State, ref: Ref, cls: Class, init: 
 
 def _shape(state: State, values: Iterable[Value], inputs: list[int]) -> Any:
     """Return the arguments without the identity of their objects; None when there are odd ones."""
-    parts = []
+    parts: list[Any] = []
     for value in values:
         part = _shape_of(state, value, inputs)
         if part is None:

@@ -118,7 +118,7 @@ class Models:
         return self.named(attribute.target, near) or (attribute.target or None)
 
     def _own(self, cls: Class) -> dict[str, Attribute]:
-        found = {}
+        found: dict[str, Attribute] = {}
         for name, written in cls.names.items():
             attribute = self._read(cls, name, written)
             if attribute is not None:

@@ -7,7 +7,15 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from sqla_safe.checker import _ir as ir
-from sqla_safe.checker._index import Class, Function, Module, Written, dotted
+from sqla_safe.checker._index import (
+    Class,
+    Function,
+    Module,
+    Written,
+    dotted,
+    is_elsewhere,
+    is_import,
+)
 from sqla_safe.checker._values import (
     ClassRef,
     Const,
@@ -91,7 +99,7 @@ class Names:
         found = self.index.imported(module, binding)
         if isinstance(found, Module):
             return ModuleRef(found)
-        if isinstance(found, tuple):
+        if is_elsewhere(found):
             value = self.of(*found)
             if value is None and not isinstance(found[0].names.get(found[1]), Written):
                 return External(".".join((*found[0].parts[-1:], found[1])))
@@ -100,7 +108,7 @@ class Names:
 
     def _starred(self, module: Module, name: str) -> Value:
         binding = module.names.get("*")
-        if isinstance(binding, tuple):
+        if is_import(binding):
             owner = self.index.module(tuple(binding[0].split(".")), module)
             if owner is not None and name in owner.names:
                 return self.of(owner, name)

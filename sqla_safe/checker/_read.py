@@ -228,7 +228,7 @@ def _own_method(
         return ref
     given = _call.Given([], {}, span[0], span[1], (0, None, (), (), *span))
     seen, before = len(run.troubles), run.mark
-    own = {ref.bound.oid} if isinstance(ref.bound, Ref) else set()
+    own = set(_bound_to(ref))
     found = _call.invoke(run, frame, state, ref, given)
     _blame(run, frame, state, span, seen, before, ref.of.name, own)
     return _eval.unwrapped(found)

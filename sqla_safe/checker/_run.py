@@ -31,14 +31,14 @@ class Frame:
     closure: dict[str, Value] | None = None
     captured: str = ""
     """What runs this nested function later, such as `after_commit`."""
-    globals: set[str] = field(default_factory=set)
-    returned: list[tuple[State, Value, int]] = field(default_factory=list)
-    broken: list[State] = field(default_factory=list)
-    continued: list[State] = field(default_factory=list)
+    globals: set[str] = field(default_factory=set[str])
+    returned: list[tuple[State, Value, int]] = field(default_factory=list[Any])
+    broken: list[State] = field(default_factory=list[Any])
+    continued: list[State] = field(default_factory=list[Any])
     guarded: bool = False
     """Whether a `try` around this point wants to know the states in which it may fail."""
     raised: State | None = None
-    blocks: list[tuple[int, int]] = field(default_factory=list)
+    blocks: list[tuple[int, int]] = field(default_factory=list[Any])
     """The sessions opened by `with` blocks around this point, and the lines of these."""
     yielded: tuple[State, Value] | None = None
     on_yield: Literal["", "go", "raise"] = ""

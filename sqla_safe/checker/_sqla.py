@@ -135,7 +135,8 @@ def _is_entity(value: Value) -> bool:
 
 
 def _loader(given: Given, stem: str = "") -> Loader:
-    paths, where = set(), stem
+    where = stem
+    paths: set[str] = set()
     for part in given.args:
         if isinstance(part, ClassAttribute):
             where = f"{where}.{part.name}" if where else part.name

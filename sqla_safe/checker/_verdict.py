@@ -184,6 +184,8 @@ def _detached(read: Read) -> Answer | None:
     code = _code_after_end(read)
     entity = read.entity
     ended = f"after its session was closed in line {ir.line_of(entity.detached_at)}"
+    if not entity.is_detached:
+        ended = "after it has left its session"
     expired = entity.expired
     if expired is not None and read.name not in entity.back:
         severity: Severity = "error" if expired.is_sure else "warning"

@@ -29,5 +29,5 @@ def extract(path: str, source: bytes) -> ModuleFacts:
         try:
             tree = ast.parse(source, path)
             return ModuleFacts(path, lower_module(source, tree))
-        except RecursionError:
+        except (RecursionError, MemoryError):  # what the parser raises differs by version
             raise ValueError("nested too deeply") from None

@@ -44,8 +44,10 @@ def findings(project: Project, module: ModuleFacts) -> list[Finding]:
     linked = project.linked
     found = linked.index.modules[module.path]
     reports: dict[tuple[int, str], Report] = {}
+    if not linked.uses_sqlalchemy(found):
+        return []
     for function in found.all_functions():
-        if linked.is_relevant(function):
+        if linked.is_start(function):
             reports.update(_follow(linked, found, function))
     ordered = sorted(reports.values(), key=lambda report: (report.start, report.code))
     return [_finding(module.path, report) for report in ordered]
