@@ -13,8 +13,8 @@ from sqla_safe.checker import _ir as ir
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from sqla_safe.checker._facts import ModuleFacts
     from sqla_safe.checker._ir import Block, Expr, Node
-    from sqla_safe.checker.facts import ModuleFacts
 
 Binding = Any  # a Function, a Class, an import (module, name, level), or a Written
 

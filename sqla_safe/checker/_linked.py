@@ -35,10 +35,10 @@ from sqla_safe.checker._values import (
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from sqla_safe.checker._facts import ModuleFacts
     from sqla_safe.checker._ir import Expr
     from sqla_safe.checker._memo import Summary
     from sqla_safe.checker._run import Run
-    from sqla_safe.checker.facts import ModuleFacts
 
 _SEEDS: Final = frozenset(
     (

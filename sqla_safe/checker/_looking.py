@@ -5,15 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from sqla_safe.checker import _workers, project
+from sqla_safe.checker import _project as project
+from sqla_safe.checker import _workers
 from sqla_safe.checker._reading import internal
 from sqla_safe.checker.findings import Finding, Skip
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from sqla_safe.checker.facts import ModuleFacts
-    from sqla_safe.checker.project import Project
+    from sqla_safe.checker._facts import ModuleFacts
+    from sqla_safe.checker._project import Project
 
 Result = tuple[str, list[Finding], Skip | None]
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
 
-from sqla_safe.checker import _looking, _record, _workers, project
+from sqla_safe.checker import _looking, _record, _workers
+from sqla_safe.checker import _project as project
 from sqla_safe.checker._reading import Sources, Task, key_of, name_of, unreadable
 from sqla_safe.checker._record import Outcome, Read, digest, encode
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from sqla_safe.checker._cache import Cache
-    from sqla_safe.checker.facts import ModuleFacts
+    from sqla_safe.checker._facts import ModuleFacts
     from sqla_safe.checker.findings import Finding, Skip
 
 T = TypeVar("T")

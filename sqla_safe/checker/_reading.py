@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from sqla_safe.checker import facts
+from sqla_safe.checker import _facts as facts
 from sqla_safe.checker._record import Read, digest, encode
 from sqla_safe.checker.findings import Skip
 

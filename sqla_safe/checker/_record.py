@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from sqla_safe.checker.facts import ModuleFacts
+from sqla_safe.checker._facts import ModuleFacts
 from sqla_safe.checker.findings import Finding, Skip
 
 

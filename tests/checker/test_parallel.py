@@ -183,7 +183,8 @@ def test_a_large_run_is_kept_in_parts(many, monkeypatch, tmp_path):
 @pytest.mark.parametrize("step", ["facts.extract", "project.findings"])
 def test_an_error_of_the_checker_is_a_skip(many, monkeypatch, step):
     """One file must not take the others along; the place of the error is named."""
-    from sqla_safe.checker import facts, project
+    from sqla_safe.checker import _facts as facts
+    from sqla_safe.checker import _project as project
 
     module, name = {"facts": facts, "project": project}[step.split(".")[0]], step.split(".")[1]
     right = getattr(module, name)

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from sqla_safe.checker.facts import ModuleFacts, extract
+from sqla_safe.checker._facts import ModuleFacts, extract
+from sqla_safe.checker._project import findings, link
 from sqla_safe.checker.findings import Finding
-from sqla_safe.checker.project import findings, link
 
 LIBRARY = Path(sysconfig.get_path("stdlib"))
 

@@ -13,7 +13,7 @@ import hypothesmith
 import pytest
 from hypothesis import strategies as st
 
-from sqla_safe.checker import project
+from sqla_safe.checker import _project as project
 from sqla_safe.checker._cache import Cache
 from sqla_safe.checker._pipeline import Means, Run, Tree
 from sqla_safe.checker._reading import Sources, extracted

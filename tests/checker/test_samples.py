@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from sqla_safe.checker.facts import extract
-from sqla_safe.checker.project import findings, link
+from sqla_safe.checker._facts import extract
+from sqla_safe.checker._project import findings, link
 from sqla_safe.checker.rules import RULES
 
 SAMPLES = Path(__file__).parent / "samples"

@@ -16,8 +16,8 @@ from sqla_safe.checker.findings import Finding
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from sqla_safe.checker._facts import ModuleFacts
     from sqla_safe.checker._index import Function, Module
-    from sqla_safe.checker.facts import ModuleFacts
 
 
 @dataclass(frozen=True, slots=True)
