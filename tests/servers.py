@@ -30,6 +30,8 @@ Command = list[str | Path]
 HOST = "127.0.0.1"
 START_SECONDS = 30.0
 STOP_SECONDS = 10.0
+# What a server says of a lost COMMIT is not trusted right after the checkpoint of its start.
+SETTLED_SECONDS = 1.5
 
 # Waits for its standard input to end, then stops process $2 with signal $1 and removes folder $3.
 REAPER = """

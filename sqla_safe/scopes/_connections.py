@@ -92,6 +92,11 @@ def _answers(connection: Connection) -> bool:
 
 _ASSIGNED_ID = text("SELECT txid_current_if_assigned()")
 _STATUS = text("SELECT txid_status(:xid)")
+_CHECKPOINT_AGE = text(
+    "SELECT EXTRACT(EPOCH FROM clock_timestamp() - checkpoint_time) FROM pg_control_checkpoint()"
+)
+_CLOCK = 1.0
+"""Seconds by which a checkpoint may be older than it says, since it is told in whole ones."""
 _SINCE = (10,)
 
 
@@ -107,9 +112,16 @@ def transaction_id(connection: Connection) -> int | None:
     return found
 
 
-def transaction_status(connection: Connection, xid: int) -> str | None:
-    """Return PostgreSQL's word on a transaction: committed, aborted, in progress or None."""
+def transaction_status(connection: Connection, xid: int, seconds: float) -> str | None:
+    """Return PostgreSQL's word on a transaction: committed, aborted, in progress or None.
+
+    A server that has crashed forgets the ids of transactions it had not stored and gives them out
+    again, so that "committed" can be said of somebody else's. Recovery ends with a checkpoint:
+    the word counts only if there was none in all the ``seconds`` since the id was given.
+    """
     found: str | None = connection.scalar(_STATUS, {"xid": xid})
+    if found == "committed" and connection.scalar(_CHECKPOINT_AGE) < seconds + _CLOCK:
+        return None
     return found
 
 

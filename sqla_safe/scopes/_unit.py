@@ -377,7 +377,8 @@ class Unit(Connected):
         with self.engine.connect() as connection:
             self.connections = (connection,)
             try:
-                status = _connections.transaction_status(connection, self.xid)
+                since = monotonic() - self.asks_until + self.policy.cleanup_timeout
+                status = _connections.transaction_status(connection, self.xid, since)
             finally:
                 self.connections = ()
         if status == "committed":

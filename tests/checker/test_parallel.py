@@ -236,8 +236,8 @@ def test_ctrl_c_ends_quietly(many):
     """With the exit code of an interrupted command."""
     code = (
         "import os, signal, sys\n"
-        "from sqla_safe.checker import cli, project\n"
-        "project.link = lambda modules: os.kill(os.getpid(), signal.SIGINT) or 1 / 0\n"
+        "from sqla_safe.checker import _project, cli\n"
+        "_project.link = lambda modules: os.kill(os.getpid(), signal.SIGINT) or 1 / 0\n"
         "sys.exit(cli.run(['check', 'app', '--no-cache']))\n"
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False, timeout=60)

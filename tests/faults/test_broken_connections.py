@@ -199,7 +199,10 @@ async def test_backends_terminated(pg, figures, sized, seed):
 @pytest.mark.timeout(3_600)
 @pytest.mark.parametrize("killable", databases.POSTGRES_ASYNC, indirect=True)
 async def test_server_restarts(killable, figures, sized, seed):
-    """Transfers go on through crashes of the server: what was acknowledged is stored, once."""
+    """Transfers go on through crashes of the server: what was acknowledged is stored, once.
+
+    A COMMIT that was sent when the server crashed may stay unknown: the server forgets.
+    """
     number, restarts = sized(200, 2_000), sized(1, 5)
     chance = random.Random(seed)
     async with world(killable, pool_pre_ping=True) as there:
@@ -221,4 +224,6 @@ async def test_server_restarts(killable, figures, sized, seed):
     figures(f"{number}, {there.faults} crashes", **wrong, **counted, quiet=f"{took:.1f} s")
     assert not any(wrong.values()), (wrong, there.ledger.errors)
     assert there.faults == restarts
-    assert len(there.ledger.stored) == number + 100, there.ledger.errors
+    known = len(there.ledger.stored) + len(there.ledger.unknown)
+    assert known == number + 100, there.ledger.errors
+    assert len(there.ledger.unknown) <= CLIENTS * restarts
