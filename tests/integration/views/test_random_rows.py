@@ -77,16 +77,16 @@ class Cents:
 
 
 class InCents(TypeDecorator[Cents]):
-    """Stores cents as text, an empty one for nothing: NULL is seen by it too."""
+    """Stores cents as text; NULL is read as no cents, which only the decorator knows."""
 
     impl = String(30)
     cache_ok = True
 
-    def process_bind_param(self, value: Cents | None, dialect: Any) -> str:
-        return "" if value is None else f"c{value.amount}"
+    def process_bind_param(self, value: Cents | None, dialect: Any) -> str | None:
+        return None if value is None else f"c{value.amount}"
 
-    def process_result_value(self, value: str | None, dialect: Any) -> Cents | None:
-        return Cents(int(value[1:])) if value else None
+    def process_result_value(self, value: str | None, dialect: Any) -> Cents:
+        return Cents(int(value[1:])) if value else Cents(0)
 
 
 def array_of(kind: Any) -> Any:
