@@ -46,6 +46,11 @@ of views, below `SqlaSafeError`:
 
 and of integrations, below `SqlaSafeError`:
 
+    MissingExtraError              SQS140  the framework of an integration is not installed
+    OuterTransactionError          SQS141  a test in one transaction cannot do what production does
+    LeakError                      SQS142  a test left something open
+    StatementCountError            SQS143  a block of a test ran more or fewer statements
+    TaskArgumentError              SQS144  an entity was sent to a task queue
     FsmDataError                   SQS190  FSM data that belongs to a session
 
 The texts never hold a column value or a bound parameter. Those that SQLAlchemy has a class for
@@ -79,9 +84,12 @@ __all__ = [
     "FrozenSnapshotError",
     "FsmDataError",
     "IdleInTransactionWarning",
+    "LeakError",
     "ManagedTransactionError",
+    "MissingExtraError",
     "NoScopeError",
     "NotLoadedError",
+    "OuterTransactionError",
     "PendingEntityError",
     "PoolExhaustedError",
     "ReadOnlyScopeError",
@@ -101,6 +109,8 @@ __all__ = [
     "SqlaSafeError",
     "SqliteNotPreparedError",
     "StaleSnapshotError",
+    "StatementCountError",
+    "TaskArgumentError",
     "ViewAmbiguousError",
     "ViewDataError",
     "ViewDefinitionError",
@@ -891,4 +901,102 @@ class FsmDataError(SqlaSafeError, TypeError):
             f"The FSM data {self.name!r} holds {self.what} ({self.kind}). FSM data outlives the "
             "update and its session, and may be kept outside of this process. Nothing was stored. "
             "Instead: the id; or to_dict(snapshot) or dumps(snapshot)"
+        )
+
+
+class MissingExtraError(SqlaSafeError, ImportError):
+    """An integration was imported, and the framework that it is for is not installed.
+
+    Attributes:
+        extra: the extra of sqla-safe that brings it.
+    """
+
+    code: str | None = "SQS140"
+    extra: str
+
+    def _text(self) -> str:
+        return f"{self.extra} is not installed. Instead: pip install 'sqla-safe[{self.extra}]'"
+
+
+class OuterTransactionError(SqlaSafeError, InvalidRequestError):
+    """A test inside one rolled-back transaction did what only separate transactions can do.
+
+    Attributes:
+        problem: what happened, with the lines where the transactions began.
+        instead: the repair.
+    """
+
+    code: str | None = "SQS141"
+    problem: str
+    instead: str
+
+    def _text(self) -> str:
+        return (
+            f"{self.problem}. Inside rolled_back() all transactions share one connection. "
+            f"Instead: {self.instead}"
+        )
+
+
+class LeakError(SqlaSafeError, AssertionError):
+    """A test has ended, and something that it began has not.
+
+    Attributes:
+        leaks: one line for each thing, with the line where it began.
+    """
+
+    code: str | None = "SQS142"
+    leaks: Sequence[str]
+
+    def _text(self) -> str:
+        listed = "\n".join(f"  {leak}" for leak in self.leaks)
+        return (
+            f"The test has ended, and this has not:\n{listed}\n"
+            "Instead: end it inside the test (`async with`, `await task`), or in the fixture that "
+            "began it"
+        )
+
+
+class StatementCountError(SqlaSafeError, AssertionError):
+    """A block ran another number of statements than it was meant to.
+
+    Attributes:
+        expected: what was meant, in words.
+        statements: the statements that ran, without parameters, each with its line.
+    """
+
+    code: str | None = "SQS143"
+    expected: str
+    statements: Sequence[str]
+
+    def _text(self) -> str:
+        listed = "\n".join(f"  {n}. {text}" for n, text in enumerate(self.statements, 1))
+        return (
+            f"Expected {self.expected}, and {len(self.statements)} ran"
+            f"{':' if self.statements else ''}\n{listed}\n"
+            "Instead: load what is missing with the first statement (selectinload, joinedload), "
+            "or change the number"
+        )
+
+
+class TaskArgumentError(SqlaSafeError, TypeError):
+    """What belongs to a session was sent to a task queue. Nothing was sent.
+
+    Attributes:
+        where: the argument, such as ``args[0]``.
+        kind: the class of what was found there.
+        what: ``"an entity"``, ``"a session"``, ``"a scope"`` or ``"a snapshot"`` of a class that
+            the codec was not given.
+        instead: the repair.
+    """
+
+    code: str | None = "SQS144"
+    where: str
+    kind: str
+    what: str
+    instead: str
+
+    def _text(self) -> str:
+        return (
+            f"{self.where} holds {self.what} ({self.kind}), and the task runs elsewhere, without "
+            f"its session. Nothing was sent. Instead: {self.instead}"
         )

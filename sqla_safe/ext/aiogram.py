@@ -5,35 +5,34 @@ from __future__ import annotations
 import copy
 import inspect
 import re
-from collections import deque
-from collections.abc import ItemsView, KeysView, Mapping, ValuesView
 from contextlib import contextmanager
-from dataclasses import fields, is_dataclass
 from functools import partial
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, Union, cast, get_args, get_origin
 from weakref import WeakKeyDictionary, WeakSet
 
-import sqlalchemy
-from aiogram import BaseMiddleware
-from aiogram.dispatcher.event.bases import CancelHandler, SkipHandler
-from aiogram.fsm.storage.base import BaseStorage, StateType, StorageKey
-from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
-from sqlalchemy.orm import InstanceState, Session
 
 from sqla_safe._locations import caller
 from sqla_safe.errors import FsmDataError, ScopeSourceError
+from sqla_safe.ext._extras import missing
+from sqla_safe.ext._owned import first_owned
 from sqla_safe.scopes._async import AsyncScopedServices
 from sqla_safe.scopes._options import make_options
-from sqla_safe.scopes._scope import AsyncScope, BaseScope
+from sqla_safe.scopes._scope import AsyncScope
 from sqla_safe.scopes._source import check_maker
 from sqla_safe.services._build import parameters_of
 from sqla_safe.services._inject import Injected
-from sqla_safe.snapshots import is_snapshot
+
+try:
+    from aiogram import BaseMiddleware
+    from aiogram.dispatcher.event.bases import CancelHandler, SkipHandler
+    from aiogram.fsm.storage.base import BaseStorage, StateType, StorageKey
+except ModuleNotFoundError as _error:
+    raise missing(_error, "aiogram") from None
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Generator, Iterable
+    from collections.abc import Awaitable, Callable, Generator, Mapping
 
     from aiogram import Router
     from aiogram.types import TelegramObject
@@ -44,10 +43,6 @@ A = TypeVar("A", bound=AsyncSession)
 _ABSENT = object()
 OPTIONAL = re.compile(r"\b(?:typing\.)?Optional\[(.*)\]")
 STEERING = (SkipHandler, CancelHandler)
-_CONTAINERS: tuple[type[Any], ...] = (
-    *(list, tuple, set, frozenset, deque, Row),
-    *(KeysView, ValuesView, ItemsView),
-)
 
 
 class ScopeMiddleware(BaseMiddleware):
@@ -318,48 +313,6 @@ class _CheckedStorage(BaseStorage):
 def _refuse_owned(data: Mapping[str, Any]) -> None:
     """Raise if a value is, or contains, what cannot leave its session or this process."""
     for name, value in data.items():
-        if (found := _first_owned(value)) is not None:
+        if (found := first_owned(value)) is not None:
             kind, what = found
             raise FsmDataError(name=str(name), kind=kind, what=what)
-
-
-def _first_owned(value: object) -> tuple[str, str] | None:
-    waiting, seen = [value], set[int]()
-    while waiting:
-        part = waiting.pop()
-        if id(part) in seen:
-            continue
-        seen.add(id(part))
-        if (what := _owned(part)) is not None:
-            return type(part).__name__, what
-        waiting += _parts(part)
-    return None
-
-
-def _parts(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return [*value.keys(), *value.values()]
-    if isinstance(value, _CONTAINERS):
-        return cast("Iterable[Any]", value)
-    return [getattr(value, name, None) for name in _field_names(type(value))]
-
-
-def _field_names(kind: Any) -> Iterable[str]:
-    """Return the fields of a dataclass, an attrs class, a `msgspec.Struct` or a pydantic model."""
-    if is_dataclass(kind):
-        return [field.name for field in fields(kind)]
-    if (attributes := getattr(kind, "__attrs_attrs__", None)) is not None:
-        return [attribute.name for attribute in attributes]
-    names = getattr(kind, "__struct_fields__", None) or getattr(kind, "model_fields", None)
-    return cast("Iterable[str]", names or ())
-
-
-def _owned(value: object) -> str | None:
-    if is_snapshot(value):
-        return "a snapshot"
-    if isinstance(value, (Session, AsyncSession)):
-        return "a session"
-    if isinstance(value, BaseScope):
-        return "a scope"
-    is_entity = isinstance(sqlalchemy.inspect(value, raiseerr=False), InstanceState)
-    return "an entity" if is_entity else None

@@ -9,6 +9,7 @@ from asyncio import _get_running_loop
 from time import monotonic
 from typing import TYPE_CHECKING, Any, cast
 
+from sqla_safe._locations import Place
 from sqla_safe.guard._records import Record
 from sqla_safe.guard._session import wrapped
 from sqla_safe.guard._sites import site
@@ -48,7 +49,12 @@ def leaving(inner: Callable[..., Any]) -> Callable[..., Any]:
     def __aexit__(self: Any, *args: Any) -> Any:  # noqa: N807  (no coroutine around the coroutine)
         record = getattr(self.sync_session, "_sqs_record", None)
         if record is not None:
-            record.leaving = site(sys._getframe(1))
+            frame = sys._getframe(1)
+            code, opened = frame.f_code, record.opened
+            if opened and opened[-1][0] is code:  # as most often, by the block that opened it
+                record.leaving = (Place((code, frame.f_lasti)),)
+            else:
+                record.leaving = site(frame)
         return inner(self, *args)
 
     return __aexit__

@@ -13,6 +13,8 @@ from sqla_safe.guard._records import Guard
 from sqla_safe.guard._session import guarded_class
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sqla_safe.guard._records import Mode
 
 _guards: WeakKeyDictionary[Any, Guard] = WeakKeyDictionary()
@@ -52,3 +54,16 @@ def is_anything_guarded() -> bool:
 def is_anything_off() -> bool:
     """Say whether a sessionmaker was configured to be left alone."""
     return any(guard.mode == "off" for guard in _guards.values())
+
+
+def turn_all(mode: Mode) -> Callable[[], None]:
+    """Set the mode of every sessionmaker's guard that is not off; return how to undo it."""
+    before: dict[Guard, Mode] = {guard: guard.mode for guard in _guards.values()}
+    for guard, was in before.items():
+        guard.mode = "off" if was == "off" else mode
+
+    def undo() -> None:
+        for guard, was in before.items():
+            guard.mode = was
+
+    return undo

@@ -68,7 +68,7 @@ class Marked:
 
     def __init__(self, statement: Any) -> None:
         self._of = ref(statement)  # no cycle; and what is derived from it inherits its attributes
-        self.statement = statement.options(_UNUSED)
+        self.statement = _internals.with_option(statement, _UNUSED)
 
     def is_of(self, statement: object) -> bool:
         """Say whether it is the marked form of this very statement."""
@@ -80,21 +80,27 @@ class Marked:
 
 def marked(statement: Any, session: Any, place: Place | None) -> Any:
     """Return a statement with the mark that its entities get."""
-    record = session._sqs_record or session._sqs_known()
+    if session._sqs_record is None:
+        session._sqs_known()
     if place is None or not _internals.IS_EXCHANGED:
-        return statement.options(LoadSite((place, record)))
+        return statement.options(LoadSite((place, session._sqs_record)))
     session._sqs_place = place
-    options = _internals.options_of(statement)
-    if options and any(type(option) is LoadSite for option in options):
-        return statement  # a load for an entity that has one: a second would have a third follow
     values: dict[str, Any] = statement.__dict__
     if KEPT not in values:  # most statements are executed once: no more than that is noted
+        if _has_mark(statement):
+            return statement
         values[KEPT] = None
-        return statement.options(_UNUSED)
+        return _internals.with_option(statement, _UNUSED)
     found = values[KEPT]
     if found is None or not found.is_of(statement):
         found = values[KEPT] = Marked(statement)
     return found.statement
+
+
+def _has_mark(statement: Any) -> bool:
+    """Say whether it is a load for an entity that has a mark; each second one adds a third."""
+    options = _internals.options_of(statement)
+    return bool(options) and any(type(option) is LoadSite for option in options)
 
 
 class Origin(NamedTuple):

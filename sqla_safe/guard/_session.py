@@ -155,7 +155,7 @@ def closing(inner: Callable[..., Any]) -> Callable[..., Any]:
 
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
         record: Record | None = self._sqs_record
-        if record is None or record.guard.mode == "off":
+        if record is None:
             return inner(self, *args, **kwargs)
         if record.idle is not None:
             record.come(self, "its end")
@@ -183,8 +183,10 @@ def discarding(what: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     def wrap(inner: Callable[..., Any]) -> Callable[..., Any]:
         def method(self: Any, *args: Any, **kwargs: Any) -> Any:
             result = inner(self, *args, **kwargs)
-            record: Record | None = self._sqs_record
-            if record is not None and record.guard.mode != "off" and not record.was_strict:
+            if self._sqs_record is None:
+                return result
+            record: Record = self._sqs_record
+            if record.guard.mode != "off" and not record.was_strict:
                 entity, keys, *_ = (*args, *kwargs.values(), None, None)
                 record.note("by hand", f"{what}()", entity, keys)
             return result

@@ -22,6 +22,12 @@ if TYPE_CHECKING:
     from sqla_safe.scopes._connections import Failure
 
 
+SHARED_OPTION = "sqla_safe_shared"
+"""The execution option of the connection that all scopes of a test share."""
+_READ_ONLY_BY_STATEMENT = (("mysql", "mariadb"), ("postgresql",))
+"""Where SET TRANSACTION works: at a beginning, and inside a savepoint, until its end."""
+
+
 class Connected(Use):
     """A session and the connections that it has taken."""
 
@@ -39,15 +45,16 @@ class Connected(Use):
         steered = self._steered.get(bind)
         if steered is None:
             steered = self._steered[bind] = self._with_options(bind)
-        if self._independent_of is not None and not self.connections and self._waiting is None:
-            units = {id(unit): unit for unit in self._independent_of}.values()
+        may_wait = self._independent_of is not None and not is_shared(steered)
+        if may_wait and not self.connections and self._waiting is None:
+            units = {id(unit): unit for unit in self._independent_of or ()}.values()
             held = [c for unit in units for c in unit.connections if not c.closed]
             self._waiting = wait_for_second(steered.engine.pool, held, self.opened_at)
         return steered
 
     def _with_options(self, bind: Engine | Connection) -> Engine | Connection:
         options = self.options
-        if options.read_only and self.policy.read_only_bind is not None:
+        if options.read_only and self.policy.read_only_bind is not None and not is_shared(bind):
             bind = self.policy.read_only_bind
         wanted: dict[str, Any] = {}
         if options.isolation_level is not None and bind.dialect.name != "sqlite":
@@ -61,7 +68,7 @@ class Connected(Use):
             wanted[READ_ONLY_OPTION] = True
             if bind.dialect.name == "postgresql":
                 wanted["postgresql_readonly"] = True
-        if not wanted:
+        if not wanted or is_shared(bind):
             return bind
         if isinstance(bind, Connection):
             raise ScopeOptionError(
@@ -173,6 +180,11 @@ class Connected(Use):
             _connections.sever(connection)
 
 
+def is_shared(bind: Engine | Connection) -> bool:
+    """Say whether this is the one connection that all scopes of a test share."""
+    return isinstance(bind, Connection) and SHARED_OPTION in bind.get_execution_options()
+
+
 def _set_read_only(connection: Connection) -> None:
     """Use the database's own read-only transaction where an execution option cannot."""
     name = connection.dialect.name
@@ -180,7 +192,9 @@ def _set_read_only(connection: Connection) -> None:
         connection.exec_driver_sql("PRAGMA query_only = ON")
         connection.info[READ_ONLY_OPTION] = True
         _watch_checkin(connection.engine.pool)
-    elif name in ("mysql", "mariadb"):
+    elif (name in ("mysql", "mariadb") and not is_shared(connection)) or (
+        name == "postgresql" and is_shared(connection)
+    ):
         connection.exec_driver_sql("SET TRANSACTION READ ONLY")
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Concatenate, ParamSpec, Protocol, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar, overload
 
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Coroutine
 
     from sqla_safe.scopes._scope import AsyncScope, Scope
 
@@ -32,9 +32,11 @@ class AsyncUnserved(Protocol[A]):
     @overload
     def __call__(
         self, function: Callable[Concatenate[AsyncScope[A], P], Awaitable[R]], /
-    ) -> Callable[P, Awaitable[R]]: ...
+    ) -> Callable[P, Coroutine[Any, Any, R]]: ...
     @overload
-    def __call__(self, function: Callable[P, Awaitable[R]], /) -> Callable[P, Awaitable[R]]: ...
+    def __call__(
+        self, function: Callable[P, Awaitable[R]], /
+    ) -> Callable[P, Coroutine[Any, Any, R]]: ...
 
 
 class AsyncServed1(Protocol[T1_co]):
@@ -42,7 +44,7 @@ class AsyncServed1(Protocol[T1_co]):
 
     def __call__(
         self, function: Callable[Concatenate[T1_co, P], Awaitable[R]], /
-    ) -> Callable[P, Awaitable[R]]: ...
+    ) -> Callable[P, Coroutine[Any, Any, R]]: ...
 
 
 class AsyncServed2(Protocol[T1_co, T2_co]):
@@ -50,7 +52,7 @@ class AsyncServed2(Protocol[T1_co, T2_co]):
 
     def __call__(
         self, function: Callable[Concatenate[T1_co, T2_co, P], Awaitable[R]], /
-    ) -> Callable[P, Awaitable[R]]: ...
+    ) -> Callable[P, Coroutine[Any, Any, R]]: ...
 
 
 class AsyncServed3(Protocol[T1_co, T2_co, T3_co]):
@@ -58,7 +60,7 @@ class AsyncServed3(Protocol[T1_co, T2_co, T3_co]):
 
     def __call__(
         self, function: Callable[Concatenate[T1_co, T2_co, T3_co, P], Awaitable[R]], /
-    ) -> Callable[P, Awaitable[R]]: ...
+    ) -> Callable[P, Coroutine[Any, Any, R]]: ...
 
 
 class AsyncServed4(Protocol[T1_co, T2_co, T3_co, T4_co]):
@@ -66,7 +68,7 @@ class AsyncServed4(Protocol[T1_co, T2_co, T3_co, T4_co]):
 
     def __call__(
         self, function: Callable[Concatenate[T1_co, T2_co, T3_co, T4_co, P], Awaitable[R]], /
-    ) -> Callable[P, Awaitable[R]]: ...
+    ) -> Callable[P, Coroutine[Any, Any, R]]: ...
 
 
 class AsyncServed5(Protocol[T1_co, T2_co, T3_co, T4_co, T5_co]):
@@ -74,7 +76,7 @@ class AsyncServed5(Protocol[T1_co, T2_co, T3_co, T4_co, T5_co]):
 
     def __call__(
         self, function: Callable[Concatenate[T1_co, T2_co, T3_co, T4_co, T5_co, P], Awaitable[R]], /
-    ) -> Callable[P, Awaitable[R]]: ...
+    ) -> Callable[P, Coroutine[Any, Any, R]]: ...
 
 
 class AsyncServed6(Protocol[T1_co, T2_co, T3_co, T4_co, T5_co, T6_co]):
@@ -84,7 +86,7 @@ class AsyncServed6(Protocol[T1_co, T2_co, T3_co, T4_co, T5_co, T6_co]):
         self,
         function: Callable[Concatenate[T1_co, T2_co, T3_co, T4_co, T5_co, T6_co, P], Awaitable[R]],
         /,
-    ) -> Callable[P, Awaitable[R]]: ...
+    ) -> Callable[P, Coroutine[Any, Any, R]]: ...
 
 
 class AsyncServed7(Protocol[T1_co, T2_co, T3_co, T4_co, T5_co, T6_co, T7_co]):
@@ -96,7 +98,7 @@ class AsyncServed7(Protocol[T1_co, T2_co, T3_co, T4_co, T5_co, T6_co, T7_co]):
             Concatenate[T1_co, T2_co, T3_co, T4_co, T5_co, T6_co, T7_co, P], Awaitable[R]
         ],
         /,
-    ) -> Callable[P, Awaitable[R]]: ...
+    ) -> Callable[P, Coroutine[Any, Any, R]]: ...
 
 
 class AsyncServed8(Protocol[T1_co, T2_co, T3_co, T4_co, T5_co, T6_co, T7_co, T8_co]):
@@ -108,7 +110,7 @@ class AsyncServed8(Protocol[T1_co, T2_co, T3_co, T4_co, T5_co, T6_co, T7_co, T8_
             Concatenate[T1_co, T2_co, T3_co, T4_co, T5_co, T6_co, T7_co, T8_co, P], Awaitable[R]
         ],
         /,
-    ) -> Callable[P, Awaitable[R]]: ...
+    ) -> Callable[P, Coroutine[Any, Any, R]]: ...
 
 
 class SyncUnserved(Protocol[S]):

@@ -24,7 +24,7 @@ from sqla_safe.scopes._boundary import (
     rollback_only,
     swallowed,
 )
-from sqla_safe.scopes._connected import Connected
+from sqla_safe.scopes._connected import Connected, is_shared
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -252,6 +252,8 @@ class Unit(Connected):
             self.xid = self._transaction_id()
             self.asks_until = monotonic() + self.policy.cleanup_timeout
         self._restore_connections()
+        if self._statement_limit and any(map(is_shared, self.connections)):
+            self.lift_statement_limit()
         self.refuse_late()
         if self.clock is not None:
             self.clock.reschedule(None)  # COMMIT is not torn

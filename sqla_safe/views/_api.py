@@ -17,7 +17,7 @@ from sqla_safe.views._run import fetch_all
 from sqla_safe.views._sessions import async_session, sync_session
 from sqla_safe.views._statements import mapper_of
 from sqla_safe.views._stream import stream
-from sqla_safe.views._targets import NOT_A_TARGET, is_target
+from sqla_safe.views._targets import MAPPED, NOT_A_TARGET, is_target
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -314,7 +314,7 @@ def _require_targets(into: Any, entity: str) -> None:
         view, problem = kind.__name__, f"this is an instance; write {kind.__name__}, its class"
     else:
         view = type_name(into)
-        problem = f"{view} {NOT_A_TARGET}"
+        problem = f"{view} {MAPPED if hasattr(into, '__mapper__') else NOT_A_TARGET}"
     raise ViewDefinitionError(view=view, entity=entity, problems=(problem,))
 
 

@@ -49,6 +49,10 @@ NOT_A_TARGET = (
     "is no dataclass, msgspec.Struct, attrs class, NamedTuple, TypedDict or pydantic model; make "
     "it one of these, such as @dataclass(frozen=True, slots=True)"
 )
+MAPPED = (
+    "is a mapped class; write a class of its own with the fields that you want, such as a "
+    "@dataclass(frozen=True, slots=True)"
+)
 
 
 class UnreadableError(Exception):
@@ -87,7 +91,7 @@ def read_target(cls: Any, *, validate: bool = True) -> Target:
 
 
 def _reader(origin: Any) -> Any:  # noqa: PLR0911  (one for each kind)
-    if not _is_class(origin):
+    if not _is_class(origin) or hasattr(origin, "__mapper__"):  # an entity may be a dataclass too
         return None
     if dataclasses.is_dataclass(origin):
         return _read_dataclass

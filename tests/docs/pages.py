@@ -28,6 +28,7 @@ PROSE = {
     "docs/en/tutorial/avatar-bot.md",
     "docs/en/tutorial/index.md",
     "examples/avatar_bot/README.md",
+    "examples/fastapi_app/README.md",
 }
 """Pages without a Python block; of the Russian ones, those whose English page is here."""
 

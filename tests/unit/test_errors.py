@@ -135,6 +135,28 @@ SAMPLES: list[tuple[type[errors.SqlaSafeError], dict[str, Any], str]] = [
         {"entity": "User", "key": "id=5", "base": None, "changed": None, "partly": False},
         "Load it again".lower(),
     ),
+    (errors.MissingExtraError, {"extra": "fastapi"}, "pip install 'sqla-safe[fastapi]'"),
+    (
+        errors.OuterTransactionError,
+        {"problem": "Two transactions overlap", "instead": "a database of its own"},
+        "a database of its own",
+    ),
+    (errors.LeakError, {"leaks": ("a scope, opened at app.py:3",)}, "inside the test"),
+    (
+        errors.StatementCountError,
+        {"expected": "exactly 1 statement", "statements": ("app.py:3: SELECT 1",) * 2},
+        "selectinload",
+    ),
+    (
+        errors.TaskArgumentError,
+        {
+            "where": "args[0]",
+            "kind": "User",
+            "what": "an entity",
+            "instead": "await asnapshot(entity)",
+        },
+        "await asnapshot",
+    ),
     (
         errors.ViewDefinitionError,
         {"view": "Card", "entity": "User", "problems": ("Card.a: write b",)},
@@ -169,10 +191,10 @@ def test_every_exported_exception_is_sampled_here() -> None:
 
 
 def test_codes_are_unique_and_have_no_gaps() -> None:
-    """Scopes have SQS150 (the base) and on, snapshots SQS170, integrations SQS190."""
+    """Integrations have SQS140 and on (FSM data SQS190), scopes SQS150, snapshots SQS170."""
     codes = sorted(getattr(errors, name).__dict__["code"] for name in errors.__all__)
     numbers = [int(code.removeprefix("SQS")) for code in codes]
-    for first, end in ((150, 170), (170, 190), (190, 200)):
+    for first, end in ((140, 150), (150, 170), (170, 190), (190, 200)):
         part = [number for number in numbers if first <= number < end]
         assert part == list(range(first, first + len(part)))
 
@@ -278,6 +300,11 @@ def test_one_except_clause_catches_all(
         (errors.ViewDataError, ValueError),
         (errors.ViewNotFoundError, NoResultFound),
         (errors.ViewAmbiguousError, MultipleResultsFound),
+        (errors.MissingExtraError, ImportError),
+        (errors.OuterTransactionError, InvalidRequestError),
+        (errors.LeakError, AssertionError),
+        (errors.StatementCountError, AssertionError),
+        (errors.TaskArgumentError, TypeError),
         (errors.IdleInTransactionWarning, UserWarning),
     ],
     ids=lambda value: value.__name__,

@@ -34,6 +34,7 @@ from sqla_safe import (
 )
 from sqla_safe.ext.aiogram import ScopeMiddleware
 from tests.integration.aiogram.support import Chat, Counter, Notes, Sessions, checked_out
+from tests.integration.containers.support import import_without
 
 if TYPE_CHECKING:
     from tests.integration.aiogram.support import Counter as OnlyForCheckers
@@ -606,3 +607,9 @@ def test_importing_sqla_safe_imports_no_aiogram() -> None:
     """The integration is loaded only by those who import it."""
     code = "import sqla_safe, sys; from sqla_safe import *; assert 'aiogram' not in sys.modules"
     subprocess.run([sys.executable, "-W", "error", "-c", code], check=True)
+
+
+def test_a_missing_framework_gives_one_line() -> None:
+    """It names the extra."""
+    said = "aiogram is not installed. Instead: pip install 'sqla-safe[aiogram]' [SQS140]"
+    assert import_without("aiogram") == said

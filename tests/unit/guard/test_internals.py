@@ -205,6 +205,28 @@ def test_a_statement_tells_its_options():
     assert _internals.options_of(object()) == ()
 
 
+def test_a_statement_with_one_option_more_is_what_options_makes():
+    """The short way and SQLAlchemy's own give the same, and leave the statement as it was."""
+    statement, option = select(Parent).where(Parent.id == 1), LoadSite()
+    ours, theirs = _internals.with_option(statement, option), statement.options(option)
+    assert type(ours) is type(theirs)
+    assert vars(ours).keys() == vars(theirs).keys()
+    assert _internals.options_of(ours) == _internals.options_of(theirs) == (option,)
+    assert ours.compare(theirs)
+    assert _internals.options_of(statement) == ()
+
+
+def test_without_the_short_way_the_options_are_sqlalchemys_own():
+    """Whatever a statement lacks, it has `options()`."""
+    option = LoadSite()
+
+    class Other:
+        def options(self, *options):
+            return options
+
+    assert _internals.with_option(Other(), option) == (option,)
+
+
 def test_without_the_exchange_each_execution_has_its_own_option(maker, monkeypatch):
     """Nothing is missing from the explanation."""
     monkeypatch.setattr(_internals, "IS_EXCHANGED", False)

@@ -12,7 +12,14 @@ import msgspec
 import pydantic
 import pytest
 from sqlalchemy import func, select, union
-from sqlalchemy.orm import Session, selectinload
+from sqlalchemy.orm import (
+    DeclarativeBase,
+    Mapped,
+    MappedAsDataclass,
+    Session,
+    mapped_column,
+    selectinload,
+)
 
 from sqla_safe import (
     Expr,
@@ -354,6 +361,17 @@ class Boss:
     staff: list[Named]
 
 
+class DataBase(MappedAsDataclass, DeclarativeBase):
+    pass
+
+
+class Mapped2(DataBase):
+    """An entity that is a dataclass too."""
+
+    __tablename__ = "mapped"
+    id: Mapped[int] = mapped_column(primary_key=True)
+
+
 @pytest.mark.parametrize(
     ("into", "problem"),
     [
@@ -362,9 +380,10 @@ class Boss:
         (int, "int is no dataclass"),
         (list[Named], r"list\[Named\] is no dataclass"),
         (None, "is no dataclass"),
-        (User, "User is no dataclass"),
+        (User, "User is a mapped class; write a class of its own"),
+        (Mapped2, "Mapped2 is a mapped class; write a class of its own"),
     ],
-    ids=["instance", "dict", "int", "list", "None", "entity"],
+    ids=["instance", "dict", "int", "list", "None", "entity", "dataclass that is mapped"],
 )
 def test_into_is_a_class_of_a_known_kind(session: Session, into: Any, problem: str) -> None:
     """Anything else is refused before a statement is sent."""

@@ -1,0 +1,1 @@
+"""What tests of an application need; nothing here needs pytest."""
