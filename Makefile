@@ -57,10 +57,11 @@ docs: ## Build the documentation in both languages into site/; any warning is an
 	@NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict --quiet
 	@echo "The documentation is in site/. To read it: python3 -m http.server --directory site"
 
-bench: ## Measure scopes, snapshots, the guard and the checker
+bench: ## Measure scopes, snapshots, views, the guard and the checker
 	@sh .ci/venv .venv --editable . --group test
 	@$(BIN)/python benchmarks/scopes.py
 	@$(BIN)/python benchmarks/snapshot.py
+	@PYTHONPATH=. $(BIN)/python benchmarks/views.py
 	@$(BIN)/python benchmarks/guard.py
 	@$(BIN)/python benchmarks/checker.py
 

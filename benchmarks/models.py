@@ -67,10 +67,15 @@ class Photo(Base):
 def stored(users: int) -> Engine:
     """Return a SQLite database in memory with so many users, and theirs."""
     engine = create_engine("sqlite://", poolclass=StaticPool)
+    store(engine, users)
+    return engine
+
+
+def store(engine: Engine, users: int) -> None:
+    """Make the tables, and so many users with theirs."""
     Base.metadata.create_all(engine)
     with Session(engine) as session, session.begin():
         session.add_all(_user(number) for number in range(users))
-    return engine
 
 
 def _user(number: int) -> User:
