@@ -16,7 +16,7 @@ from sqla_safe.views._plan import plan_for
 from sqla_safe.views._run import fetch_all
 from sqla_safe.views._sessions import async_session, sync_session
 from sqla_safe.views._statements import mapper_of
-from sqla_safe.views._stream import stream
+from sqla_safe.views._stream import check_size, stream
 from sqla_safe.views._targets import MAPPED, NOT_A_TARGET, is_target
 
 if TYPE_CHECKING:
@@ -223,6 +223,7 @@ def stream_views(
         ...     for batch in stream_views(scope, UserCard, select(User).order_by(User.id)):
         ...         export(batch)
     """
+    check_size(batch_size)
     session, plan = sync_session(source, "stream_views"), _plan(into, stmt, validate)
     return stream(session, plan, stmt, batch_size)
 
@@ -249,7 +250,8 @@ async def astream_views(
 
     Raises:
         ViewDefinitionError: the class cannot be filled from the entity.
-        ViewStatementError: the statement is no SELECT of one entity.
+        ViewStatementError: the statement is no SELECT of one entity, or ``batch_size`` no positive
+            whole number.
         ViewSourceError: the source is no session or scope, or a synchronous one.
         ViewDataError: a row does not fit the class.
 
@@ -258,6 +260,7 @@ async def astream_views(
         ...     async for batch in astream_views(scope, UserCard, select(User)):
         ...         await export(batch)
     """
+    check_size(batch_size)
     session, plan = async_session(source, "astream_views"), _plan(into, stmt, validate)
     batches = stream(session.sync_session, plan, stmt, batch_size)
     try:

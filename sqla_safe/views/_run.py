@@ -32,7 +32,7 @@ def has_listeners(session: Session) -> bool:
     return bool(session.dispatch.do_orm_execute)
 
 
-def _is_plain(session: Session) -> bool:
+def _is_plain(session: Session, level: Level) -> bool:
     """Say whether the session would do no more than its connection for a SELECT of columns."""
     execute = type(session).execute
     return (
@@ -40,6 +40,15 @@ def _is_plain(session: Session) -> bool:
         and not hasattr(execute, "__wrapped__")
         and not has_listeners(session)
         and not (session.new or session.dirty or session.deleted)
+        and type(session).get_bind is Session.get_bind
+        and _is_asked_at(session.bind, session, level)
+    )
+
+
+def _is_asked_at(bind: Any, session: Session, level: Level) -> bool:
+    """Say whether a level and all below it are in the session's own database, not one of others."""
+    return session.get_bind(level.mapper) is bind and all(
+        _is_asked_at(bind, session, child) for child in level.children
     )
 
 
@@ -59,7 +68,7 @@ class Run:
         self.memos: list[dict[Any, Any]] = [{} for _ in range(prepared.memos)]
         arguments: Any = {"mapper": prepared.given_mapper, "clause": prepared.root}
         self.connection: Any = None
-        if _is_plain(session):
+        if _is_plain(session, prepared.level):
             self.connection = session.connection(bind_arguments=arguments)
             self.dialect: Dialect = self.connection.dialect
         else:

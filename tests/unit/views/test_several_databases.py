@@ -1,0 +1,102 @@
+"""Sessions that know several databases, and sizes of batches that cannot be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+from sqlalchemy import Engine, ForeignKey, create_engine, select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship
+from sqlalchemy.pool import StaticPool
+
+from sqla_safe import ViewStatementError, astream_views, fetch, stream_views
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class Owner(Base):
+    __tablename__ = "owners"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    things: Mapped[list[Thing]] = relationship()
+
+
+class Thing(Base):
+    __tablename__ = "things"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    owner_id: Mapped[int] = mapped_column(ForeignKey("owners.id"))
+
+
+@dataclass(frozen=True)
+class ThingCard:
+    id: int
+
+
+@dataclass(frozen=True)
+class OwnerCard:
+    id: int
+    things: tuple[ThingCard, ...]
+
+
+@pytest.fixture
+def engines() -> Iterator[tuple[Engine, Engine]]:
+    """Give two databases: an owner in the first, its thing in the second."""
+    made = create_engine("sqlite://", poolclass=StaticPool), create_engine("sqlite://")
+    for engine in made:
+        Base.metadata.create_all(engine)
+    with Session(made[0]) as one, Session(made[1]) as two, one.begin(), two.begin():
+        one.add(Owner(id=1))
+        two.add(Thing(id=7, owner_id=1))
+    yield made
+    for engine in made:
+        engine.dispose()
+
+
+def cards(session: Session) -> list[OwnerCard]:
+    """Load the owners with their things."""
+    return fetch(session, OwnerCard, select(Owner))
+
+
+def test_each_level_is_asked_of_its_own_database(engines):
+    """`binds` of a session decide for collections as they do for entities."""
+    with Session(binds={Owner: engines[0], Thing: engines[1]}) as session:
+        assert cards(session) == [OwnerCard(1, (ThingCard(7),))]
+
+
+def test_binds_win_over_bind(engines):
+    """A session with a bind of its own and one for a class asks the latter for it."""
+    with Session(engines[0], binds={Thing: engines[1]}) as session:
+        assert cards(session) == [OwnerCard(1, (ThingCard(7),))]
+
+
+def test_a_session_that_routes_is_asked(engines):
+    """An overridden `get_bind` decides for each level."""
+
+    class Routing(Session):
+        def get_bind(self, mapper=None, **arguments):
+            clause = arguments.get("clause")
+            is_thing = mapper is not None and mapper.class_ is Thing
+            is_thing = is_thing or (mapper is None and "things" in str(clause))
+            return engines[1] if is_thing else engines[0]
+
+    with Routing() as session:
+        assert cards(session) == [OwnerCard(1, (ThingCard(7),))]
+
+
+@pytest.mark.parametrize("size", [0, -1, True, 1.5])
+def test_batch_size_must_be_positive(size):
+    """Anything else would give nothing, or everything at once."""
+    with pytest.raises(ViewStatementError, match="batch_size"), Session() as session:
+        stream_views(session, ThingCard, select(Thing), batch_size=size)
+
+
+async def test_batch_size_must_be_positive_when_async():
+    """The same, at the first batch."""
+    with pytest.raises(ViewStatementError, match="batch_size"):
+        async for _ in astream_views(AsyncSession(), ThingCard, select(Thing), batch_size=0):
+            pass
