@@ -1,4 +1,4 @@
-"""Snapshots as response models: nothing is loaded while the response is written."""
+"""Snapshots and views as response models: nothing is loaded while the response is written."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy import select
 
-from sqla_safe import asnapshot
+from sqla_safe import afetch, asnapshot
 from sqla_safe.ext.fastapi import Services
 from sqla_safe.ext.pytest import assert_statements
 from tests.integration.fastapi.support import Author, Note, Notes, client
@@ -32,6 +32,12 @@ class AuthorOut(BaseModel):
 class NoteView:
     id: int
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorView:
+    name: str
+    notes: tuple[NoteView, ...]
 
 
 async def filled(sessions) -> None:
@@ -85,14 +91,16 @@ async def test_many_snapshots_are_a_list(app: FastAPI, sessions) -> None:
         assert [note["text"] for note in (await browser.get("/")).json()] == ["a", "b"]
 
 
-async def test_a_dataclass_of_columns_is_a_response_model(app: FastAPI, sessions) -> None:
-    """Frozen dataclasses, as views fill them, need no further model."""
+async def test_a_view_is_a_response_model(app: FastAPI, sessions) -> None:
+    """Frozen dataclasses that a view has filled need no further model, and no further statement."""
     await filled(sessions)
 
     @app.get("/")
-    async def endpoint(notes: Services[Notes]) -> list[NoteView]:
-        rows = await notes.session.execute(select(Note.id, Note.text).order_by(Note.id))
-        return [NoteView(*row) for row in rows]
+    async def endpoint(notes: Services[Notes]) -> list[AuthorView]:
+        return await afetch(notes.session, AuthorView, select(Author))
 
     async with client(app) as browser:
-        assert (await browser.get("/")).json()[0] == {"id": 1, "text": "a"}
+        with assert_statements(2):
+            answer = await browser.get("/")
+    notes = [{"id": 1, "text": "a"}, {"id": 2, "text": "b"}]
+    assert answer.json() == [{"name": "Anna", "notes": notes}]
