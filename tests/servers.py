@@ -77,6 +77,8 @@ def postgres_server() -> Iterator[Server]:
             "max_connections": "200",
             "max_prepared_transactions": "10",
             "deadlock_timeout": "50ms",
+            "checkpoint_timeout": "1h",  # what is said of a lost COMMIT counts only between two
+            "max_wal_size": "8GB",
         }
         initdb: Command = [binaries / "initdb", "-D", data, "-U", "postgres", "--auth=trust"]
         run([*initdb, "--no-sync", "--encoding=UTF8", "--locale=C"], folder)
