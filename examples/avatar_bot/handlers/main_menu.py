@@ -55,8 +55,8 @@ async def show_balance_details(callback: CallbackQuery, sessions: Sessions, text
 async def _current_balance(telegram_id: int, sessions: Sessions) -> int | None:
     """Return the balance; None when there is no such user."""
     async with scoped_services(sessions, UserService) as users:
-        user = await users.get_user_by_telegram_id(telegram_id)
-        return None if user is None else await users.get_user_balance(user.id)
+        shown = await users.get_balance_card(telegram_id)
+    return None if shown is None else shown.coins or 0
 
 
 async def show_help(callback: CallbackQuery, texts: Texts) -> None:

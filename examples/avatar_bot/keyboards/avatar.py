@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from aiogram.types import InlineKeyboardMarkup
 
     from avatar_bot.locales import Texts
-    from avatar_bot.models import Avatar
+    from avatar_bot.views import AvatarCard
 
 CANCEL = "cancel"
 GENDER, TYPE = "gender", "type"
@@ -67,7 +67,7 @@ def empty_gallery(texts: Texts) -> InlineKeyboardMarkup:
     return column((texts.NEW_AVATAR, NEW_AVATAR), (texts.BACK, CREATE_AVATAR))
 
 
-def card(texts: Texts, avatar: Avatar, page: int, total: int) -> InlineKeyboardMarkup:
+def card(texts: Texts, avatar: AvatarCard, page: int, total: int) -> InlineKeyboardMarkup:
     """Return the buttons under an avatar in the gallery."""
     number = avatar.id
     turn = [("◀️", _page(page - 1, total)), ("▶️", _page(page + 1, total))] if total > 1 else []

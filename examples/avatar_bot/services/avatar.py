@@ -8,6 +8,8 @@ from sqlalchemy import func, select, update
 from sqlalchemy.orm import selectinload
 
 from avatar_bot.models import Avatar, AvatarGender, AvatarPhoto, AvatarStatus, AvatarType, User
+from avatar_bot.views import AvatarCard
+from sqla_safe import afetch_one_or_none
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,14 +61,14 @@ class AvatarService:
         statement = _of_person(telegram_id, avatar_id).with_for_update(of=Avatar)
         return await self.session.scalar(statement.execution_options(populate_existing=True))
 
-    async def get_page(self, telegram_id: int, page: int) -> tuple[Avatar | None, int]:
-        """Return the avatar on a page of the gallery, pages going round, and how many there are."""
+    async def get_page(self, telegram_id: int, page: int) -> tuple[AvatarCard | None, int]:
+        """Return a page of the gallery, pages going round, and how many there are."""
         mine = select(Avatar).join(Avatar.user).where(User.telegram_id == telegram_id)
         total = await self.session.scalar(select(func.count()).select_from(mine.subquery())) or 0
         if not total:
             return None, 0
-        statement = mine.options(selectinload(Avatar.photos)).order_by(Avatar.id)
-        return await self.session.scalar(statement.offset(page % total).limit(1)), total
+        shown = mine.order_by(Avatar.id).offset(page % total).limit(1)
+        return await afetch_one_or_none(self.session, AvatarCard, shown), total
 
     async def create_avatar(
         self,

@@ -8,6 +8,8 @@ from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 
 from avatar_bot.models import BalanceTransaction, TransactionKind, User, UserBalance
+from avatar_bot.views import BalanceCard
+from sqla_safe import afetch_one_or_none
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
@@ -38,6 +40,11 @@ class UserService:
         """Return the user's coins; 0 for a user without a balance."""
         statement = select(UserBalance.coins).where(UserBalance.user_id == user_id)
         return await self.session.scalar(statement) or 0
+
+    async def get_balance_card(self, telegram_id: int) -> BalanceCard | None:
+        """Return what the user with this Telegram id has, if there is one."""
+        person = select(User).where(User.telegram_id == telegram_id)
+        return await afetch_one_or_none(self.session, BalanceCard, person)
 
     async def register_user(
         self,

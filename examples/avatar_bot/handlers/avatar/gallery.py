@@ -15,12 +15,11 @@ from avatar_bot.handlers.avatar.create import clean_name
 from avatar_bot.handlers.screen import show_picture, show_screen
 from avatar_bot.keyboards import avatar as keyboards
 from avatar_bot.keyboards.buttons import Action, AvatarButton, GalleryPage
-from avatar_bot.models import Avatar
 from avatar_bot.pictures import paint_placeholder
 from avatar_bot.services import AvatarService
 from avatar_bot.services.avatar import AvatarBusyError
 from avatar_bot.states import Rename
-from sqla_safe import AsyncScope, asnapshot
+from sqla_safe import AsyncScope
 from sqla_safe.ext.aiogram import ScopeMiddleware
 
 if TYPE_CHECKING:
@@ -57,11 +56,10 @@ async def show_page(
         await scope.commit()
         await show_screen(callback, texts.NO_AVATARS, keyboards.empty_gallery(texts), notice)
         return
-    shown = await asnapshot(avatar, Avatar.picture)
     await scope.commit()  # the picture may take Telegram a while
-    picture = shown.picture or await asyncio.to_thread(paint_placeholder, shown.name, shown.id)
-    caption = texts.avatar_card(shown, page % total + 1, total)
-    keyboard = keyboards.card(texts, shown, page, total)
+    picture = avatar.picture or await asyncio.to_thread(paint_placeholder, avatar.name, avatar.id)
+    caption = texts.avatar_card(avatar, page % total + 1, total)
+    keyboard = keyboards.card(texts, avatar, page, total)
     await show_picture(callback, picture, caption, keyboard, notice)
 
 
