@@ -100,9 +100,9 @@ async def world(database: Database, **options: object) -> AsyncIterator[World]:
 
 
 async def quiet(there: World, chance: random.Random, after: int) -> float:
-    """Let the storm pass; return the seconds in which 100 further transfers go through."""
+    """Let the storm pass; return the seconds in which 50 further transfers go through."""
     began = time.perf_counter()
-    await there.run(chance, range(after, after + 100), ATTEMPTS)
+    await there.run(chance, range(after, after + 50), ATTEMPTS)
     return time.perf_counter() - began
 
 
@@ -120,7 +120,7 @@ def killable(request):
 @pytest.mark.parametrize("attempts", [1, ATTEMPTS], ids=["once", "retried"])
 async def test_commits_cut(pg, figures, sized, seed, attempts):
     """A COMMIT whose way there or back is cut is resolved: nothing doubled, nothing unknown."""
-    number = sized(250, 5_000)
+    number = sized(120, 5_000)
     chance = random.Random(seed)
     async with world(pg) as there:
 
@@ -145,7 +145,7 @@ async def test_commits_cut(pg, figures, sized, seed, attempts):
 @pytest.mark.timeout(3_600)
 async def test_commits_cut_where_nobody_asks(pg, figures, sized, seed):
     """Without resolve_commit a cut COMMIT is said to be unknown, is not retried, never doubled."""
-    number = sized(150, 2_000)
+    number = sized(80, 2_000)
     chance = random.Random(seed)
     async with world(pg) as there:
         configure(there.maker, resolve_commit=False)
@@ -168,7 +168,7 @@ async def test_commits_cut_where_nobody_asks(pg, figures, sized, seed):
 @pytest.mark.timeout(3_600)
 async def test_backends_terminated(pg, figures, sized, seed):
     """Transfers whose backends are terminated at random are all done, once."""
-    number = sized(250, 4_000)
+    number = sized(120, 4_000)
     chance = random.Random(seed)
     async with world(pg) as there:
 
@@ -203,7 +203,7 @@ async def test_server_restarts(killable, figures, sized, seed):
 
     A COMMIT that was sent when the server crashed may stay unknown: the server forgets.
     """
-    number, restarts = sized(200, 2_000), sized(1, 5)
+    number, restarts = sized(100, 2_000), sized(1, 5)
     chance = random.Random(seed)
     async with world(killable, pool_pre_ping=True) as there:
 
@@ -225,5 +225,5 @@ async def test_server_restarts(killable, figures, sized, seed):
     assert not any(wrong.values()), (wrong, there.ledger.errors)
     assert there.faults == restarts
     known = len(there.ledger.stored) + len(there.ledger.unknown)
-    assert known == number + 100, there.ledger.errors
+    assert known == number + 50, there.ledger.errors
     assert len(there.ledger.unknown) <= CLIENTS * restarts

@@ -19,7 +19,7 @@ from tests.faults.storm import TABLES, Weather, calm, storm
 if TYPE_CHECKING:
     from tests.databases import Database
 
-OPERATIONS = int(os.environ.get("SQLA_SAFE_STORM", "700"))
+OPERATIONS = int(os.environ.get("SQLA_SAFE_STORM", "500"))
 DRIVERS = ("asyncpg", "psycopg-async", "aiosqlite")
 
 

@@ -73,7 +73,7 @@ class Service:
 def test_scopes_in_a_row(figures, sized):
     """A million scopes with a statement and a callback each leave no object behind."""
     engine = create_engine("sqlite://", poolclass=StaticPool)
-    maker, times = sessionmaker(engine), sized(10_000, 1_000_000)
+    maker, times = sessionmaker(engine), sized(4_000, 1_000_000)
 
     def run(count: int) -> None:
         for _ in range(count):
@@ -92,7 +92,7 @@ def test_scopes_in_a_row(figures, sized):
 def test_async_scopes_in_a_row(figures, sized):
     """So do async ones, failed ones included."""
     engine = create_async_engine("sqlite+aiosqlite://", poolclass=StaticPool)
-    maker, times = async_sessionmaker(engine), sized(2_000, 200_000)
+    maker, times = async_sessionmaker(engine), sized(800, 200_000)
 
     async def once(number: int) -> None:
         async with scoped_services(maker) as scope:
@@ -118,7 +118,7 @@ def test_dropped_snapshots(figures, sized):
     """Snapshots of a cyclic graph are freed when they are dropped."""
     engine = create_engine("sqlite://", poolclass=StaticPool)
     Base.metadata.create_all(engine)
-    times = sized(1_000, 10_000)
+    times = sized(400, 10_000)
     with Session(engine) as session:
         session.add(Node(id=1, children=[Node(id=n) for n in range(2, 12)]))
         session.commit()

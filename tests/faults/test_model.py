@@ -243,7 +243,7 @@ def examples(quick: int, soak: int) -> settings:
 
 
 @pytest.mark.timeout(3_600)
-@examples(300, 20_000)
+@examples(150, 20_000)
 @given(program=programs("required", "nested"))
 def test_random_programs_on_sqlite(on_sqlite, program):
     """What is stored, called back and raised is what the model says, and the pool is whole."""
@@ -251,7 +251,7 @@ def test_random_programs_on_sqlite(on_sqlite, program):
 
 
 @pytest.mark.timeout(3_600)
-@examples(200, 20_000)
+@examples(80, 20_000)
 @given(program=programs("required", "nested", "requires_new"))
 def test_random_programs_on_postgres(on_postgres, program):
     """The same with independent scopes in between."""
