@@ -341,11 +341,19 @@ CASES: list[tuple[Any, str, str]] = [
 ]
 
 
+def needs_two_statements_at_once(maker: Any) -> None:
+    """Skip a test on PyMySQL, which runs none while the rows of another are on their way."""
+    if maker.kw["bind"].dialect.name == "mysql":
+        pytest.skip("PyMySQL runs one statement at a time")
+
+
 @pytest.mark.parametrize(
     ("program", "code", "attribute"), CASES, ids=[case[0].__name__ for case in CASES]
 )
 def test_a_mistake_is_told(maker, program, code, attribute):
     """SQLAlchemy's own exception, the attribute, and the lines of the program that matter."""
+    if program is partitions_of_a_result:
+        needs_two_statements_at_once(maker)
     with pytest.raises(DetachedInstanceError) as caught:
         program(maker)
     explanation = of(caught.value)
@@ -356,6 +364,7 @@ def test_a_mistake_is_told(maker, program, code, attribute):
 
 def test_an_eager_load_that_comes_late_has_its_own_statement(maker):
     """Between two parts of a result other statements run; what is loaded is not theirs."""
+    needs_two_statements_at_once(maker)
     with maker() as session:
         result = session.scalars(select(User).execution_options(yield_per=1))
         badges = []
