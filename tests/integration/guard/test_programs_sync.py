@@ -373,7 +373,7 @@ def test_an_eager_load_that_comes_late_has_its_own_statement(maker):
             badges += user.badges
     origins = {str(origin_of(inspect(badge)).loaded).rpartition(":")[2] for badge in badges}
     first = test_an_eager_load_that_comes_late_has_its_own_statement.__code__.co_firstlineno
-    assert origins == {str(first + 3)}
+    assert origins == {str(first + 4)}
 
 
 def test_a_statement_that_ran_without_a_guard_is_marked_too(plain):
