@@ -11,22 +11,19 @@ from sqla_safe.errors import (
     ViewNotFoundError,
 )
 from sqla_safe.views._explain import ViewPlan
-from sqla_safe.views._hints import read_hint, type_name
-from sqla_safe.views._plan import plan_for
+from sqla_safe.views._hints import type_name
 from sqla_safe.views._run import fetch_all
 from sqla_safe.views._sessions import async_session, sync_session
-from sqla_safe.views._statements import mapper_of
+from sqla_safe.views._statements import read_statement
 from sqla_safe.views._stream import check_size, stream
-from sqla_safe.views._targets import MAPPED, NOT_A_TARGET, is_target
+from sqla_safe.views._views import plan_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
     from sqlalchemy import Select
     from sqlalchemy.ext.asyncio import AsyncSession, async_scoped_session
-    from sqlalchemy.orm import Mapper, Session, scoped_session
-
-    from sqla_safe.views._plan import Plan
+    from sqlalchemy.orm import Session, scoped_session
 
 V = TypeVar("V")
 
@@ -87,8 +84,7 @@ def fetch(
         >>> with scoped_services(Session) as scope:
         ...     cards = fetch(scope, UserCard, select(User).order_by(User.id))
     """
-    session = sync_session(source, "fetch")
-    return fetch_all(session, _plan(into, stmt, validate), stmt)
+    return fetch_all(sync_session(source, "fetch"), into, stmt, validate)
 
 
 async def afetch(
@@ -120,7 +116,7 @@ async def afetch(
         ...     cards = await afetch(scope, UserCard, select(User).order_by(User.id))
     """
     session = async_session(source, "afetch")
-    return await session.run_sync(fetch_all, _plan(into, stmt, validate), stmt)
+    return await session.run_sync(fetch_all, into, stmt, validate)
 
 
 def fetch_one(
@@ -136,9 +132,8 @@ def fetch_one(
         ViewNotFoundError: there is no row. (It is a ``sqlalchemy.exc.NoResultFound``.)
         ViewAmbiguousError: there are several. (It is a ``sqlalchemy.exc.MultipleResultsFound``.)
     """
-    session, plan = sync_session(source, "fetch_one"), _plan(into, stmt, validate)
-    found: list[V] = fetch_all(session, plan, stmt, 2)
-    return _only(plan, found)
+    session = sync_session(source, "fetch_one")
+    return _only(into, stmt, fetch_all(session, into, stmt, validate, 2))
 
 
 async def afetch_one(
@@ -154,9 +149,8 @@ async def afetch_one(
         ViewNotFoundError: there is no row. (It is a ``sqlalchemy.exc.NoResultFound``.)
         ViewAmbiguousError: there are several. (It is a ``sqlalchemy.exc.MultipleResultsFound``.)
     """
-    session, plan = async_session(source, "afetch_one"), _plan(into, stmt, validate)
-    found: list[V] = await session.run_sync(fetch_all, plan, stmt, 2)
-    return _only(plan, found)
+    session = async_session(source, "afetch_one")
+    return _only(into, stmt, await session.run_sync(fetch_all, into, stmt, validate, 2))
 
 
 def fetch_one_or_none(
@@ -171,8 +165,8 @@ def fetch_one_or_none(
     Raises:
         ViewAmbiguousError: there are several rows.
     """
-    session, plan = sync_session(source, "fetch_one_or_none"), _plan(into, stmt, validate)
-    return _only_or_none(plan, fetch_all(session, plan, stmt, 2))
+    session = sync_session(source, "fetch_one_or_none")
+    return _only_or_none(into, stmt, fetch_all(session, into, stmt, validate, 2))
 
 
 async def afetch_one_or_none(
@@ -187,8 +181,8 @@ async def afetch_one_or_none(
     Raises:
         ViewAmbiguousError: there are several rows.
     """
-    session, plan = async_session(source, "afetch_one_or_none"), _plan(into, stmt, validate)
-    return _only_or_none(plan, await session.run_sync(fetch_all, plan, stmt, 2))
+    session = async_session(source, "afetch_one_or_none")
+    return _only_or_none(into, stmt, await session.run_sync(fetch_all, into, stmt, validate, 2))
 
 
 def stream_views(
@@ -224,8 +218,7 @@ def stream_views(
         ...         export(batch)
     """
     check_size(batch_size)
-    session, plan = sync_session(source, "stream_views"), _plan(into, stmt, validate)
-    return stream(session, plan, stmt, batch_size)
+    return stream(sync_session(source, "stream_views"), into, stmt, validate, batch_size)
 
 
 async def astream_views(
@@ -261,8 +254,8 @@ async def astream_views(
         ...         await export(batch)
     """
     check_size(batch_size)
-    session, plan = async_session(source, "astream_views"), _plan(into, stmt, validate)
-    batches = stream(session.sync_session, plan, stmt, batch_size)
+    session = async_session(source, "astream_views")
+    batches = stream(session.sync_session, into, stmt, validate, batch_size)
     try:
         while (batch := await session.run_sync(lambda _: next(batches, None))) is not None:
             yield batch
@@ -294,41 +287,17 @@ def view_plan(into: type[V], entity: type[Any], *, validate: bool = True) -> Vie
             entity=kind,
             problems=(f"{kind} is not a mapped class; name the entity that the view is of",),
         )
-    return ViewPlan(_plan_of(into, mapper, validate))
+    return ViewPlan(plan_of(into, mapper, validate=validate))
 
 
-def _plan(into: Any, stmt: Any, validate: bool) -> Plan:  # noqa: FBT001
-    return _plan_of(into, mapper_of(stmt), validate)
-
-
-def _plan_of(into: Any, mapper: Mapper[Any], validate: bool) -> Plan:  # noqa: FBT001
-    if not is_target(into):
-        _require_targets(into, mapper.class_.__name__)
-    return plan_for(into, mapper, validate=validate)
-
-
-def _require_targets(into: Any, entity: str) -> None:
-    """Refuse what is no class of ours, such as an instance of one, or a list of them."""
-    members = read_hint(into).members
-    if len(members) > 1 and all(map(is_target, members)):
-        return
-    kind = into.__class__
-    if is_target(kind) or kind is dict:
-        view, problem = kind.__name__, f"this is an instance; write {kind.__name__}, its class"
-    else:
-        view = type_name(into)
-        problem = f"{view} {MAPPED if hasattr(into, '__mapper__') else NOT_A_TARGET}"
-    raise ViewDefinitionError(view=view, entity=entity, problems=(problem,))
-
-
-def _only(plan: Plan, found: list[V]) -> V:
-    view, entity = type_name(plan.into), plan.mapper.class_.__name__
-    if not found:
-        raise ViewNotFoundError(view=view, entity=entity)
-    if len(found) > 1:
+def _only(into: type[V], stmt: Any, found: list[V]) -> V:
+    if len(found) == 1:
+        return found[0]
+    view, entity = type_name(into), read_statement(stmt).mapper.class_.__name__
+    if found:
         raise ViewAmbiguousError(view=view, entity=entity)
-    return found[0]
+    raise ViewNotFoundError(view=view, entity=entity)
 
 
-def _only_or_none(plan: Plan, found: list[V]) -> V | None:
-    return _only(plan, found) if found else None
+def _only_or_none(into: type[V], stmt: Any, found: list[V]) -> V | None:
+    return _only(into, stmt, found) if found else None

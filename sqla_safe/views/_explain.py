@@ -8,6 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.dialects import postgresql
 
 from sqla_safe.views._hints import type_name
+from sqla_safe.views._statements import read_statement
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,7 +43,8 @@ class ViewPlan(Generic[V]):
             dialect: whose SQL, such as ``engine.dialect``; PostgreSQL's unless told.
         """
         chosen: Any = dialect if dialect is not None else _postgresql()
-        prepared = self._plan.prepared(select(self.entity), has_listeners=False)
+        given = read_statement(select(self.entity))
+        prepared = self._plan.prepared(given, has_listeners=False)
         found = [str(prepared.root.compile(dialect=chosen))]
         below = [prepared.below(level, chosen)[0] for level in _below(prepared.level)]
         return (*found, *[str(statement.compile(dialect=chosen)) for statement in below])

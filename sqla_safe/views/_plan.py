@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
 
-from sqla_safe import _mapping
 from sqla_safe.errors import ViewDefinitionError
 from sqla_safe.views._hints import type_name
 from sqla_safe.views._resolve import Resolver
 from sqla_safe.views._resolver import Mode
-from sqla_safe.views._statements import clashes, level_statement, read_statement, root_statement
+from sqla_safe.views._statements import clashes, level_statement, root_statement
 
 if TYPE_CHECKING:
     from sqlalchemy import Select
@@ -72,10 +69,6 @@ class Plan:
     def __init__(self, into: Any, mapper: Mapper[Any], *, validate: bool) -> None:
         self.into, self.mapper, self.validate = into, mapper, validate
         self._compiled: dict[Mode, Compiled] = {}
-        self._prepared: tuple[WeakKeyDictionary[Any, Prepared], ...] = (
-            WeakKeyDictionary(),
-            WeakKeyDictionary(),
-        )
         self.compiled(Mode(validate=validate))
 
     def compiled(self, mode: Mode) -> Compiled:
@@ -84,29 +77,11 @@ class Plan:
             self._compiled[mode] = Compiled(self.into, self.mapper, mode)
         return self._compiled[mode]
 
-    def prepared(self, statement: Any, *, has_listeners: bool) -> Prepared:
-        """Return what to execute for a user's statement; kept for as long as they keep that."""
-        cache = self._prepared[has_listeners]
-        found = cache.get(statement)
-        if found is None:
-            found = cache[statement] = self._prepare(statement, has_listeners)
-        return found
-
-    def _prepare(self, statement: Any, has_listeners: bool) -> Prepared:  # noqa: FBT001
-        given = read_statement(statement)
+    def prepared(self, given: Given, *, has_listeners: bool) -> Prepared:
+        """Return what to execute for a user's statement."""
         may_alias = not (has_listeners or given.has_criteria)
         compiled = self.compiled(Mode(self.validate, may_alias, given.joins_root))
         # Criteria skip an alias, so what would need one is asked for in a statement of its own.
         if not may_alias and given.joins_root and clashes(given, compiled.level):
             compiled = self.compiled(Mode(self.validate, may_alias, joins_root=False))
         return Prepared(compiled, given)
-
-
-def plan_for(into: Any, mapper: Mapper[Any], *, validate: bool) -> Plan:
-    """Return the plan of a view; compiled when it is asked for the first time."""
-    return _plan(into, mapper, validate, _mapping.generation())
-
-
-@lru_cache(maxsize=1024)
-def _plan(into: Any, mapper: Mapper[Any], validate: bool, _generation: int) -> Plan:  # noqa: FBT001
-    return Plan(into, mapper, validate=validate)

@@ -10,13 +10,14 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from sqla_safe.views._codegen import builder, converters
+from sqla_safe.views._views import view_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from sqlalchemy.engine import Dialect
 
-    from sqla_safe.views._plan import Plan, Prepared
+    from sqla_safe.views._plan import Prepared
     from sqla_safe.views._shapes import Level
 
 _RAW = ("sqlite", "postgresql", "mysql", "mariadb")
@@ -52,10 +53,21 @@ def _is_asked_at(bind: Any, session: Session, level: Level) -> bool:
     )
 
 
-def fetch_all(session: Session, plan: Plan, statement: Any, limit: int | None = None) -> list[Any]:
+def fetch_all(
+    session: Session,
+    into: Any,
+    statement: Any,
+    validate: bool,  # noqa: FBT001
+    limit: int | None = None,
+) -> list[Any]:
     """Return the view of each row; with a limit, fewer rows are read, and no more than that."""
-    run = Run(session, plan.prepared(statement, has_listeners=has_listeners(session)))
-    return run.all(limit)
+    return Run(session, prepare(session, into, statement, validate)).all(limit)
+
+
+def prepare(session: Session, into: Any, statement: Any, validate: bool) -> Prepared:  # noqa: FBT001
+    """Return what a session is to execute for a user's statement."""
+    view = view_of(into, statement, validate=validate)
+    return view.prepared(statement, has_listeners=has_listeners(session))
 
 
 class Run:

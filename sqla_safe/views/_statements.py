@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
-from weakref import WeakKeyDictionary
 
 from sqlalchemy import Select
 from sqlalchemy.inspection import inspect
@@ -80,21 +79,6 @@ def read_statement(statement: Any) -> Given:
         has_criteria=any(isinstance(one, CriteriaOption) for one in options),
         joins_root=not (is_grouped(statement) or is_locking(statement)),
     )
-
-
-_mappers: WeakKeyDictionary[Any, Mapper[Any]] = WeakKeyDictionary()
-
-
-def mapper_of(statement: Any) -> Mapper[Any]:
-    """Return the mapper of the entity that a statement selects; read once.
-
-    Raises:
-        ViewStatementError: it is no SELECT of one entity.
-    """
-    found = _mappers.get(statement) if isinstance(statement, Select) else None
-    if found is None:
-        found = _mappers[statement] = read_statement(statement).mapper
-    return found
 
 
 def _mapper(entity: Any) -> Mapper[Any]:

@@ -5,14 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sqla_safe.errors import ViewStatementError
-from sqla_safe.views._run import Run, has_listeners
+from sqla_safe.views._run import Run, prepare
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
     from sqlalchemy.orm import Session
-
-    from sqla_safe.views._plan import Plan
 
 
 def check_size(size: object) -> None:
@@ -23,8 +21,24 @@ def check_size(size: object) -> None:
         )
 
 
-def stream(session: Session, plan: Plan, statement: Any, size: int) -> Generator[list[Any]]:
-    """Give the views of so many rows at a time."""
-    prepared = plan.prepared(statement, has_listeners=has_listeners(session))
-    run = Run(session, prepared)
+def stream(
+    session: Session,
+    into: Any,
+    statement: Any,
+    validate: bool,  # noqa: FBT001
+    size: int,
+) -> Generator[list[Any]]:
+    """Give the views of so many rows at a time; what is wrong with them is said at once."""
+    prepare(session, into, statement, validate)
+    return _batches(session, into, statement, validate, size)
+
+
+def _batches(
+    session: Session,
+    into: Any,
+    statement: Any,
+    validate: bool,  # noqa: FBT001
+    size: int,
+) -> Generator[list[Any]]:
+    run = Run(session, prepare(session, into, statement, validate))
     yield from run.batches(size)

@@ -1,0 +1,122 @@
+"""The views that were asked for: each is compiled once, and kept with the statements it met."""
+
+from __future__ import annotations
+
+import sys
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, get_args, get_origin
+from weakref import WeakKeyDictionary
+
+from sqla_safe import _mapping
+from sqla_safe.errors import ViewDefinitionError
+from sqla_safe.views._hints import read_hint, type_name
+from sqla_safe.views._plan import Plan
+from sqla_safe.views._statements import read_statement
+from sqla_safe.views._targets import MAPPED, NOT_A_TARGET, is_target
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Mapper
+
+    from sqla_safe.views._plan import Prepared
+
+RUN_TIME_CLASSES = 128
+"""Classes made at run time whose views are kept; a module's own are kept for as long as it is."""
+
+
+class View:
+    """A view's class, with its plans and the statements that are ready for them."""
+
+    __slots__ = ("_plans", "_prepared", "generation", "into", "validate")
+
+    def __init__(self, into: Any, generation: int, *, validate: bool) -> None:
+        self.into, self.validate, self.generation = into, validate, generation
+        self._plans: dict[Mapper[Any], Plan] = {}
+        self._prepared: tuple[WeakKeyDictionary[Any, Prepared], ...] = (
+            WeakKeyDictionary(),
+            WeakKeyDictionary(),
+        )
+
+    def plan(self, mapper: Mapper[Any]) -> Plan:
+        """Return the view compiled against an entity."""
+        found = self._plans.get(mapper)
+        if found is None:
+            found = self._plans[mapper] = Plan(self.into, mapper, validate=self.validate)
+        return found
+
+    def prepared(self, statement: Any, *, has_listeners: bool) -> Prepared:
+        """Return what to execute for a user's statement; kept for as long as they keep that."""
+        kept = self._prepared[has_listeners]
+        found = kept.get(statement)
+        if found is None:
+            given = read_statement(statement)
+            plan = self.plan(given.mapper)
+            found = kept[statement] = plan.prepared(given, has_listeners=has_listeners)
+        return found
+
+
+_lasting: dict[tuple[Any, bool], View] = {}
+
+
+def view_of(into: Any, statement: Any, *, validate: bool) -> View:
+    """Return the view of a class, made when it is asked for the first time.
+
+    Raises:
+        ViewStatementError: the statement that it is for is no SELECT of one entity.
+        ViewDefinitionError: it is no class of a kind that can be a view.
+    """
+    try:
+        found = _lasting.get((into, validate))
+    except TypeError:  # no class at all, such as a list of them
+        found = None
+    if found is not None and found.generation == _mapping.generation():
+        return found
+    return _made(into, read_statement(statement).mapper, validate=validate)
+
+
+def plan_of(into: Any, mapper: Mapper[Any], *, validate: bool) -> Plan:
+    """Return the plan of a view; compiled when it is asked for the first time.
+
+    Raises:
+        ViewDefinitionError: the class cannot be filled from the entity.
+    """
+    return _made(into, mapper, validate=validate).plan(mapper)
+
+
+def _made(into: Any, mapper: Mapper[Any], *, validate: bool) -> View:
+    if not is_target(into):
+        _require_targets(into, mapper.class_.__name__)
+    generation = _mapping.generation()
+    if not _is_lasting(into):
+        return _passing(into, generation, validate)
+    found = _lasting.get((into, validate))
+    if found is None or found.generation != generation:
+        found = _lasting[into, validate] = View(into, generation, validate=validate)
+    return found
+
+
+@lru_cache(maxsize=RUN_TIME_CLASSES)
+def _passing(into: Any, generation: int, validate: bool) -> View:  # noqa: FBT001
+    return View(into, generation, validate=validate)
+
+
+def _is_lasting(kind: Any) -> bool:
+    """Say whether a class, its arguments included, can be imported, and so is never let go."""
+    parts = get_args(kind)
+    if parts:
+        return all(map(_is_lasting, (get_origin(kind), *parts)))
+    module = sys.modules.get(getattr(kind, "__module__", ""))
+    return getattr(module, getattr(kind, "__qualname__", ""), None) is kind
+
+
+def _require_targets(into: Any, entity: str) -> None:
+    """Refuse what is no class of ours, such as an instance of one, or a list of them."""
+    members = read_hint(into).members
+    if len(members) > 1 and all(map(is_target, members)):
+        return
+    kind = into.__class__
+    if is_target(kind) or kind is dict:
+        view, problem = kind.__name__, f"this is an instance; write {kind.__name__}, its class"
+    else:
+        view = type_name(into)
+        problem = f"{view} {MAPPED if hasattr(into, '__mapper__') else NOT_A_TARGET}"
+    raise ViewDefinitionError(view=view, entity=entity, problems=(problem,))
