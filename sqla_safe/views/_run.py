@@ -10,6 +10,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from sqla_safe.views._codegen import builder, converters
+from sqla_safe.views._selects import RAW_RESULT
 from sqla_safe.views._views import view_of
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def has_listeners(session: Session) -> bool:
     return bool(session.dispatch.do_orm_execute)
 
 
-def _is_plain(session: Session, level: Level) -> bool:
+def _is_plain(session: Session) -> bool:
     """Say whether the session would do no more than its connection for a SELECT of columns."""
     execute = type(session).execute
     return (
@@ -42,8 +43,12 @@ def _is_plain(session: Session, level: Level) -> bool:
         and not has_listeners(session)
         and not (session.new or session.dirty or session.deleted)
         and type(session).get_bind is Session.get_bind
-        and _is_asked_at(session.bind, session, level)
     )
+
+
+def _is_direct(session: Session, level: Level) -> bool:
+    """Say whether the connection of a session can be asked in its place."""
+    return _is_plain(session) and _is_asked_at(session.bind, session, level)
 
 
 def _is_asked_at(bind: Any, session: Session, level: Level) -> bool:
@@ -61,7 +66,16 @@ def fetch_all(
     limit: int | None = None,
 ) -> list[Any]:
     """Return the view of each row; with a limit, fewer rows are read, and no more than that."""
-    return Run(session, prepare(session, into, statement, validate)).all(limit)
+    return _start(session, into, statement, validate).all(limit)
+
+
+def _start(session: Session, into: Any, statement: Any, validate: bool) -> Run:  # noqa: FBT001
+    if session.bind is not None and _is_plain(session):
+        view = view_of(into, statement, validate=validate)
+        repeated = view.repeated(statement, session.bind.dialect)
+        if repeated is not None and _is_asked_at(session.bind, session, repeated[0].level):
+            return Run(session, *repeated)
+    return Run(session, prepare(session, into, statement, validate))
 
 
 def prepare(session: Session, into: Any, statement: Any, validate: bool) -> Prepared:  # noqa: FBT001
@@ -73,14 +87,14 @@ def prepare(session: Session, into: Any, statement: Any, validate: bool) -> Prep
 class Run:
     """One execution of a plan."""
 
-    __slots__ = ("connection", "dialect", "memos", "prepared", "session")
+    __slots__ = ("connection", "dialect", "memos", "parameters", "prepared", "session")
 
-    def __init__(self, session: Session, prepared: Prepared) -> None:
-        self.session, self.prepared = session, prepared
+    def __init__(self, session: Session, prepared: Prepared, parameters: Any = None) -> None:
+        self.session, self.prepared, self.parameters = session, prepared, parameters
         self.memos: list[dict[Any, Any]] = [{} for _ in range(prepared.memos)]
         arguments: Any = {"mapper": prepared.given_mapper, "clause": prepared.root}
         self.connection: Any = None
-        if _is_plain(session, prepared.level):
+        if parameters is not None or _is_direct(session, prepared.level):
             self.connection = session.connection(bind_arguments=arguments)
             self.dialect: Dialect = self.connection.dialect
         else:
@@ -89,7 +103,7 @@ class Run:
     def all(self, limit: int | None) -> list[Any]:
         """Return the root's objects."""
         level = self.prepared.level
-        rows, build = self._rows(level, self.prepared.root, None, None, limit)
+        rows, build = self._rows(level, self.prepared.root, self.parameters, {}, limit)
         if limit is not None and len(rows) >= limit:
             return list(rows)
         built: list[Any] = self._built(level, rows, build)
@@ -152,10 +166,10 @@ class Run:
         return rows, make
 
     def _execute(self, statement: Any, parameters: Any, options: Any) -> Any:
-        executor = self.session if self.connection is None else self.connection
-        if options:
-            return executor.execute(statement, parameters, execution_options=options)
-        return executor.execute(statement, parameters)
+        if self.connection is None:
+            return self.session.execute(statement, parameters, execution_options=options)
+        options = {**options, **RAW_RESULT} if options else RAW_RESULT
+        return self.connection.execute(statement, parameters, execution_options=options)
 
     def _cursor(self, result: Any) -> Any:
         """Return the driver's cursor, None where the rows come from somewhere else."""

@@ -7,12 +7,27 @@ here and nowhere else, never written; a contract test runs on each supported ver
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+RAW_RESULT = {"_result_disable_adapt_to_context": True}
+"""Execution options of a result that is never asked for a column by its expression."""
 
 
 def options_of(statement: Any) -> tuple[Any, ...]:
     """Return the options of a SELECT, in their order."""
     return tuple(statement._with_options)  # noqa: SLF001
+
+
+def shape_of(statement: Any) -> tuple[Any, Sequence[Any]] | None:
+    """Return what tells a SELECT from all with other SQL, and its parameters; None if unknown."""
+    found = statement._generate_cache_key()  # noqa: SLF001
+    if found is None or getattr(found, "params", None):  # values that its parameters do not hold
+        return None
+    return found.key, found.bindparams
 
 
 def is_grouped(statement: Any) -> bool:

@@ -11,10 +11,12 @@ from sqla_safe import _mapping
 from sqla_safe.errors import ViewDefinitionError
 from sqla_safe.views._hints import read_hint, type_name
 from sqla_safe.views._plan import Plan
+from sqla_safe.views._repeats import Repeats
 from sqla_safe.views._statements import read_statement
 from sqla_safe.views._targets import MAPPED, NOT_A_TARGET, is_target
 
 if TYPE_CHECKING:
+    from sqlalchemy.engine import Dialect
     from sqlalchemy.orm import Mapper
 
     from sqla_safe.views._plan import Prepared
@@ -26,7 +28,7 @@ RUN_TIME_CLASSES = 128
 class View:
     """A view's class, with its plans and the statements that are ready for them."""
 
-    __slots__ = ("_plans", "_prepared", "generation", "into", "validate")
+    __slots__ = ("_plans", "_prepared", "_repeats", "generation", "into", "validate")
 
     def __init__(self, into: Any, generation: int, *, validate: bool) -> None:
         self.into, self.validate, self.generation = into, validate, generation
@@ -35,6 +37,7 @@ class View:
             WeakKeyDictionary(),
             WeakKeyDictionary(),
         )
+        self._repeats = Repeats()
 
     def plan(self, mapper: Mapper[Any]) -> Plan:
         """Return the view compiled against an entity."""
@@ -48,10 +51,16 @@ class View:
         kept = self._prepared[has_listeners]
         found = kept.get(statement)
         if found is None:
-            given = read_statement(statement)
-            plan = self.plan(given.mapper)
-            found = kept[statement] = plan.prepared(given, has_listeners=has_listeners)
+            found = kept[statement] = self._prepare(statement, has_listeners)
         return found
+
+    def repeated(self, statement: Any, dialect: Dialect) -> tuple[Prepared, dict[str, Any]] | None:
+        """Return what is ready for statements like this one, and its values, if there is that."""
+        return self._repeats.find(statement, dialect, self._prepare)
+
+    def _prepare(self, statement: Any, has_listeners: bool = False) -> Prepared:  # noqa: FBT001, FBT002
+        given = read_statement(statement)
+        return self.plan(given.mapper).prepared(given, has_listeners=has_listeners)
 
 
 _lasting: dict[tuple[Any, bool], View] = {}
