@@ -11,11 +11,7 @@ from sqla_safe.views._hints import type_name
 from sqla_safe.views._statements import read_statement
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from sqlalchemy.engine import Dialect
-
-    from sqla_safe.views._shapes import Level
 
 V = TypeVar("V")
 
@@ -45,9 +41,9 @@ class ViewPlan(Generic[V]):
         chosen: Any = dialect if dialect is not None else _postgresql()
         given = read_statement(select(self.entity))
         prepared = self._plan.prepared(given, has_listeners=False)
-        found = [str(prepared.root.compile(dialect=chosen))]
-        below = [prepared.below(level, chosen)[0] for level in _below(prepared.level)]
-        return (*found, *[str(statement.compile(dialect=chosen)) for statement in below])
+        _, *levels = prepared.level.all()
+        found = [prepared.root, *[prepared.below(level, chosen)[0] for level in levels]]
+        return tuple([str(statement.compile(dialect=chosen)) for statement in found])
 
     def __repr__(self) -> str:
         statements = self.statements()
@@ -59,9 +55,3 @@ class ViewPlan(Generic[V]):
 def _postgresql() -> Any:
     make: Any = postgresql.dialect
     return make()
-
-
-def _below(level: Level) -> Iterator[Level]:
-    for child in level.children:
-        yield child
-        yield from _below(child)

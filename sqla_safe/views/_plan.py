@@ -23,10 +23,20 @@ if TYPE_CHECKING:
 class Prepared:
     """A user's statement made ready for a plan: what is executed for the root and each level."""
 
-    __slots__ = ("_below", "execution_options", "given_mapper", "level", "memos", "options", "root")
+    __slots__ = (
+        "_below",
+        "execution_options",
+        "given_mapper",
+        "level",
+        "mappers",
+        "memos",
+        "options",
+        "root",
+    )
 
     def __init__(self, compiled: Compiled, given: Given) -> None:
         self.level = compiled.level
+        self.mappers = compiled.mappers
         self.memos = compiled.memos
         self.root = root_statement(given, compiled.level)
         self.given_mapper = given.mapper
@@ -54,6 +64,7 @@ class Compiled:
     def __init__(self, into: Any, mapper: Mapper[Any], mode: Mode) -> None:
         resolver = Resolver(mode)
         self.level = resolver.root(into, mapper)
+        self.mappers = frozenset([level.mapper for level in self.level.all()])
         self.memos = len(resolver.memos)
         if resolver.problems:
             raise ViewDefinitionError(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from sqlalchemy.orm import Mapper, RelationshipProperty
 
@@ -139,6 +139,12 @@ class Level:
     """The generated code for rows whose values SQLAlchemy has converted already."""
     statements: dict[str, Any] = field(default_factory=dict[str, Any])
     """What is executed, by the name of the dialect."""
+
+    def all(self) -> Iterator[Level]:
+        """Give this statement, and all below it."""
+        yield self
+        for child in self.children:
+            yield from child.all()
 
     @property
     def key_columns(self) -> range:
