@@ -90,12 +90,7 @@ class _Builder:
         source, level = self.source, self.level
         with source.block("def build(rows, kids, memos):"):
             start = len(source.lines)
-            source.add("groups = {}" if level.kind != "root" else "out = []")
-            if level.kind == "root":
-                source.add("append = out.append")
-            elif level.kind != "one":
-                source.add("find = groups.get")
-                source.add("last = groups")
+            self._open()
             names = ", ".join(f"c{place}" for place in range(len(self.converts)))
             with source.block(f"for {names}, in rows:"):
                 self._row()
@@ -103,6 +98,23 @@ class _Builder:
             self._prepare(start)
         function: Callable[..., Any] = source.function("build", level.title)
         return function
+
+    def _open(self) -> None:
+        source, kind = self.source, self.level.kind
+        source.add("out = []" if kind == "root" else "groups = {}")
+        if kind == "root":
+            source.add("append = out.append")
+        elif kind != "one":
+            source.add("find = groups.get")
+            source.add("last = groups")
+        if self._is_sorted():
+            source.add("group = []")
+            source.add("add = group.append")
+
+    def _is_sorted(self) -> bool:
+        """Whether the rows of a key come together: one list at a time will do for all tuples."""
+        level = self.level
+        return level.kind == "tuple" and level.link is not None and bool(level.link.order_by)
 
     def _prepare(self, place: int) -> None:
         """What the loop needs by name, known only when it is written."""
@@ -131,22 +143,34 @@ class _Builder:
         source = self.source
         value = self._write(self.level.shape)
         self._skip_hidden(value)
-        columns = self.level.key_columns
-        raw = self._raw(columns)
+        raw, key = self._raw(self.level.key_columns), self._key(self.level.key_columns)
         with source.block(f"if {raw} != last:"):
+            if self._is_sorted():
+                self._store()
             source.add(f"last = {raw}")
-            source.add(f"key = {self._key(columns)}")
-            source.add("group = find(key)")
-            with source.block("if group is None:"):
-                source.add(f"group = groups[key] = {_GROUPS[kind]}")
-            if kind != "dict":
-                source.add(f"add = group.{'append' if kind in ('list', 'tuple') else 'add'}")
+            source.add(f"key = {key}")
+            if not self._is_sorted():
+                self._find(kind)
         if kind == "dict":
             place = self.level.key_by
             assert place is not None
             source.add(f"group[{self._value(place)}] = {value}")
         else:
             source.add(f"add({value})")
+
+    def _find(self, kind: str) -> None:
+        self.source.add("group = find(key)")
+        with self.source.block("if group is None:"):
+            self.source.add(f"group = groups[key] = {_GROUPS[kind]}")
+        if kind != "dict":
+            self.source.add(f"add = group.{'append' if kind in ('list', 'tuple') else 'add'}")
+
+    def _store(self) -> None:
+        """A key can come again: a database may sort by less than makes two of them different."""
+        with self.source.block("if group:"):
+            self.source.add("found = find(key)")
+            self.source.add("groups[key] = tuple(group) if found is None else (*found, *group)")
+            self.source.add("group.clear()")
 
     def _skip_hidden(self, value: str) -> None:
         """A subclass may have criteria of its own, which its base knows nothing of."""
@@ -156,7 +180,9 @@ class _Builder:
 
     def _finish(self) -> None:
         source, kind = self.source, self.level.kind
-        if kind in _FINAL:
+        if self._is_sorted():
+            self._store()
+        elif kind in _FINAL:
             with source.block("for key, group in groups.items():"):
                 source.add(f"groups[key] = {kind}(group)")
         source.add("return out" if kind == "root" else "return groups")
