@@ -55,6 +55,7 @@ if TYPE_CHECKING:
         ViewNotFoundError,
         ViewSourceError,
         ViewStatementError,
+        ViewStreamError,
         WriteBackError,
     )
     from sqla_safe.guard import (
@@ -154,6 +155,7 @@ __all__ = [
     "ViewPlan",
     "ViewSourceError",
     "ViewStatementError",
+    "ViewStreamError",
     "WriteBackError",
     "afetch",
     "afetch_one",

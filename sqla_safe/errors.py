@@ -43,6 +43,7 @@ of views, below `SqlaSafeError`:
     ViewDataError                  SQS194  a row that the view's class cannot hold
     ViewNotFoundError              SQS195  no row where there must be one
     ViewAmbiguousError             SQS196  several rows where there must be one
+    ViewStreamError                SQS197  the transaction of a stream ended before it
 
 and of integrations, below `SqlaSafeError`:
 
@@ -67,6 +68,7 @@ from sqlalchemy.exc import (
     MissingGreenlet,
     MultipleResultsFound,
     NoResultFound,
+    ResourceClosedError,
 )
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm.exc import DetachedInstanceError, StaleDataError, UnmappedInstanceError
@@ -117,6 +119,7 @@ __all__ = [
     "ViewNotFoundError",
     "ViewSourceError",
     "ViewStatementError",
+    "ViewStreamError",
     "WriteBackError",
 ]
 
@@ -879,6 +882,24 @@ class ViewAmbiguousError(SqlaSafeError, MultipleResultsFound):
         return (
             f"Several rows of {self.entity} were found for {self.view}, and fetch_one gives one. "
             "Instead: fetch(...), or .order_by(...).limit(1) on the statement for the first"
+        )
+
+
+class ViewStreamError(SqlaSafeError, ResourceClosedError):
+    """The transaction that a stream of views reads in ended between two batches.
+
+    Attributes:
+        view: the view's class.
+    """
+
+    code: str | None = "SQS197"
+    view: str
+
+    def _text(self) -> str:
+        return (
+            f"The transaction of a stream of {self.view} ended between two batches, by commit(), "
+            "rollback() or close(), and its other rows with it. Instead: commit() behind the loop, "
+            "or store what each batch brings in a session of its own"
         )
 
 

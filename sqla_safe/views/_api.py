@@ -211,6 +211,7 @@ def stream_views(
         ViewStatementError: the statement is no SELECT of one entity.
         ViewSourceError: the source is no session or scope, or an asynchronous one.
         ViewDataError: a row does not fit the class.
+        ViewStreamError: the transaction ended between two batches.
 
     Example:
         >>> with scoped_services(Session) as scope:
@@ -247,6 +248,7 @@ async def astream_views(
             whole number.
         ViewSourceError: the source is no session or scope, or a synchronous one.
         ViewDataError: a row does not fit the class.
+        ViewStreamError: the transaction ended between two batches.
 
     Example:
         >>> async with scoped_services(Session) as scope:

@@ -9,6 +9,7 @@ from sqlalchemy.engine.cursor import CursorFetchStrategy
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
+from sqla_safe.errors import ViewStreamError
 from sqla_safe.views._codegen import builder, converters
 from sqla_safe.views._selects import RAW_RESULT
 from sqla_safe.views._views import view_of
@@ -116,11 +117,14 @@ class Run:
         # A second statement cannot be run on MySQL while the rows of the first are on their way.
         options = {} if self.dialect.name in _ONE_AT_A_TIME else {"yield_per": size}
         result = self._execute(prepared.root, None, options)
+        transaction = self.session.get_transaction()
         build = _cooked(level)
         try:
             while rows := self._some(result, size):
                 self.memos = [{} for _ in self.memos]
                 yield self._built(level, rows, build)
+                if self.session.get_transaction() is not transaction:
+                    raise ViewStreamError(view=level.title)
         finally:
             result.close()
 

@@ -7,6 +7,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, get_args, get_origin
 from weakref import WeakKeyDictionary
 
+from sqlalchemy import Select
+
 from sqla_safe import _mapping
 from sqla_safe.errors import ViewDefinitionError
 from sqla_safe.views._hints import read_hint, type_name
@@ -49,7 +51,7 @@ class View:
     def prepared(self, statement: Any, *, has_listeners: bool) -> Prepared:
         """Return what to execute for a user's statement; kept for as long as they keep that."""
         kept = self._prepared[has_listeners]
-        found = kept.get(statement)
+        found = kept.get(statement) if isinstance(statement, Select) else None
         if found is None:
             found = kept[statement] = self._prepare(statement, has_listeners)
         return found
@@ -79,7 +81,9 @@ def view_of(into: Any, statement: Any, *, validate: bool) -> View:
         found = None
     if found is not None and found.generation == _mapping.generation():
         return found
-    return _made(into, read_statement(statement).mapper, validate=validate)
+    if not is_target(into):
+        _require_targets(into, read_statement(statement).mapper)
+    return _made(into, validate=validate)
 
 
 def plan_of(into: Any, mapper: Mapper[Any], *, validate: bool) -> Plan:
@@ -88,12 +92,12 @@ def plan_of(into: Any, mapper: Mapper[Any], *, validate: bool) -> Plan:
     Raises:
         ViewDefinitionError: the class cannot be filled from the entity.
     """
-    return _made(into, mapper, validate=validate).plan(mapper)
-
-
-def _made(into: Any, mapper: Mapper[Any], *, validate: bool) -> View:
     if not is_target(into):
-        _require_targets(into, mapper.class_.__name__)
+        _require_targets(into, mapper)
+    return _made(into, validate=validate).plan(mapper)
+
+
+def _made(into: Any, *, validate: bool) -> View:
     generation = _mapping.generation()
     if not _is_lasting(into):
         return _passing(into, generation, validate)
@@ -117,7 +121,7 @@ def _is_lasting(kind: Any) -> bool:
     return getattr(module, getattr(kind, "__qualname__", ""), None) is kind
 
 
-def _require_targets(into: Any, entity: str) -> None:
+def _require_targets(into: Any, mapper: Mapper[Any]) -> None:
     """Refuse what is no class of ours, such as an instance of one, or a list of them."""
     members = read_hint(into).members
     if len(members) > 1 and all(map(is_target, members)):
@@ -128,4 +132,4 @@ def _require_targets(into: Any, entity: str) -> None:
     else:
         view = type_name(into)
         problem = f"{view} {MAPPED if hasattr(into, '__mapper__') else NOT_A_TARGET}"
-    raise ViewDefinitionError(view=view, entity=entity, problems=(problem,))
+    raise ViewDefinitionError(view=view, entity=mapper.class_.__name__, problems=(problem,))

@@ -14,6 +14,7 @@ from sqlalchemy.exc import (
     InvalidRequestError,
     MultipleResultsFound,
     NoResultFound,
+    ResourceClosedError,
 )
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
@@ -171,6 +172,7 @@ SAMPLES: list[tuple[type[errors.SqlaSafeError], dict[str, Any], str]] = [
     ),
     (errors.ViewNotFoundError, {"view": "Card", "entity": "User"}, "fetch_one_or_none(...)"),
     (errors.ViewAmbiguousError, {"view": "Card", "entity": "User"}, "fetch(...)"),
+    (errors.ViewStreamError, {"view": "Card"}, "commit() behind the loop"),
     (
         errors.FsmDataError,
         {"name": "user", "kind": "User", "what": "an entity"},
@@ -300,6 +302,7 @@ def test_one_except_clause_catches_all(
         (errors.ViewDataError, ValueError),
         (errors.ViewNotFoundError, NoResultFound),
         (errors.ViewAmbiguousError, MultipleResultsFound),
+        (errors.ViewStreamError, ResourceClosedError),
         (errors.MissingExtraError, ImportError),
         (errors.OuterTransactionError, InvalidRequestError),
         (errors.LeakError, AssertionError),

@@ -14,7 +14,7 @@ from sqlalchemy import Engine, event, insert, select
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.orm import Session, with_loader_criteria
 
-from sqla_safe import afetch, afetch_one, astream_views, fetch, stream_views
+from sqla_safe import ViewStreamError, afetch, afetch_one, astream_views, fetch, stream_views
 from tests.integration.views.models import Account, Base, Item, Level, Part, empty, full
 
 
@@ -161,6 +161,37 @@ def filtered(session: Session) -> None:
     hidden = with_loader_criteria(Item, Item.place != 1)
     [first, *_] = fetch(session, AccountCard, ACCOUNTS.options(hidden))
     assert len(first.items) == 2
+
+
+def test_the_end_of_its_transaction_ends_a_stream(session: Session) -> None:
+    """Wherever the driver has the other rows by then; the connection can be used again."""
+    for listens in (False, True):
+        if listens:
+            event.listen(session, "do_orm_execute", lambda _: None)
+        batches = stream_views(session, AccountCard, ACCOUNTS, batch_size=1)
+        assert next(batches)[0].id == 1
+        session.commit()
+        with pytest.raises(ViewStreamError):
+            next(batches)
+    check(session, fetch(session, AccountCard, ACCOUNTS))
+
+
+async def test_the_end_of_its_transaction_ends_an_async_stream(asession: AsyncSession) -> None:
+    """The same with an AsyncSession."""
+    with pytest.raises(ViewStreamError):
+        async for _ in astream_views(asession, AccountCard, ACCOUNTS, batch_size=1):
+            await asession.commit()
+    await asession.run_sync(check, await afetch(asession, AccountCard, ACCOUNTS))
+
+
+@pytest.mark.parametrize("wanted", [1, 3])
+def test_a_repeated_statement_has_its_own_values(session: Session, wanted: int) -> None:
+    """Numbers, lists of any length, limits and NULLs of this very statement, not of an earlier."""
+    for number in (2, 1, 3, 2, wanted):
+        for numbers in ([number], [number, 4, 5], []):
+            statement = ACCOUNTS.where(Account.id.in_(numbers)).limit(len(numbers) or 1)
+            found = [card.id for card in fetch(session, AccountCard, statement)]
+            assert found == [one for one in numbers if one <= 3]
 
 
 def test_listeners_change_nothing_else(session: Session) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from sqlalchemy import select
-from sqlalchemy.engine.cursor import CursorFetchStrategy
+from typing import Any
+
+import pytest
+from sqlalchemy import Select, bindparam, select
+from sqlalchemy.engine.cursor import CursorFetchStrategy, CursorResultMetaData
 from sqlalchemy.orm import Session, load_only, with_loader_criteria
 
-from sqla_safe.views._selects import is_grouped, is_locking, options_of
+from sqla_safe.views._selects import RAW_RESULT, is_grouped, is_locking, options_of, shape_of
 from tests.unit.views.models import User
 
 
@@ -23,6 +26,51 @@ def test_groups_and_locks_can_be_told() -> None:
     assert is_locking(select(User).with_for_update(read=True))
     assert not is_grouped(select(User).order_by(User.id))
     assert not is_locking(select(User))
+
+
+def test_a_shape_tells_statements_apart_by_all_but_values() -> None:
+    """Equal for other values, with a parameter for each; another one for any other SQL."""
+    shape, binds = read_shape(select(User).where(User.id == 1, User.name == "a").limit(5))
+    assert [bind.effective_value for bind in binds] == [1, "a", 5]
+    same, others = read_shape(select(User).where(User.id == 2, User.name == "b").limit(6))
+    assert (hash(same), same) == (hash(shape), shape)
+    assert [bind.effective_value for bind in others] == [2, "b", 6]
+    assert read_shape(select(User).where(User.id == 1, User.name == "a"))[0] != shape
+
+
+def test_values_given_behind_a_statements_back_are_seen() -> None:
+    """Where SQLAlchemy keeps them beside the parameters, there is no shape."""
+    given = select(User).where(User.id == bindparam("number")).params(number=5)
+    found = shape_of(given)
+    assert found is None or [bind.effective_value for bind in found[1]] == [5]
+
+
+def read_shape(statement: Select[Any]) -> tuple[Any, Any]:
+    """Return a shape that there is."""
+    found = shape_of(statement)
+    assert found is not None
+    return found
+
+
+def test_parameters_are_given_by_their_keys(session: Session) -> None:
+    """Those without a name of their own have one all the same."""
+    statement = select(User.id).where(User.id == 1)
+    _, [bind] = read_shape(statement)
+    assert session.connection().execute(statement, {bind.key: 2}).all() == [(2,)]
+
+
+def test_a_raw_result_costs_no_adapting(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a result makes a map of its columns for each statement that came before."""
+
+    def adapt(*_: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(CursorResultMetaData, "_adapt_to_context", adapt)
+    connection = session.connection()
+    for _ in range(2):
+        connection.execute(select(User.id), execution_options=RAW_RESULT).all()
+    with pytest.raises(AssertionError):
+        connection.execute(select(User.id))
 
 
 def test_rows_can_be_taken_from_the_drivers_cursor(session: Session) -> None:

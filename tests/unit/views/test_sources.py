@@ -19,6 +19,7 @@ from sqla_safe import (
     ViewAmbiguousError,
     ViewNotFoundError,
     ViewSourceError,
+    ViewStreamError,
     afetch,
     afetch_one,
     afetch_one_or_none,
@@ -114,6 +115,28 @@ def test_a_stream_may_be_left(session: Session) -> None:
     assert len(fetch(session, Named, ALL)) == 3
 
 
+@pytest.mark.parametrize("end", ["commit", "rollback", "close"])
+def test_the_end_of_its_transaction_ends_a_stream(session: Session, end: str) -> None:
+    """It is told after any batch, whether or not rows are left, and the session can go on."""
+    for size in (1, 3, 1_000):
+        batches = stream_views(session, Posting, ALL, batch_size=size)
+        assert len(next(batches)) == min(size, 3)
+        getattr(session, end)()
+        with pytest.raises(ViewStreamError, match="commit\\(\\) behind the loop") as caught:
+            next(batches)
+        assert caught.value.view == "Posting"
+    assert len(fetch(session, Named, ALL)) == 3
+
+
+def test_a_savepoint_within_a_batch_leaves_the_stream_alone(session: Session) -> None:
+    """Only the transaction itself is where the rows are."""
+    seen = 0
+    for batch in stream_views(session, Named, ALL, batch_size=1):
+        with session.begin_nested():
+            seen += len(batch)
+    assert seen == 3
+
+
 def test_nothing_is_asked_below_no_rows(session: Session, sent: list[str]) -> None:
     """An empty result takes one statement."""
     assert fetch(session, Posting, NOBODY) == []
@@ -145,6 +168,17 @@ async def test_one_row_is_wanted_async(amaker: async_sessionmaker[AsyncSession])
         async for batch in astream_views(session, Named, ALL, batch_size=2):
             assert batch[0].id == 1
             break
+        assert len(await afetch(session, Named, ALL)) == 3
+
+
+async def test_the_end_of_its_transaction_ends_an_async_stream(
+    amaker: async_sessionmaker[AsyncSession],
+) -> None:
+    """With an AsyncSession too."""
+    async with amaker() as session:
+        with pytest.raises(ViewStreamError):
+            async for _ in astream_views(session, Named, ALL, batch_size=1):
+                await session.commit()
         assert len(await afetch(session, Named, ALL)) == 3
 
 

@@ -1,0 +1,246 @@
+"""Statements that come again and again, and classes that come once."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from dataclasses import dataclass, make_dataclass
+from typing import Any, ClassVar
+
+import pytest
+from sqlalchemy import Engine, Select, bindparam, create_engine, event, literal, select
+from sqlalchemy.exc import StatementError
+from sqlalchemy.ext.declarative import ConcreteBase
+from sqlalchemy.orm import (
+    DeclarativeBase,
+    Mapped,
+    Session,
+    aliased,
+    mapped_column,
+    with_loader_criteria,
+    with_polymorphic,
+)
+from sqlalchemy.pool import StaticPool
+
+from sqla_safe import ViewDefinitionError, fetch, fetch_one, fetch_one_or_none
+from sqla_safe.views import _views
+from sqla_safe.views._repeats import SHAPES
+from sqla_safe.views._views import RUN_TIME_CLASSES, view_of
+from tests.unit.views.models import Engineer, Person, Post, User
+
+
+@dataclass(frozen=True)
+class PostCard:
+    id: int
+    text: str
+
+
+@dataclass(frozen=True)
+class UserCard:
+    id: int
+    name: str
+    posts: tuple[PostCard, ...]
+
+
+@dataclass(frozen=True)
+class Staff:
+    id: int
+    name: str
+
+
+def ids(session: Session, statement: Select[Any]) -> list[int]:
+    """Return the keys of the users found."""
+    return [card.id for card in fetch(session, UserCard, statement.order_by(User.id))]
+
+
+@pytest.fixture
+def read(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Give the list of the statements that are made ready from now on."""
+    found: list[Any] = []
+    original = _views.read_statement
+
+    def reading(statement: Any) -> Any:
+        found.append(statement)
+        return original(statement)
+
+    monkeypatch.setattr(_views, "read_statement", reading)
+    return found
+
+
+def test_a_statement_is_made_ready_twice_at_most(session: Session, read: list[Any]) -> None:
+    """However often a function builds it, and whatever its values are."""
+    for number in (3, 1, 2, 7, 1, 2, 3):
+        expected = [number] if number <= 3 else []
+        assert ids(session, select(User).where(User.id == number, User.name != "x")) == expected
+    assert len(read) == 2
+
+
+def test_a_kept_statement_is_read_once(session: Session, read: list[Any]) -> None:
+    """Also where the session has a say in every statement."""
+    event.listen(session, "do_orm_execute", lambda _: None)
+    kept = select(User).where(User.id == 1, User.name != "y")
+    for _ in range(3):
+        assert len(fetch(session, UserCard, kept)) == 1
+    assert len(read) == 1
+
+
+def test_each_statement_has_its_own_values(session: Session) -> None:
+    """Lists of any length, limits, names, functions and whole subqueries."""
+    name = ["Ann"]
+    named = bindparam("name", callable_=lambda: name[0])
+    for number in (1, 2, 3, 2, 1):
+        assert ids(session, select(User).where(User.id.in_(range(number, 4)))) == [
+            one for one in (1, 2, 3) if one >= number
+        ]
+        assert ids(session, select(User).where(User.id.in_([]))) == []
+        assert ids(session, select(User).limit(number)) == [1, 2, 3][:number]
+        assert ids(session, select(User).where(User.id == bindparam("number", number))) == [number]
+        name[0] = ["Ann", "Bob", "Cid"][number - 1]
+        assert ids(session, select(User).where(User.name == named)) == [number]
+        writers = select(Post.author_id).where(Post.id == number + 1)
+        assert ids(session, select(User).where(User.id.in_(writers))) == [[1], [1], [2]][number - 1]
+
+
+def test_equal_names_of_different_values_are_kept_apart(session: Session) -> None:
+    """Parameters that SQLAlchemy names anew are as good as those with a name."""
+    for number in (1, 2, 3, 1):
+        statement = select(User).where(User.id >= number, User.id <= number)
+        assert ids(session, statement) == [number]
+        small = select(User).where(User.id.between(number, 2) | (User.id == literal(3)))
+        assert ids(session, small) == [*range(number, 3), 3]
+
+
+def test_values_may_be_given_to_a_statement(session: Session) -> None:
+    """``params()`` changes them after the fact; without it a value is missing."""
+    for number in (1, 2, 3, 2):
+        statement = select(User).where(User.id == bindparam("number"))
+        assert ids(session, statement.params(number=number)) == [number]
+    for _ in range(3):
+        with pytest.raises(StatementError, match="value is required"):
+            ids(session, select(User).where(User.id == bindparam("other")))
+
+
+def test_aliases_and_subclasses_have_their_own_values(session: Session) -> None:
+    """Also where SQLAlchemy copies the conditions when it compiles a statement."""
+    for number in (2, 1, 3, 1):
+        other = aliased(Person)
+        several = with_polymorphic(Person, "*", flat=True, aliased=True)
+        for entity in (Person, other, several):
+            found = fetch(session, Staff, select(entity).where(entity.id == number))
+            assert [one.id for one in found] == [number]
+        engineers = fetch(session, Staff, select(Engineer).where(Engineer.id == number))
+        assert [one.id for one in engineers] == ([2] if number == 2 else [])
+
+
+class Tables(DeclarativeBase):
+    pass
+
+
+class Cat(ConcreteBase, Tables):
+    __tablename__ = "cats"
+    __mapper_args__: ClassVar[dict[str, Any]] = {"polymorphic_identity": "cat", "concrete": True}
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str]
+
+
+class Lion(Cat):
+    __tablename__ = "lions"
+    __mapper_args__: ClassVar[dict[str, Any]] = {"polymorphic_identity": "lion", "concrete": True}
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str]
+
+
+def test_copied_conditions_have_their_own_values() -> None:
+    """For a union of tables SQLAlchemy copies them with parameters under other names."""
+    engine = create_engine("sqlite://", poolclass=StaticPool)
+    Tables.metadata.create_all(engine)
+    with Session(engine) as session:
+        session.add_all([Cat(id=1, name="Tom"), Cat(id=2, name="Kit"), Lion(id=3, name="Leo")])
+        session.commit()
+        for number in (2, 1, 3, 1):
+            found = fetch(session, Staff, select(Cat).where(Cat.id == number))
+            assert [one.id for one in found] == [number]
+    engine.dispose()
+
+
+def test_options_are_heard_whenever_they_come(session: Session) -> None:
+    """Criteria and execution options of this statement, and a listener that came later."""
+    for number in (1, 2, 1, 2):
+        assert ids(session, select(User).where(User.id <= number)) == [1, 2][:number]
+        criteria = with_loader_criteria(Post, Post.id == number)
+        [card] = fetch(session, UserCard, select(User).where(User.id == 1).options(criteria))
+        assert [post.id for post in card.posts] == [number]
+    tagged: list[Any] = []
+    event.listen(
+        session.get_bind(),
+        "before_cursor_execute",
+        lambda *args: tagged.append(args[4].execution_options.get("tag")),
+    )
+    for tag in ("a", "b", "c"):
+        ids(session, select(User).where(User.id <= 3).execution_options(tag=tag))
+    assert tagged == ["a", "a", "b", "b", "c", "c"]
+
+    def filtered(state: Any) -> None:
+        state.statement = state.statement.options(with_loader_criteria(User, User.tenant == 2))
+
+    event.listen(session, "do_orm_execute", filtered)
+    assert ids(session, select(User).where(User.id <= 3)) == [3]
+
+
+def test_what_is_pending_is_seen_by_a_repeated_statement(session: Session) -> None:
+    """A session with changes flushes them first, as ever."""
+    for number in (1, 2, 3):
+        assert ids(session, select(User).where(User.id == number)) == [number]
+    session.add(User(id=4, name="Dot"))
+    assert ids(session, select(User).where(User.id == 4)) == [4]
+    user = session.get_one(User, 4)
+    user.name = "Dora"
+    card = fetch_one(session, UserCard, select(User).where(User.id == 4))
+    assert card.name == "Dora"
+
+
+def test_an_override_of_a_session_is_heard(engine: Engine) -> None:
+    """A session that has its own ``execute`` is asked each time."""
+    seen: list[Any] = []
+
+    class Loud(Session):
+        def execute(self, *args: Any, **kw: Any) -> Any:
+            seen.append(args)
+            return super().execute(*args, **kw)
+
+    for _ in range(4):
+        with Session(engine) as quiet:
+            ids(quiet, select(User).where(User.id == 1))
+        with Loud(engine) as session:
+            ids(session, select(User).where(User.id == 1))
+    assert len(seen) == 4 * 2
+
+
+def test_shapes_are_forgotten(session: Session) -> None:
+    """A function that builds ever new statements does not fill the memory."""
+    for number in range(SHAPES * 2):
+        statement = select(User).where(User.id.in_([1]))
+        statement = statement.where(User.name != literal("x").label(f"l{number}"))
+        assert fetch_one_or_none(session, UserCard, statement) is not None
+    view = view_of(UserCard, select(User), validate=True)
+    assert len(view._repeats._known) <= SHAPES  # noqa: SLF001
+
+
+def test_classes_of_a_moment_are_let_go(session: Session) -> None:
+    """Of those that are made at run time a few are kept, and a module's own for good."""
+    kept = view_of(UserCard, select(User), validate=True)
+    seen = []
+    for _ in range(RUN_TIME_CLASSES + 100):
+        into = make_dataclass("Card", [("id", int)], frozen=True)
+        fetch(session, into, select(User))
+        seen.append(weakref.ref(into))
+    del into
+    gc.collect()
+    assert sum(one() is not None for one in seen) <= RUN_TIME_CLASSES
+    assert view_of(UserCard, select(User), validate=True) is kept
+
+
+def test_what_cannot_be_a_key_is_refused(session: Session) -> None:
+    """A list of classes is no class, and is told so."""
+    with pytest.raises(ViewDefinitionError, match="is no dataclass"):
+        fetch(session, [UserCard], select(User))  # type: ignore[arg-type]
