@@ -1,8 +1,9 @@
 """What can be read of a user's SELECT only through names that SQLAlchemy does not document.
 
 There is no public way to see which options a statement carries (they hold the loader criteria that
-the statements of the levels below must keep), nor whether it groups or locks. All three are read
-here and nowhere else, never written; a contract test runs on each supported version.
+the statements of the levels below must keep), nor whether it groups or locks, nor what tells it
+from statements with other SQL. All of it is read here and nowhere else, never written; a contract
+test runs on each supported version.
 """
 
 from __future__ import annotations
@@ -24,10 +25,15 @@ def options_of(statement: Any) -> tuple[Any, ...]:
 
 def shape_of(statement: Any) -> tuple[Any, Sequence[Any]] | None:
     """Return what tells a SELECT from all with other SQL, and its parameters; None if unknown."""
-    found = statement._generate_cache_key()  # noqa: SLF001
+    generate = getattr(statement, "_generate_cache_key", _none)
+    found = generate()
     if found is None or getattr(found, "params", None):  # values that its parameters do not hold
         return None
     return found.key, found.bindparams
+
+
+def _none() -> None:
+    """A SQLAlchemy that has another name for it."""
 
 
 def is_grouped(statement: Any) -> bool:

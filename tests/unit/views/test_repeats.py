@@ -75,6 +75,16 @@ def test_a_statement_is_made_ready_twice_at_most(session: Session, read: list[An
     assert len(read) == 2
 
 
+def test_without_keys_each_statement_is_made_ready(
+    session: Session, read: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where SQLAlchemy has no key for them, or none by this name, nothing else changes."""
+    monkeypatch.setattr(Select, "_generate_cache_key", lambda _: None)
+    for number in (1, 2, 3):
+        assert ids(session, select(User).where(User.id == number, User.name != "z")) == [number]
+    assert len(read) == 3
+
+
 def test_a_kept_statement_is_read_once(session: Session, read: list[Any]) -> None:
     """Also where the session has a say in every statement."""
     event.listen(session, "do_orm_execute", lambda _: None)
