@@ -133,7 +133,8 @@ def fetch_one(
         ViewAmbiguousError: there are several. (It is a ``sqlalchemy.exc.MultipleResultsFound``.)
     """
     session = sync_session(source, "fetch_one")
-    return _only(into, stmt, fetch_all(session, into, stmt, validate, 2))
+    found: list[V] = fetch_all(session, into, stmt, validate, 2)
+    return _only(into, stmt, found)
 
 
 async def afetch_one(
@@ -150,7 +151,8 @@ async def afetch_one(
         ViewAmbiguousError: there are several. (It is a ``sqlalchemy.exc.MultipleResultsFound``.)
     """
     session = async_session(source, "afetch_one")
-    return _only(into, stmt, await session.run_sync(fetch_all, into, stmt, validate, 2))
+    found: list[V] = await session.run_sync(fetch_all, into, stmt, validate, 2)
+    return _only(into, stmt, found)
 
 
 def fetch_one_or_none(
