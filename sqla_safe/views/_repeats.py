@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import Select
@@ -57,8 +58,9 @@ class Repeats:
         return None if found is None else _filled(found, shape[1])
 
     def _keep(self, key: Any, value: Any) -> Any:
-        if len(self._known) >= SHAPES:
-            self._known.pop(next(iter(self._known), None), None)
+        while len(self._known) >= SHAPES:
+            with suppress(RuntimeError):  # another thread was quicker
+                self._known.pop(next(iter(self._known), None), None)
         self._known[key] = value
         return value
 

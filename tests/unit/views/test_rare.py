@@ -1,0 +1,175 @@
+"""What few views have, and each that has it must have right."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, NewType
+
+import pytest
+from sqlalchemy import ForeignKey, create_engine, func, select
+from sqlalchemy.orm import (
+    DeclarativeBase,
+    Mapped,
+    Session,
+    mapped_column,
+    relationship,
+    with_loader_criteria,
+)
+from sqlalchemy.orm.collections import collection
+from sqlalchemy.pool import StaticPool
+from sqlalchemy.types import UserDefinedType
+
+from sqla_safe import Expr, Path, ViewDefinitionError, fetch, fetch_one, view_plan
+from tests.unit.views.models import Company, Node, Person, Post, User
+
+UserId = NewType("UserId", int)
+
+
+@dataclass(frozen=True)
+class Titled:
+    id: int
+
+
+@dataclass(frozen=True)
+class Numbered:
+    id: UserId | int
+    posts: tuple[Titled, ...]
+
+
+@dataclass(frozen=True)
+class Upwards:
+    id: int
+    parent: Annotated[Upwards, Path(Node.parent, depth=1)]
+
+
+@dataclass(frozen=True)
+class Chief:
+    what: Annotated[Literal["manager"], Path(Person.kind)]
+    name: str
+
+
+@dataclass(frozen=True)
+class Worker:
+    loud: Annotated[str, Expr(lambda person: func.upper(person.name))]
+    what: Annotated[Literal["engineer", "person"], Path(Person.kind)]
+
+
+@dataclass(frozen=True)
+class Firm:
+    staff: tuple[Chief | Worker, ...]
+
+
+class Point(UserDefinedType[Any]):
+    """A type that does not say what its values are."""
+
+    cache_ok = True
+
+    def get_col_spec(self, **_: Any) -> str:
+        """Return its name in DDL."""
+        return "TEXT"
+
+
+class Keyed(dict[str, Any]):
+    """A dict that is filled by a rule of its own."""
+
+    @collection.appender
+    def put(self, pin: Any) -> None:
+        """Take an entity."""
+        self[pin.name] = pin
+
+    @collection.remover
+    def drop(self, pin: Any) -> None:
+        """Lose an entity."""
+        del self[pin.name]
+
+    @collection.iterator
+    def each(self) -> Iterator[Any]:
+        """Give the entities."""
+        return iter(self.values())
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class Map(Base):
+    __tablename__ = "maps"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    centre: Mapped[Any] = mapped_column(Point)
+    pins: Mapped[Any] = relationship("Pin", collection_class=Keyed)
+
+
+class Pin(Base):
+    __tablename__ = "pins"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    map_id: Mapped[int] = mapped_column(ForeignKey(Map.id))
+
+
+@dataclass(frozen=True)
+class Centre:
+    centre: str
+
+
+@dataclass(frozen=True)
+class Pins:
+    pins: dict[str, Titled]
+
+
+@pytest.fixture
+def maps() -> Iterator[Session]:
+    """Give a session on a database with a map."""
+    engine = create_engine("sqlite://", poolclass=StaticPool)
+    Base.metadata.create_all(engine)
+    with Session(engine) as session:
+        session.add(Map(id=1, centre="1 2"))
+        session.commit()
+        yield session
+    engine.dispose()
+
+
+def test_a_type_written_twice_is_one(session: Session) -> None:
+    """A name for a type is the type."""
+    assert fetch_one(session, Numbered, select(User).where(User.id == 3)) == Numbered(3, ())
+
+
+def test_the_end_of_a_depth_is_none() -> None:
+    """A field whose class is cut off there must allow it."""
+    with pytest.raises(ViewDefinitionError, match="at the end of its depth it is None; write Upw"):
+        view_plan(Upwards, Node)
+
+
+def test_a_field_with_another_name_chooses_the_class(session: Session) -> None:
+    """By a Path to the discriminator; what is computed says nothing of the class."""
+    [firm] = fetch(session, Firm, select(Company))
+    assert firm.staff == (
+        Chief("manager", "Mia"),
+        Worker("EVE", "engineer"),
+        Worker("PAT", "person"),
+    )
+
+
+def test_a_kept_statement_keeps_its_options(session: Session) -> None:
+    """Each time it is executed, for all levels."""
+    kept = select(User).where(User.id == 1).options(with_loader_criteria(Post, Post.id > 2))
+    for _ in range(3):
+        assert fetch(session, Numbered, kept) == [Numbered(UserId(1), (Titled(3),))]
+
+
+def test_a_plan_is_made_of_a_class() -> None:
+    """Once, however often it is asked for; an instance is none."""
+    assert str(view_plan(Titled, User)) == str(view_plan(Titled, User))
+    with pytest.raises(ViewDefinitionError, match="this is an instance; write Titled, its class"):
+        view_plan(Titled(1), User)  # type: ignore[arg-type]
+
+
+def test_a_type_that_keeps_silent_may_be_anything(maps: Session) -> None:
+    """Nobody can say what a column of it holds."""
+    assert fetch(maps, Centre, select(Map)) == [Centre("1 2")]
+
+
+def test_a_dict_with_a_rule_of_its_own_is_refused() -> None:
+    """A view cannot know the keys."""
+    with pytest.raises(ViewDefinitionError, match=r"Pins\.pins"):
+        view_plan(Pins, Map)
