@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, NewType
+from typing import Annotated, Any, ClassVar, Literal, NewType, Protocol
 
 import pytest
 from sqlalchemy import ForeignKey, create_engine, func, select
@@ -12,6 +12,8 @@ from sqlalchemy.orm import (
     DeclarativeBase,
     Mapped,
     Session,
+    aliased,
+    foreign,
     mapped_column,
     relationship,
     with_loader_criteria,
@@ -70,6 +72,17 @@ class Point(UserDefinedType[Any]):
         return "TEXT"
 
 
+class Words(Point):
+    """A type that Python has no class for, as some of PostgreSQL's."""
+
+    cache_ok = True
+
+    @property
+    def python_type(self) -> type[Any]:
+        """There is none."""
+        raise NotImplementedError
+
+
 class Keyed(dict[str, Any]):
     """A dict that is filled by a rule of its own."""
 
@@ -107,6 +120,82 @@ class Pin(Base):
     map_id: Mapped[int] = mapped_column(ForeignKey(Map.id))
 
 
+class Scene(Base):
+    """Text to search in, and what leads to it by way of other tables and subqueries."""
+
+    __tablename__ = "scenes"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    words: Mapped[Any] = mapped_column(Words, nullable=True)
+    map_id: Mapped[int] = mapped_column(ForeignKey(Map.id))
+    map: Mapped[Map] = relationship()
+
+
+class Shot(Base):
+    __tablename__ = "shots"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    scenes: Mapped[list[Scene]] = relationship(secondary="cuts", order_by=Scene.id)
+
+
+class Cut(Base):
+    __tablename__ = "cuts"
+    shot_id: Mapped[int] = mapped_column(ForeignKey(Shot.id), primary_key=True)
+    scene_id: Mapped[int] = mapped_column(ForeignKey(Scene.id), primary_key=True)
+
+
+counts = (
+    select(Pin.map_id, func.count(Pin.id).label("size")).group_by(Pin.map_id).subquery("counts")
+)
+
+
+class Count(Base):
+    __table__ = counts
+    __mapper_args__: ClassVar[dict[str, Any]] = {"primary_key": [counts.c.map_id]}
+
+
+first = aliased(Pin, select(Pin).where(Pin.name < "c").subquery("first"))
+Map.count = relationship(
+    Count, primaryjoin=foreign(counts.c.map_id) == Map.id, uselist=False, viewonly=True
+)
+Map.firsts = relationship(first, primaryjoin=foreign(first.map_id) == Map.id, viewonly=True)
+
+
+class Sized(Protocol):
+    """Whatever has a length; it cannot be asked for at run time."""
+
+    def __len__(self) -> int:
+        """The length."""
+        ...
+
+
+@dataclass(frozen=True)
+class CountCard:
+    size: int
+
+
+@dataclass(frozen=True)
+class MapCard:
+    id: int
+    count: CountCard | None
+    firsts: tuple[Titled, ...]
+
+
+@dataclass(frozen=True)
+class SceneCard:
+    words: Any
+    place: Annotated[int, Path(Scene.map, Map.id)]
+
+
+@dataclass(frozen=True)
+class ShotCard:
+    scenes: tuple[SceneCard, ...]
+
+
+@dataclass(frozen=True)
+class PinCard:
+    name: Sized
+    again: Annotated[str, Expr(lambda pin: pin.name)]
+
+
 @dataclass(frozen=True)
 class Centre:
     centre: str
@@ -124,6 +213,8 @@ def maps() -> Iterator[Session]:
     Base.metadata.create_all(engine)
     with Session(engine) as session:
         session.add(Map(id=1, centre="1 2"))
+        session.add_all([Pin(id=1, name="a", map_id=1), Pin(id=2, name="d", map_id=1)])
+        session.add_all([Scene(id=1, map_id=1), Shot(id=1), Cut(shot_id=1, scene_id=1)])
         session.commit()
         yield session
     engine.dispose()
@@ -167,6 +258,22 @@ def test_a_plan_is_made_of_a_class() -> None:
 def test_a_type_that_keeps_silent_may_be_anything(maps: Session) -> None:
     """Nobody can say what a column of it holds."""
     assert fetch(maps, Centre, select(Map)) == [Centre("1 2")]
+
+
+def test_what_leads_to_subqueries_is_followed(maps: Session) -> None:
+    """A class that is mapped to a SELECT, and a relationship to an alias of one."""
+    assert fetch(maps, MapCard, select(Map)) == [MapCard(1, CountCard(2), (Titled(1),))]
+
+
+def test_a_secondary_table_and_a_join_go_together(maps: Session) -> None:
+    """In one statement for the scenes, to-one relationships joined."""
+    assert fetch(maps, ShotCard, select(Shot)) == [ShotCard((SceneCard(None, 1),))]
+
+
+def test_a_field_may_be_whatever_python_cannot_ask(maps: Session) -> None:
+    """A Protocol is believed; an Expr may be an attribute as it is."""
+    found = fetch(maps, PinCard, select(Pin).order_by(Pin.id))
+    assert found == [PinCard("a", "a"), PinCard("d", "d")]
 
 
 def test_a_dict_with_a_rule_of_its_own_is_refused() -> None:
