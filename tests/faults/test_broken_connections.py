@@ -120,7 +120,7 @@ def killable(request):
 @pytest.mark.parametrize("attempts", [1, ATTEMPTS], ids=["once", "retried"])
 async def test_commits_cut(pg, figures, sized, seed, attempts):
     """A COMMIT whose way there or back is cut is resolved: nothing doubled, nothing unknown."""
-    number = sized(120, 5_000)
+    number = sized(120, 2_000)
     chance = random.Random(seed)
     async with world(pg) as there:
 
@@ -145,7 +145,7 @@ async def test_commits_cut(pg, figures, sized, seed, attempts):
 @pytest.mark.timeout(3_600)
 async def test_commits_cut_where_nobody_asks(pg, figures, sized, seed):
     """Without resolve_commit a cut COMMIT is said to be unknown, is not retried, never doubled."""
-    number = sized(80, 2_000)
+    number = sized(80, 1_000)
     chance = random.Random(seed)
     async with world(pg) as there:
         configure(there.maker, resolve_commit=False)
@@ -168,7 +168,7 @@ async def test_commits_cut_where_nobody_asks(pg, figures, sized, seed):
 @pytest.mark.timeout(3_600)
 async def test_backends_terminated(pg, figures, sized, seed):
     """Transfers whose backends are terminated at random are all done, once."""
-    number = sized(120, 4_000)
+    number = sized(120, 2_000)
     chance = random.Random(seed)
     async with world(pg) as there:
 

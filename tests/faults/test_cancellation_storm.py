@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-import os
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -13,17 +12,18 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker
 
 from sqla_safe import prepare_sqlite, scoped_services
-from tests.faults.conftest import SEED, Figures
+from tests.faults.conftest import SEED, Figures, size
 from tests.faults.storm import TABLES, Weather, calm, storm
 
 if TYPE_CHECKING:
     from tests.databases import Database
 
-OPERATIONS = int(os.environ.get("SQLA_SAFE_STORM", "500"))
+OPERATIONS = size(500, 20_000)
+ON_SQLITE = size(500, 4_000)
 DRIVERS = ("asyncpg", "psycopg-async", "aiosqlite")
 
 
-@pytest.mark.timeout(120 + OPERATIONS / 20)
+@pytest.mark.timeout(180)
 @pytest.mark.parametrize("canceller", ["asyncio", "anyio"])
 @pytest.mark.parametrize("async_database", DRIVERS, indirect=True)
 async def test_storm(
@@ -34,15 +34,17 @@ async def test_storm(
     figures: Figures,
 ) -> None:
     """What is stored is what `outcome` says, whole or not at all, and the pool is as new."""
+    operations = OPERATIONS
     if async_database.dialect == "sqlite":
         prepare_sqlite(async_engine)
+        operations = ON_SQLITE
     for statement in TABLES:
         async_database.probe.execute(statement)
     maker = async_sessionmaker(async_engine)
     usual = await calm(maker, 40)
     async_database.probe.execute("DELETE FROM storm_row")
     async_database.probe.execute("UPDATE storm_counter SET n = 0")
-    weather = Weather(SEED, OPERATIONS, at_once=40, usual=usual, canceller=canceller)
+    weather = Weather(SEED, operations, at_once=40, usual=usual, canceller=canceller)
 
     with warnings.catch_warnings(record=True) as caught, caplog.at_level(logging.WARNING):
         warnings.simplefilter("always")
@@ -54,7 +56,7 @@ async def test_storm(
         await asyncio.sleep(0)
 
     figures(
-        f"{OPERATIONS} scopes",
+        f"{operations} scopes",
         cancelled=report.cancelled,
         stored=len(report.said("committed")),
         unknown=len(report.said("unknown")),
@@ -71,7 +73,7 @@ async def test_storm(
     assert report.said("unknown") == set(), seed
     assert async_database.probe.scalar("SELECT sum(n) FROM storm_counter") == len(stored), seed
     assert report.errors == [], seed
-    assert report.cancelled > OPERATIONS / 20, seed
+    assert report.cancelled > operations / 20, seed
     assert stored, seed
     assert async_engine.pool.checkedout() == 0, seed  # type: ignore[attr-defined]  # a QueuePool
     assert async_database.probe.idle_in_transaction() == 0, seed
