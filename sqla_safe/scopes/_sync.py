@@ -68,7 +68,7 @@ class ScopedServices(Generic[T]):
         self._scope: Any = None
 
     def __enter__(self) -> T:
-        if self._scope is not None:
+        if self._scope is not None and self._scope.is_active:
             raise entered_twice(self._scope)
         around = _innermost()
         if around is None and self._options is DEFAULT and type(self._source) is sessionmaker:
@@ -99,7 +99,6 @@ class ScopedServices(Generic[T]):
         trace: TracebackType | None,
     ) -> None:
         scope: Scope[Any] = self._scope
-        self._scope = None
         scope.is_active = False
         if _innermost() is scope:
             _set_innermost(scope._around)
@@ -115,6 +114,20 @@ class ScopedServices(Generic[T]):
             self._end_savepoint(scope, error)
         else:
             self._leave(scope, error)
+
+    def __del__(self) -> None:
+        """Undo a block that is over though its end did not get far enough, so that nobody joins it.
+
+        A signal handler that raises as ``__exit__`` is called keeps it from its first line.
+        """
+        scope = self._scope
+        if scope is None or not (
+            scope.is_active or (self._kind == "open" and not scope._unit.is_closed)
+        ):
+            return
+        scope.is_active = False
+        if scope._owner == current_owner():
+            self.__exit__(GeneratorExit, GeneratorExit(), None)
 
     if not TYPE_CHECKING:  # a static error already
 
