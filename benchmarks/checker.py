@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from figures import Fact, Figure, from_ratios, parser, run
+from figures import Figure, from_ratios, parser, run
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -235,7 +235,7 @@ def figures_of(name: str, lines: int, ways: dict[str, Runs]) -> Iterator[Figure]
     yield from_ratios(f"checker-memory.peak.{name}", peaks)
 
 
-def measure(options: Namespace) -> Iterator[Figure | Fact]:
+def measure(options: Namespace) -> Iterator[Figure]:
     """Measure both trees."""
     wanted = 5_000 if options.quick else options.lines
     with tempfile.TemporaryDirectory() as temporary:
@@ -244,7 +244,6 @@ def measure(options: Namespace) -> Iterator[Figure | Fact]:
             tree.mkdir()
             make(tree, wanted)
             lines = count(tree)
-            yield Fact(f"lines, {name}", f"{lines:,}")
             ways = runs_of(tree, Path(temporary, "cache"), options.rounds)
             yield from figures_of(name, lines, ways)
 

@@ -226,15 +226,23 @@ def line(one: Found) -> str:
     if not isinstance(one, Figure):
         return str(one) if isinstance(one, Skipped) else f"{one.name}: {one.value}"
     spread = "" if one.low is None else f"  ({one.low:.3f}..{one.high:.3f})"
-    both = "" if one.ours is None else f"  {span(one.ours)} / {span(one.theirs)}"
+    both = "" if one.ours is None else f"  {span(one.ours)} / {span(one.theirs or 0)}"
     return f"{one.key:<48} {one.median:>10,.3f}{spread}{both}"
 
 
-def span(seconds: float | None) -> str:
+def span(seconds: float) -> str:
     """Return seconds in a unit that suits them."""
-    if seconds is None:
-        return "-"
     for size, unit in ((1, "s"), (1e-3, "ms")):
         if seconds >= size:
             return f"{seconds / size:.3g} {unit}"
     return f"{seconds * 1e6:.3g} \N{MICRO SIGN}s"
+
+
+def localised(text: str, language: str) -> str:
+    """Return a number, written with `,` and `.`, as a language writes it."""
+    if language != "ru":
+        return text
+    whole, _, rest = text.partition(".")
+    parts = whole.split(",")
+    space = "\N{NO-BREAK SPACE}" if len(parts) > 2 or len(parts[0]) > 1 else ""
+    return space.join(parts) + (f",{rest}" if rest else "")

@@ -42,7 +42,7 @@ def software() -> dict[str, str]:
         system = platform.freedesktop_os_release()["PRETTY_NAME"]
     return {
         "system": f"{system}, {platform.machine()}",
-        "Python": f"{platform.python_implementation()} {platform.python_version()}",
+        platform.python_implementation(): platform.python_version(),
         **packages(),
         "SQLite": sqlite3.sqlite_version,
     }

@@ -13,7 +13,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
-from figures import HERE, Claim, Fact, Figure, Found, Section, Skipped, sections, span
+from figures import (
+    HERE,
+    Claim,
+    Fact,
+    Figure,
+    Found,
+    Section,
+    Skipped,
+    localised,
+    sections,
+    span,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -36,7 +47,8 @@ WORDS: dict[str, Languages] = {
     "measured": {"en": "Measured on", "ru": "Измерено"},
     "cores": {"en": "cores", "ru": "ядер"},
     "memory": {"en": "memory", "ru": "память"},
-    "load": {"en": "load before", "ru": "нагрузка до начала"},
+    "load": {"en": "load average before each script", "ru": "нагрузка перед каждым скриптом"},
+    "to": {"en": " to ", "ru": "\N{EN DASH}"},
     "missed": {"en": "missed", "ru": "не достигнута"},
     "absent": {"en": "not measured", "ru": "не измерено"},
 }
@@ -47,7 +59,11 @@ UNITS: dict[str, Languages] = {
     "%": {"en": " %", "ru": " %"},
     "MB": {"en": " MB", "ru": " МБ"},
 }
-SPANS = {" s": " с", " ms": " мс", " \N{MICRO SIGN}s": " мкс"}
+SPANS: dict[str, Languages] = {
+    "s": {"en": "s", "ru": "с"},
+    "ms": {"en": "ms", "ru": "мс"},
+    "\N{MICRO SIGN}s": {"en": "\N{MICRO SIGN}s", "ru": "мкс"},
+}
 
 
 class Measured(msgspec.Struct, frozen=True):
@@ -98,20 +114,13 @@ def skipped(results: Results) -> list[Skipped]:
 def number(value: float, language: str, unit: str = "ratio") -> str:
     """Return a number as a language writes it: ratios with two places, others whole."""
     text = f"{value:,.2f}" if unit == "ratio" else f"{value:,.0f}"
-    if language == "ru":
-        text = text.replace(",", "\N{NO-BREAK SPACE}").replace(".", ",")
-    return text + UNITS[unit][language]
+    return localised(text, language) + UNITS[unit][language]
 
 
-def duration(seconds: float | None, language: str) -> str:
+def duration(seconds: float, language: str) -> str:
     """Return seconds as a language writes them."""
-    text = span(seconds)
-    if language == "en":
-        return text
-    for own, russian in SPANS.items():
-        if text.endswith(own):
-            return text.removesuffix(own).replace(".", ",") + russian
-    return text
+    amount, _, unit = span(seconds).partition(" ")
+    return f"{localised(amount, language)} {SPANS[unit][language]}"
 
 
 def aim(claim: Claim, median: float | None, language: str) -> str:
@@ -142,8 +151,8 @@ def cells(claim: Claim, figure: Figure | None, language: str) -> list[str]:
     spread = both = ""
     if figure.low is not None and figure.high is not None:
         ends = [number(end, language, claim.unit) for end in (figure.low, figure.high)]
-        spread = {"en": " to ", "ru": "\N{EN DASH}"}[language].join(ends)
-    if figure.ours is not None:
+        spread = WORDS["to"][language].join(ends)
+    if figure.ours is not None and figure.theirs is not None:
         both = " / ".join(duration(each, language) for each in (figure.ours, figure.theirs))
     median = number(figure.median, language, claim.unit)
     return [claim[language], median, spread, aim(claim, figure.median, language), both]
@@ -198,7 +207,7 @@ def headlines(results: Results, language: str) -> str:
     """Return the table of what the README shows."""
     found = figures(results)
     rows = [
-        cells(claim, found.get(f"{name}.{own}"), language)
+        titled(section, cells(claim, found.get(f"{name}.{own}"), language), language)
         for name, section in sections().items()
         for own, claim in section.single().items()
         if claim.headline
@@ -206,44 +215,58 @@ def headlines(results: Results, language: str) -> str:
     return table(head(language, *LIST), rows)
 
 
+def titled(section: Section, row: list[str], language: str) -> list[str]:
+    """Say of which section a row is."""
+    return [f"{section.title[language]}: {row[0]}", *row[1:]]
+
+
 def everything(results: Results, language: str = "en") -> str:
     """Return the one table of all claims of these scripts, with the script of each."""
     found = figures(results)
     rows = [
-        [f"{section.title[language]}: {row[0]}", *row[1:], section.script]
+        [*titled(section, cells(claim, found.get(f"{name}.{own}"), language), language), script]
         for name, section in sections().items()
-        if Path(section.script).stem in results
+        if Path(script := section.script).stem in results
         for own, claim in section.single().items()
-        for row in [cells(claim, found.get(f"{name}.{own}"), language)]
     ]
     return table(head(language, *LIST, "script"), rows)
 
 
 def machine(results: Results, language: str) -> str:
     """Return on what, with what and when the figures were measured."""
-    dates: dict[str, list[str]] = {}
-    for name, measured in results.items():
-        line = where(measured, language)
-        before = f"{WORDS['load'][language]}: {number(measured.load, language)}"
-        when = f"{measured.date} ({name}, {before})"
-        dates.setdefault(line, []).append(when)
-    return "".join(
-        f"{WORDS['measured'][language]} {', '.join(when)}: {line}.\n"
-        for line, when in dates.items()
-    )
+    return "".join(where(same, language) for same in alike(results))
 
 
-def where(measured: Measured, language: str) -> str:
-    """Return the machine and the versions."""
-    own = measured.hardware
-    versions = [f"{name} {value}" for name, value in measured.facts().items() if name != "system"]
+def alike(results: Results) -> list[Results]:
+    """Return the results in groups of one machine with the same versions."""
+    groups: list[Results] = []
+    for name, own in results.items():
+        for group in groups:
+            other = next(iter(group.values()))
+            if (other.hardware, other.software) == (own.hardware, own.software):
+                group[name] = own
+                break
+        else:
+            groups.append({name: own})
+    return groups
+
+
+def where(results: Results, language: str) -> str:
+    """Return the dates, the machine and the versions of results from one machine."""
+    words = {name: word[language] for name, word in WORDS.items()}
+    own = next(iter(results.values()))
+    facts = {name: value for each in results.values() for name, value in each.facts().items()}
+    versions = ", ".join(f"{name} {value}" for name, value in facts.items() if name != "system")
+    dates = ", ".join(sorted({each.date for each in results.values()}))
+    loads = [number(each(one.load for one in results.values()), language) for each in (min, max)]
     parts = [
-        f"{own['processor']}, {WORDS['cores'][language]}: {own['cores']}",
-        f"{WORDS['memory'][language]}: {own['memory']}",
-        measured.software["system"],
-        ", ".join(versions),
+        f"{own.hardware['processor']}, {words['cores']}: {own.hardware['cores']}",
+        f"{words['memory']}: {own.hardware['memory']}",
+        own.software["system"],
+        versions,
+        f"{words['load']}: {words['to'].join(loads)}",
     ]
-    return "; ".join(parts)
+    return f"{words['measured']} {dates} ({', '.join(results)}): {'; '.join(parts)}.\n"
 
 
 # --- pages -------------------------------------------------------------------

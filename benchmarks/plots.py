@@ -12,7 +12,7 @@ from io import StringIO
 from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
-from figures import HERE
+from figures import HERE, localised
 
 mpl.use("svg")
 
@@ -69,10 +69,11 @@ def drawn(
 ) -> Iterator[Sequence[Axes]]:
     """Give the axes of a plot, and write it as `docs/images/NAME_LANGUAGE.svg` at the end."""
     with mpl.rc_context(LOOK):
-        figure, axes = plt.subplots(1, columns, figsize=size, squeeze=False, **options)
+        figure, axes = plt.subplots(
+            1, columns, figsize=size, squeeze=False, layout="constrained", **options
+        )
         try:
             yield list(axes[0])
-            figure.tight_layout()
             path(name, language).write_text(svg(figure), encoding="utf-8")
         finally:
             plt.close(figure)
@@ -108,9 +109,6 @@ def decimal(language: str, places: int | None = None) -> FuncFormatter:
     """Return how numbers beside an axis are written."""
 
     def written(value: float, _: object = None) -> str:
-        text = f"{value:,g}" if places is None else f"{value:,.{places}f}"
-        if language == "ru":
-            return text.replace(",", "\N{NO-BREAK SPACE}").replace(".", ",")
-        return text
+        return localised(f"{value:,g}" if places is None else f"{value:,.{places}f}", language)
 
     return FuncFormatter(written)
