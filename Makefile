@@ -1,6 +1,7 @@
 # Needs Python 3.11 or newer, git and make; everything else goes into virtual environments right here.
 #   make test PYTEST_ARGS="-k asyncpg -x"      arguments for pytest
 #   make test PYTHON=python3.12                the interpreter to use
+#   make bench BENCH_ARGS="--only scopes"      arguments for benchmarks/bench.py
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL: # the targets share their environments
@@ -8,6 +9,7 @@
 
 export PYTHON
 PYTEST_ARGS ?=
+BENCH_ARGS ?=
 BIN := .venv/bin
 ACTIVE := PATH="$(CURDIR)/$(BIN):$$PATH" PYRIGHT_PYTHON_IGNORE_WARNINGS=1
 
@@ -55,13 +57,9 @@ docs: ## Build the documentation in both languages into site/; any warning is an
 	@NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict --quiet
 	@echo "The documentation is in site/. To read it: python3 -m http.server --directory site"
 
-bench: ## Measure scopes, snapshots, views, the guard and the checker
-	@sh .ci/venv .venv --editable . --group test
-	@$(BIN)/python benchmarks/scopes.py
-	@$(BIN)/python benchmarks/snapshot.py
-	@PYTHONPATH=. $(BIN)/python benchmarks/views.py
-	@$(BIN)/python benchmarks/guard.py
-	@$(BIN)/python benchmarks/checker.py
+bench: ## Measure what everything costs, print it and write it into the documentation (ten minutes)
+	@sh .ci/venv .venv --editable . --group bench
+	@$(BIN)/python benchmarks/bench.py $(BENCH_ARGS)
 
 clean: ## Remove the environments, caches and build results
 	rm -rf .venv .venv-demo .venv-docs dist site htmlcov .coverage .coverage.* \
