@@ -27,7 +27,7 @@ from figures import HERE, Found, Skipped
 from pages import Measured, Results
 
 ROOT = HERE.parent
-SCRIPTS = ("scopes", "snapshot", "views", "guard", "checker")
+SCRIPTS = ("scopes", "snapshot", "views", "guard", "growth", "checker")
 MINUTES = 10
 """The longest that one script may take."""
 

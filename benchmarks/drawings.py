@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from plots import INK, MARKERS, SERIES, decimal, drawn
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from figures import Figure
     from matplotlib.axes import Axes
@@ -67,7 +67,81 @@ def draw_driver(axes: Axes, driver: str, found: Found, language: str) -> None:
     axes.set_xlabel(NUMBER[language])
 
 
-DRAWINGS: dict[str, Callable[[Found, str], None]] = {"views": draw_views}
+ROWS = (1, 10, 100, 1_000, 10_000, 100_000)
+SCOPES = (1, 10, 100, 1_000)
+BARE = {"en": "without the library = 1", "ru": "без библиотеки = 1"}
+ROW_WAYS = {
+    "fetch": {"en": "fetch / entities", "ru": "fetch / объекты ORM"},
+    "guard": {"en": "guard / no guard", "ru": "guard / без guard"},
+    "snapshot": {"en": "snapshot / pydantic", "ru": "snapshot / pydantic"},
+}
+MEMORY_WAYS = {
+    "entities": {"en": "entities", "ru": "объекты ORM"},
+    "fetch": {"en": "fetch", "ru": "fetch"},
+    "stream": {"en": "stream_views", "ru": "stream_views"},
+}
+SCOPE_WAYS = {
+    "aiosqlite": {"en": "aiosqlite, SELECT", "ru": "aiosqlite, SELECT"},
+    "asyncpg": {"en": "asyncpg, SELECT", "ru": "asyncpg, SELECT"},
+    "asyncpg-write": {"en": "asyncpg, UPDATE", "ru": "asyncpg, UPDATE"},
+}
+SERVICE_WAYS = {
+    "sqlite3": {"en": "sqlite3", "ru": "sqlite3"},
+    "aiosqlite": {"en": "aiosqlite", "ru": "aiosqlite"},
+}
+LINES = {
+    "rows": ROW_WAYS,
+    "memory": MEMORY_WAYS,
+    "scopes": SCOPE_WAYS,
+    "p99": SCOPE_WAYS,
+    "services": SERVICE_WAYS,
+}
+TITLES = {
+    "rows": {"en": "rows: time", "ru": "строки: время"},
+    "memory": {"en": "rows: memory, kB", "ru": "строки: память, кБ"},
+    "scopes": {"en": "scopes at once: time", "ru": "скоупы сразу: время"},
+    "p99": {"en": "scopes at once: slowest 1 %", "ru": "скоупы сразу: худший 1 %"},
+    "services": {"en": "services in a scope: time", "ru": "сервисы в скоупе: время"},
+}
+
+
+def draw_growth(found: Found, language: str) -> None:
+    """Draw the costs against the number of rows, of scopes at once, and of services."""
+    with drawn("growth_rows", language, (10, 4), columns=2) as (rows, memory):
+        draw_lines(rows, "rows", ROWS, found, language)
+        rows.set_ylabel(BARE[language])
+        rows.axhline(1, color=INK, linewidth=1, linestyle="--")
+        draw_lines(memory, "memory", ROWS[3:], found, language)
+        memory.set_yscale("log")
+        memory.yaxis.set_major_formatter(decimal(language))
+    with drawn("growth_scopes", language, (10, 4), columns=3, sharey=True) as axes:
+        for own, name in zip(axes[:2], ("scopes", "p99"), strict=True):
+            draw_lines(own, name, SCOPES, found, language)
+        draw_lines(axes[2], "services", range(9), found, language)
+        axes[0].set_ylabel(BARE[language])
+        axes[0].set_ylim(bottom=0)
+        for own in axes:
+            own.axhline(1, color=INK, linewidth=1, linestyle="--")
+
+
+def draw_lines(axes: Axes, name: str, sizes: Sequence[int], found: Found, language: str) -> None:
+    """Draw the figures of a section, a line for each of its ways."""
+    for (way, names), color, marker in zip(LINES[name].items(), SERIES, MARKERS, strict=False):
+        points = {size: found.get(f"growth-{name}.{way}.{size}") for size in sizes}
+        there = {size: point.median for size, point in points.items() if point}
+        label = names[language]
+        axes.plot(list(there), list(there.values()), color=color, marker=marker, label=label)
+    if 0 not in sizes:
+        axes.set_xscale("log")
+    axes.set_xticks(sizes)
+    axes.minorticks_off()
+    axes.xaxis.set_major_formatter(decimal(language))
+    axes.yaxis.set_major_formatter(decimal(language))
+    axes.set_title(TITLES[name][language])
+    axes.legend()
+
+
+DRAWINGS: dict[str, Callable[[Found, str], None]] = {"views": draw_views, "growth": draw_growth}
 """By the name of the script, without its ending."""
 
 

@@ -58,6 +58,7 @@ UNITS: dict[str, Languages] = {
     "lines/s": {"en": " lines/s", "ru": " строк/с"},
     "%": {"en": " %", "ru": " %"},
     "MB": {"en": " MB", "ru": " МБ"},
+    "kB": {"en": " kB", "ru": " кБ"},
 }
 SPANS: dict[str, Languages] = {
     "s": {"en": "s", "ru": "с"},
