@@ -117,6 +117,12 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         ROWS[item.nodeid] = Row(item)
 
 
+@pytest.fixture
+def silent_finalisers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let exceptions that are raised at any moment come in a finaliser, which only reports them."""
+    monkeypatch.setattr("sys.unraisablehook", lambda _: None)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item,
