@@ -28,7 +28,7 @@ from pages import Measured, Results
 
 ROOT = HERE.parent
 SCRIPTS = ("scopes", "snapshot", "views", "guard", "checker")
-MINUTES = 10
+MINUTES = 15
 """The longest that one script may take."""
 
 

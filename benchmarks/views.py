@@ -513,11 +513,17 @@ def filled(
 ) -> Iterator[Database | Fact | Skipped]:
     """Give each driver with its database, filled, and say which server that is."""
     lite = str(Path(stack.enter_context(tempfile.TemporaryDirectory())) / "users.db")
-    fill(url("sqlite", lite), users)
-    yield from (Database(name, lite) for name in drivers if "sqlite" in name)
-    others = [name for name in drivers if "sqlite" not in name]
-    if not others:
-        return
+    if ours := [name for name in drivers if "sqlite" in name]:
+        fill(url("sqlite", lite), users)
+        yield from (Database(name, lite) for name in ours)
+    if others := [name for name in drivers if "sqlite" not in name]:
+        yield from on_postgres(others, users, stack)
+
+
+def on_postgres(
+    others: list[str], users: int, stack: ExitStack
+) -> Iterator[Database | Fact | Skipped]:
+    """Give the drivers of PostgreSQL, if it can be started."""
     try:
         server = stack.enter_context(postgres_server())
     except (ServerError, OSError) as error:
