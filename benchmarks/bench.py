@@ -3,8 +3,9 @@
 Run ``python benchmarks/bench.py [--quick] [--only SCRIPT,SCRIPT] [--write yes|no]``. Each script
 runs in a process of its own, one after the other. What a script measures is kept in
 `results.json`, with the machine, the versions and the date; from there it goes into the pages. A
-script that fails, or that misses a server or a package, costs its own figures and says so; what
-was measured before is kept then only for scripts that were not asked for.
+script that fails, takes too long, or misses a server or a package costs the figures that it has
+not given by then, and says so; what was measured before is kept only of scripts that were not
+asked for.
 """
 
 from __future__ import annotations
@@ -62,16 +63,19 @@ def measured(script: str, *, quick: bool) -> Measured:
 
 
 def found_by(script: str, out: Path, *, quick: bool) -> list[Found]:
-    """Return what a script writes, or why there is nothing."""
+    """Return what a script writes, and why that is not all."""
     command = [sys.executable, str(HERE / f"{script}.py"), "--json", str(out)]
     command += ["--quick"] if quick else []
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    missed: list[Found] = []
     try:
         subprocess.run(command, check=True, cwd=ROOT, env=environment, timeout=MINUTES * 60)
-    except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
-        why = f"ended with {error.returncode}" if hasattr(error, "returncode") else "took too long"
-        return [Skipped(f"{script}.py", why)]
-    return msgspec.json.decode(out.read_bytes(), type=list[Found])
+    except subprocess.CalledProcessError as error:
+        missed = [Skipped(f"{script}.py", f"ended with {error.returncode}")]
+    except subprocess.TimeoutExpired:
+        missed = [Skipped(f"{script}.py", f"not done after {MINUTES} minutes")]
+    found = msgspec.json.decode(out.read_bytes(), type=list[Found]) if out.exists() else []
+    return [*found, *missed]
 
 
 def kept() -> Results:
