@@ -100,5 +100,5 @@ def test_a_missing_competitor_is_named(tmp_path: Path) -> None:
 
 def test_a_script_that_fails_is_named(bench: ModuleType, figures: ModuleType) -> None:
     """It costs its own figures only."""
-    measured = bench.measured("no_such_script", quick=True)
+    measured = bench.measured("no_such_script", ["--quick"])
     assert measured.found == [figures.Skipped("no_such_script.py", "ended with 2")]
