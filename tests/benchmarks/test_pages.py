@@ -21,8 +21,7 @@ def test_the_pages_show_the_last_results(pages: ModuleType) -> None:
     marked = list(pages.marked())
     assert len(marked) >= len(COST) + 2
     for path, language in marked:
-        text = path.read_text(encoding="utf-8")
-        assert pages.written(text, results, language) == text, path
+        assert pages.written(path, results, language) == path.read_text(encoding="utf-8"), path
 
 
 def test_every_claim_was_measured(pages: ModuleType, figures: ModuleType) -> None:
