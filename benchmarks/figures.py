@@ -209,7 +209,7 @@ def parser(description: str | None, rounds: int) -> argparse.ArgumentParser:
 
 
 def run(options: argparse.ArgumentParser, measure: Measure) -> None:
-    """Measure, print each figure when it is there, and write them where they are wanted."""
+    """Measure; print each figure, and write all so far, as soon as it is there."""
     chosen = options.parse_args()
     if chosen.quick:
         chosen.rounds = QUICK
@@ -217,8 +217,8 @@ def run(options: argparse.ArgumentParser, measure: Measure) -> None:
     for one in measure(chosen):
         found.append(one)
         print(line(one), flush=True)
-    if chosen.json:
-        chosen.json.write_bytes(msgspec.json.encode(found))
+        if chosen.json:
+            chosen.json.write_bytes(msgspec.json.encode(found))
 
 
 def line(one: Found) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+from time import process_time
 from typing import TYPE_CHECKING
 
 from figures import from_turns, parser, run
@@ -116,7 +117,9 @@ def measure_sync(rounds: int) -> Iterator[Figure]:
         ("again", select_again, SELECTS),
     ):
         blocks = {mode: make(maker) for mode, maker in makers.items()}
-        taken = turns(blocks["none"], blocks, rounds if units > 1 else min(rounds, LOADS))
+        taken = turns(
+            blocks["none"], blocks, rounds if units > 1 else min(rounds, LOADS), process_time
+        )
         for mode, own in taken.items():
             yield from_turns(f"guard.{name}.{mode}", own, units)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,6 +51,7 @@ WORDS: dict[str, Languages] = {
     "load": {"en": "load average before each script", "ru": "нагрузка перед каждым скриптом"},
     "to": {"en": " to ", "ru": "\N{EN DASH}"},
     "missed": {"en": "missed", "ru": "не достигнута"},
+    "by": {"en": "Measured by", "ru": "Измеряет"},
     "absent": {"en": "not measured", "ru": "не измерено"},
 }
 UNITS: dict[str, Languages] = {
@@ -197,23 +199,32 @@ def cell(claim: Claim, figure: Figure | None, language: str) -> str:
     return f"{text} ({aimed})" if aimed else text
 
 
-def section_block(name: str, results: Results, language: str) -> str:
-    """Return the table of a section."""
+def section_block(name: str, results: Results, language: str, page: Path) -> str:
+    """Return the table of a section, and the script that has measured it."""
     section = sections()[name]
     show = crossed if section.columns else listed
-    return f"{section.of[language]}\n\n{show(name, section, figures(results), language)}"
+    said = f"{section.of[language].strip()} {WORDS['by'][language]} {linked(section, page)}."
+    return f"{said}\n\n{show(name, section, figures(results), language)}"
 
 
-def headlines(results: Results, language: str) -> str:
+def linked(section: Section, page: Path) -> str:
+    """Return a link from a page to the script of a section."""
+    return f"[{section.script}]({os.path.relpath(HERE / section.script, page.parent)})"
+
+
+def headlines(results: Results, language: str, page: Path) -> str:
     """Return the table of what the README shows."""
     found = figures(results)
     rows = [
-        titled(section, cells(claim, found.get(f"{name}.{own}"), language), language)
+        [
+            *titled(section, cells(claim, found.get(f"{name}.{own}"), language), language),
+            linked(section, page),
+        ]
         for name, section in sections().items()
         for own, claim in section.single().items()
         if claim.headline
     ]
-    return table(head(language, *LIST), rows)
+    return table(head(language, *LIST, "script"), rows)
 
 
 def titled(section: Section, row: list[str], language: str) -> list[str]:
@@ -273,15 +284,12 @@ def where(results: Results, language: str) -> str:
 # --- pages -------------------------------------------------------------------
 
 
-def block(name: str, results: Results, language: str) -> str:
-    """Return what stands between the markers of this name."""
+def block(name: str, results: Results, language: str, page: Path) -> str:
+    """Return what stands between the markers of this name on a page."""
     if name == "machine":
         return machine(results, language)
-    return (
-        headlines(results, language)
-        if name == "headlines"
-        else section_block(name, results, language)
-    )
+    show = headlines if name == "headlines" else partial(section_block, name)
+    return show(results, language, page)
 
 
 def marked() -> Iterator[tuple[Path, str]]:
@@ -292,16 +300,18 @@ def marked() -> Iterator[tuple[Path, str]]:
             yield path, "ru" if russian else "en"
 
 
-def written(text: str, results: Results, language: str) -> str:
+def written(path: Path, results: Results, language: str) -> str:
     """Return a page's text with the tables of these results."""
-    return MARKED.sub(lambda m: f"{m[1]}{m[2]}\n{block(m[1], results, language)}\n", text)
+    return MARKED.sub(
+        lambda found: f"{found[1]}{found[2]}\n{block(found[1], results, language, path)}\n",
+        path.read_text(encoding="utf-8"),
+    )
 
 
 def write(results: Results) -> None:
     """Write the tables into the pages."""
     for path, language in marked():
-        text = path.read_text(encoding="utf-8")
-        path.write_text(written(text, results, language), encoding="utf-8")
+        path.write_text(written(path, results, language), encoding="utf-8")
         print(f"written: {os.path.relpath(path)}")
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+from time import process_time
 from typing import TYPE_CHECKING
 
 from figures import from_turns, parser, run
@@ -71,7 +72,7 @@ def measure_sync(rounds: int, block: int) -> Iterator[Figure]:
                 users.session.execute(ONE)
 
     kinds = {"bare": bare, "scope": no_service, "two": two_services}
-    for name, taken in turns(bare, kinds, rounds).items():
+    for name, taken in turns(bare, kinds, rounds, process_time).items():
         yield from_turns(f"scopes.sqlite3.{name}", taken, block)
 
 

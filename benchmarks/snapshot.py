@@ -147,7 +147,6 @@ def timed_with(users: list[User], size: int, rounds: int) -> Iterator[Figure]:
     few = max(min(5, rounds), rounds // 5)
     yield from compared("travel", str(size), ways, few)
     if size > 1:
-        del ways["deepcopy"]
         with uncollected():
             yield from compared("travel", f"{size}-off", ways, few)
 

@@ -27,12 +27,15 @@ from tests.integration.views.random_models import (
     worlds,
 )
 
-IS_SOAK = bool(os.environ.get("SQLA_SAFE_SOAK"))
-RANDOM = settings(
-    max_examples=2_000 if IS_SOAK else 40,
-    phases=[Phase.explicit, Phase.reuse, Phase.generate, *([Phase.shrink] if IS_SOAK else [])],
-    suppress_health_check=list(HealthCheck),
-)
+SOAK = float(os.environ.get("SQLA_SAFE_SOAK") or 0)
+"""How large the long form is; 0 in a quick run."""
+
+
+def random(examples: int) -> settings:
+    """Return the settings of a test; only the long form takes the time to shrink what it finds."""
+    phases = [Phase.explicit, Phase.reuse, Phase.generate, *([Phase.shrink] if SOAK else [])]
+    checks = list(HealthCheck)
+    return settings(max_examples=examples, phases=phases, suppress_health_check=checks)
 
 
 @dataclass(repr=False)
@@ -61,8 +64,9 @@ def cases(draw: st.DrawFn) -> Case:
     return Case(world, draw(rows(world)), draw(views(world, kind)))
 
 
+@pytest.mark.timeout(0 if SOAK else 300)
 @given(case=cases())
-@RANDOM
+@random(max(40, int(2_000 * SOAK)))
 def test_random_models(case: Case) -> None:
     """Whatever is mapped, stored and asked for: the values are those of the entities."""
     engine = create_engine("sqlite://", poolclass=StaticPool)
@@ -70,9 +74,10 @@ def test_random_models(case: Case) -> None:
     engine.dispose()
 
 
-@pytest.mark.skipif(not IS_SOAK, reason="the long form; make soak")
+@pytest.mark.skipif(not SOAK, reason="the long form: make soak")
+@pytest.mark.timeout(0)
 @given(case=cases())
-@RANDOM
+@random(max(1, int(500 * SOAK)))
 def test_random_models_on_postgres(pg_sync_engine: Engine, case: Case) -> None:
     """The same with the types, arrays and keys of PostgreSQL."""
     with pg_sync_engine.begin() as connection:
