@@ -110,10 +110,16 @@ def draw_growth(found: Found, language: str) -> None:
     with drawn("growth_rows", language, (10, 4), columns=2) as (rows, memory):
         draw_lines(rows, "rows", ROWS, found, language)
         rows.set_ylabel(BARE[language])
+        rows.set_yscale("log")
+        rows.set_yticks([0.03, 0.1, 0.3, 1, 3, 10])
+        rows.minorticks_off()
+        rows.yaxis.set_major_formatter(decimal(language))
         rows.axhline(1, color=INK, linewidth=1, linestyle="--")
         draw_lines(memory, "memory", ROWS[3:], found, language)
         memory.set_yscale("log")
         memory.yaxis.set_major_formatter(decimal(language))
+        for own in (rows, memory):
+            own.legend()
     with drawn("growth_scopes", language, (10, 4), columns=3, sharey=True) as axes:
         for own, name in zip(axes[:2], ("scopes", "p99"), strict=True):
             draw_lines(own, name, SCOPES, found, language)
@@ -122,6 +128,7 @@ def draw_growth(found: Found, language: str) -> None:
         axes[0].set_ylim(bottom=0)
         for own in axes:
             own.axhline(1, color=INK, linewidth=1, linestyle="--")
+            own.legend(loc="lower right")  # where nothing is drawn
 
 
 def draw_lines(axes: Axes, name: str, sizes: Sequence[int], found: Found, language: str) -> None:
@@ -138,7 +145,6 @@ def draw_lines(axes: Axes, name: str, sizes: Sequence[int], found: Found, langua
     axes.xaxis.set_major_formatter(decimal(language))
     axes.yaxis.set_major_formatter(decimal(language))
     axes.set_title(TITLES[name][language])
-    axes.legend()
 
 
 DRAWINGS: dict[str, Callable[[Found, str], None]] = {"views": draw_views, "growth": draw_growth}
