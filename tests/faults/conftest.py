@@ -24,6 +24,7 @@ FACTOR = float(os.environ.get("SQLA_SAFE_SOAK") or 0)
 IS_SOAK = FACTOR > 0
 VARIABLES = f"SQLA_SAFE_SEED={SEED}" + (f" SQLA_SAFE_SOAK={FACTOR:g}" if IS_SOAK else "")
 DRIVERS = dict.fromkeys([*databases.ASYNC, *databases.SYNC])  # psycopg-async before psycopg
+FAILED = "FAILED"
 LONGEST = 3_600.0
 """Seconds that a test of a soak may take, times the factor."""
 
@@ -42,7 +43,7 @@ class Row:
     item: pytest.Item
     size: str = ""
     figures: str = ""
-    verdict: str = ""
+    verdict: str = "ok"
     began: float = field(default_factory=time.perf_counter)
     seconds: float = 0.0
 
@@ -134,13 +135,21 @@ def pytest_runtest_makereport(
         return report
     row.seconds = time.perf_counter() - row.began
     if report.failed:
-        row.verdict = "FAILED"
+        row.verdict = FAILED
         report.sections.append(("To repeat", row.replay()))
     elif report.skipped:
         del ROWS[item.nodeid]
-    else:
-        row.verdict = row.verdict or "ok"
+    if IS_SOAK and report.when == "teardown" and item.nodeid in ROWS:
+        show(item.config, row)
     return report
+
+
+def show(config: pytest.Config, row: Row) -> None:
+    """Print a line as soon as it is whole: an hour is long, and somebody may stop the run."""
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is not None:
+        reporter.ensure_newline()
+        reporter.write_line("  ".join(filter(None, row.cells())))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -156,7 +165,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     for cells in table:
         write("  ".join(map(str.ljust, cells, widths)).rstrip())
-    failed = [row for row in ROWS.values() if row.verdict != "ok"]
+    failed = [row for row in ROWS.values() if row.verdict == FAILED]
     write(f"{len(ROWS)} faults, {len(failed)} of them not as promised; to repeat the run:")
     write(f"  {VARIABLES} {'make soak' if IS_SOAK else 'python -m pytest tests/faults'}")
     for row in failed:
