@@ -160,6 +160,35 @@ async def test_during_commit(maker, async_engine, async_database, times):
 
 
 @on_postgres
+async def test_all_tasks_cancelled_during_commit(maker, async_engine, async_database):
+    """Whoever cancels all tasks of the loop, as it ends, does not tear a COMMIT."""
+    others = asyncio.all_tasks()
+    make_commits_slow(async_database, 0.3)
+    work = Work(maker, nothing)
+    await until(lambda: is_running(async_database, "COMMIT"))
+    tasks = asyncio.all_tasks() - others
+    assert tasks == {work.task}
+    for task in tasks:
+        task.cancel()
+    assert isinstance(await work.result(), asyncio.CancelledError)
+    assert async_engine.pool.checkedout() == 0
+    assert work.scope.outcome == "committed"
+    assert stored(async_database) == ["a"]
+
+
+async def test_all_tasks_cancelled_as_the_end_begins(maker, async_engine, async_database):
+    """A loop that ends while a scope is just being left leaves no connection out."""
+    others = asyncio.all_tasks()
+    work = Work(maker, nothing)
+    await until(lambda: work.scope is not None and not work.scope.is_active)
+    for task in asyncio.all_tasks() - others:
+        task.cancel()
+    await work.result()
+    assert work.scope.outcome == ("committed" if stored(async_database) else "rolled_back")
+    assert async_engine.pool.checkedout() == 0
+
+
+@on_postgres
 async def test_during_a_commit_that_fails(maker, async_engine, async_database):
     """A cancellation during a COMMIT that the database refuses leaves without "stored"."""
     make_commits_slow(async_database, 0.2)
@@ -604,4 +633,42 @@ def test_generator_at_the_end_of_the_loop(async_database):
     assert async_database.probe.idle_in_transaction() == 0
     loop.run_until_complete(engine.dispose())
     loop.close()
+    assert stored(async_database) == []
+
+
+@pytest.fixture
+def collected():
+    """Collect the garbage of a test while its warnings are still its own."""
+    yield
+    gc.collect()
+
+
+@only_on("aiosqlite", "asyncpg", "psycopg-async")
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # asyncio's own, of a loop closed like this
+def test_closed_after_its_loop(async_database, collected):
+    """A block whose event loop was closed under it is undone when it is collected."""
+    create_tables(async_database)
+    loop = asyncio.new_event_loop()
+    engine = create_async_engine(async_database.url)
+    if async_database.dialect == "sqlite":
+        prepare_sqlite(engine)
+    maker = async_sessionmaker(engine)
+    began, scopes = loop.create_future(), []
+
+    async def work() -> None:
+        async with scoped_services(maker) as scope:
+            scopes.append(scope)
+            await scope.get(Notes).add("a")
+            began.set_result(None)
+            await loop.create_future()
+
+    running = work()
+    loop.create_task(running)
+    loop.run_until_complete(began)
+    assert async_database.probe.idle_in_transaction() == 1
+    loop.close()
+    running.close()
+    assert scopes[0].outcome == "rolled_back"
+    assert not scopes[0].is_active
+    assert engine.pool.checkedout() == 0
     assert stored(async_database) == []
