@@ -1,10 +1,13 @@
 """A program that writes in scopes without end, for tests that end it from outside.
 
     python -m tests.faults.program URL WAY [--bare]
+    python -m tests.faults.program --fork
 
 Each operation writes two rows in one transaction and says on stdout what it was told: ``began 7``,
 then ``committed 7``, ``rolled_back 7`` or ``unknown 7``. A way is how the event loop is run and
 what ends it. ``--bare`` does the same with SQLAlchemy alone, which can only say ``committed``.
+``--fork`` reads lines of ``FOLDER URL WAY [--bare]``, runs each in a child that writes to the files
+``out`` and ``errors`` of its folder, and says the child's number and, later, its exit code.
 """
 
 from __future__ import annotations
@@ -21,6 +24,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import anyio
+import asyncpg  # noqa: F401  (here, so that children need not)
+import psycopg  # noqa: F401
 from sqlalchemy import create_engine, text
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import sessionmaker
@@ -96,8 +101,8 @@ async def in_anyio_group(*workers: Coroutine[Any, Any, None]) -> None:
 
 
 async def gathered(*workers: Coroutine[Any, Any, None]) -> None:
-    """Gather."""
-    await asyncio.gather(*workers)
+    """The same with gather, which waits for all of them only when it is told so."""
+    await asyncio.gather(*workers, return_exceptions=True)
 
 
 def by_run(url: str, begin: Begin) -> None:
@@ -145,9 +150,10 @@ def by_stopping(url: str, begin: Begin) -> None:
     """A loop that is stopped in the midst of it, and cleaned up."""
     loop = asyncio.new_event_loop()
     loop.add_signal_handler(signal.SIGTERM, loop.stop)
-    loop.create_task(work(url, begin, gathered))
+    task = loop.create_task(work(url, begin, gathered))
     loop.run_forever()
     cancel_all(loop)
+    assert task.cancelled()
     loop.close()
 
 
@@ -155,10 +161,10 @@ def by_closing(url: str, begin: Begin) -> None:
     """A loop that is stopped and closed, with everything still open."""
     loop = asyncio.new_event_loop()
     loop.add_signal_handler(signal.SIGTERM, loop.stop)
-    loop.create_task(work(url, begin, gathered))
+    task = loop.create_task(work(url, begin, gathered))
     loop.run_forever()
     loop.close()
-    del loop
+    del loop, task
     gc.collect()
 
 
@@ -219,5 +225,25 @@ WAYS: dict[str, Callable[[str, Begin], None]] = {
 }
 
 
+def next_child() -> list[str]:
+    """Have a child for each line of stdin; return, in the child, with its arguments."""
+    while line := sys.stdin.readline():
+        pid = os.fork()
+        if pid == 0:
+            folder, *arguments = line.split()
+            for number, name in ((1, "out"), (2, "errors")):
+                os.dup2(os.open(f"{folder}/{name}", os.O_WRONLY | os.O_APPEND), number)
+            return arguments
+        os.write(1, f"{pid}\n".encode())
+        os.write(1, f"{os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])}\n".encode())
+    sys.exit()
+
+
+def main(arguments: list[str]) -> None:
+    """Run in the way that the arguments say."""
+    url, way, *options = next_child() if arguments == ["--fork"] else arguments
+    WAYS[way](url, bare if "--bare" in options else scoped_services)
+
+
 if __name__ == "__main__":
-    WAYS[sys.argv[2]](sys.argv[1], bare if "--bare" in sys.argv else scoped_services)
+    main(sys.argv[1:])

@@ -663,11 +663,12 @@ def test_closed_after_its_loop(async_database, collected):
             await loop.create_future()
 
     running = work()
-    loop.create_task(running)
+    task = loop.create_task(running)
     loop.run_until_complete(began)
     assert async_database.probe.idle_in_transaction() == 1
     loop.close()
     running.close()
+    assert not task.done()
     assert scopes[0].outcome == "rolled_back"
     assert not scopes[0].is_active
     assert engine.pool.checkedout() == 0
