@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tests.databases import Database
 
 OPERATIONS = int(os.environ.get("SQLA_SAFE_STORM", "160"))
-DRIVERS = ("asyncpg", "psycopg-async", "aiosqlite")
+DRIVERS = ("asyncpg", "psycopg-async", "aiosqlite", "asyncmy")
 
 
 @pytest.mark.timeout(120 + OPERATIONS / 20)
