@@ -71,6 +71,12 @@ async def idle(_scope) -> None:
     await asyncio.sleep(30)
 
 
+async def while_committing(database, act) -> None:
+    """Do something as soon as the server is at a COMMIT."""
+    await until(lambda: is_running(database, "COMMIT"))
+    act()
+
+
 async def slow_statement(database):
     """Return a body that runs a slow statement."""
     statement = slow_select(database, 0.3 if database.dialect == "sqlite" else 3)
@@ -144,7 +150,7 @@ async def test_during_the_flush_at_the_end(maker, async_engine, async_database):
 @pytest.mark.parametrize("times", [1, 3])
 async def test_during_commit(maker, async_engine, async_database, times):
     """A cancellation during COMMIT waits for it, and leaves with a note that says "stored"."""
-    make_commits_slow(async_database, 0.3)
+    make_commits_slow(async_database, 0.6)
     work = Work(maker, nothing)
     await until(lambda: is_running(async_database, "COMMIT"))
     for _ in range(times):
@@ -163,7 +169,7 @@ async def test_during_commit(maker, async_engine, async_database, times):
 async def test_all_tasks_cancelled_during_commit(maker, async_engine, async_database):
     """Whoever cancels all tasks of the loop, as it ends, does not tear a COMMIT."""
     others = asyncio.all_tasks()
-    make_commits_slow(async_database, 0.3)
+    make_commits_slow(async_database, 0.6)
     work = Work(maker, nothing)
     await until(lambda: is_running(async_database, "COMMIT"))
     tasks = asyncio.all_tasks() - others
@@ -191,7 +197,7 @@ async def test_all_tasks_cancelled_as_the_end_begins(maker, async_engine, async_
 @on_postgres
 async def test_during_a_commit_that_fails(maker, async_engine, async_database):
     """A cancellation during a COMMIT that the database refuses leaves without "stored"."""
-    make_commits_slow(async_database, 0.2)
+    make_commits_slow(async_database, 0.6)
 
     async def body(scope) -> None:
         await scope.session.execute(text("INSERT INTO comment (id, note_id) VALUES (1, 4711)"))
@@ -211,9 +217,10 @@ async def test_during_a_commit_that_fails(maker, async_engine, async_database):
 @on_postgres
 async def test_timeout_during_commit(maker, async_engine, async_database):
     """asyncio.timeout that runs out during COMMIT raises TimeoutError; the outcome is committed."""
-    make_commits_slow(async_database, 0.3)
+    make_commits_slow(async_database, 0.6)
     with pytest.raises(TimeoutError) as caught:
-        async with asyncio.timeout(0.1):
+        async with asyncio.timeout(None) as limit, asyncio.TaskGroup() as group:
+            group.create_task(while_committing(async_database, lambda: limit.reschedule(0)))
             async with scoped_services(maker) as scope:
                 scope.session.add(Note(text="a"))
     assert any("stored" in note for note in caught.value.__cause__.__notes__)
@@ -225,12 +232,14 @@ async def test_timeout_during_commit(maker, async_engine, async_database):
 @on_postgres
 async def test_anyio_scope_during_commit(maker, async_engine, async_database):
     """An anyio scope that is cancelled during COMMIT waits for it; the outcome is committed."""
-    make_commits_slow(async_database, 0.3)
+    make_commits_slow(async_database, 0.6)
     ran = []
-    with anyio.move_on_after(0.1) as limit:
-        async with scoped_services(maker) as scope:
-            scope.session.add(Note(text="a"))
-            scope.on_commit(lambda: ran.append("commit"))
+    async with anyio.create_task_group() as group:
+        group.start_soon(while_committing, async_database, lambda: limit.cancel())  # noqa: PLW0108  (it is made below)
+        with anyio.CancelScope() as limit:
+            async with scoped_services(maker) as scope:
+                scope.session.add(Note(text="a"))
+                scope.on_commit(lambda: ran.append("commit"))
     assert limit.cancelled_caught
     assert async_engine.pool.checkedout() == 0
     assert scope.outcome == "committed"
@@ -241,7 +250,7 @@ async def test_anyio_scope_during_commit(maker, async_engine, async_database):
 @on_postgres
 async def test_during_scope_commit(maker, async_engine, async_database):
     """A cancellation during scope.commit() waits for it: what was done until then is stored."""
-    make_commits_slow(async_database, 0.3)
+    make_commits_slow(async_database, 0.6)
     work = Work(maker, lambda scope: scope.commit())
     await until(lambda: is_running(async_database, "COMMIT"))
     work.task.cancel()
@@ -448,9 +457,10 @@ async def test_anyio_cancellation_keeps_the_connection(maker, async_engine, asyn
     made = []
     event.listen(async_engine.sync_engine, "connect", lambda *args: made.append(args))
     for _ in range(5):
-        with anyio.move_on_after(0.03):
+        with anyio.CancelScope() as limit:
             async with scoped_services(maker, Notes) as notes:
                 await notes.add("a")
+                limit.cancel()
                 await asyncio.sleep(30)
     assert len(made) == 1
     assert stored(async_database) == []

@@ -18,6 +18,7 @@ from tests.integration.scopes.async_.support import (
     slow_select,
 )
 from tests.integration.scopes.models import Note, Notes, stored
+from tests.patience import SLOW, in_time
 
 
 @pytest.fixture(params=["cold", "warm"])
@@ -263,14 +264,14 @@ async def test_forgotten_statement_that_takes_too_long(
 ):
     """After drain_timeout the end raises ConcurrentUseError, stores nothing, and is free again."""
     configure(maker, drain_timeout=0.1, cleanup_timeout=0.5)
-    slow = slow_select(async_database, 2)
+    slow = slow_select(async_database, SLOW)
     before = time.monotonic()
     with pytest.raises(ConcurrentUseError) as caught:
         async with scoped_services(maker, Notes) as notes:
             await notes.add("a")
             task = asyncio.create_task(read(notes.session, slow), name="the forgotten one")
             await asyncio.sleep(0.02)
-    assert time.monotonic() - before < 1.2
+    in_time(before, 0.6)
     assert "the forgotten one" in str(caught.value)
     assert line_of(read) in str(caught.value)
     assert async_engine.pool.checkedout() == 0
