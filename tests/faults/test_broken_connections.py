@@ -49,6 +49,7 @@ class World:
     faults: int = 0
     pace: float = 0.0
     """Seconds from one transfer to the next when nothing is in the way."""
+    stored_before: int = 0
 
     async def measure_pace(self, chance: random.Random) -> None:
         """Let some transfers go undisturbed: how many faults they stand depends on the machine."""
@@ -60,6 +61,12 @@ class World:
     async def wait(self, chance: random.Random) -> None:
         """Wait for about two transfers."""
         await asyncio.sleep(chance.random() * 4 * self.pace)
+
+    def has_got_on(self) -> bool:
+        """Say whether anything was stored since it was last asked; else a slow machine never is."""
+        now = len(self.ledger.stored)
+        has_got_on, self.stored_before = now > self.stored_before, now
+        return has_got_on
 
     async def run(self, chance: random.Random, numbers: range, attempts: int) -> None:
         """Let the clients do their transfers."""
@@ -89,7 +96,15 @@ class World:
             else:
                 self.ledger.stored.add(plan[0])
 
-    async def until_done(self, work: asyncio.Task[None], fault: Callable[[], Any]) -> None:
+    async def run_until_hit(self, chance: random.Random, number: int, faults: int) -> int:
+        """Let them do so many transfers, and more until there were faults enough; say how many."""
+        done = 0
+        while done < number or self.faults < faults:
+            await self.run(chance, range(done, done + number), ATTEMPTS)
+            done += number
+        return done
+
+    async def until_done(self, work: asyncio.Task[Any], fault: Callable[[], Any]) -> None:
         """Let a fault happen again and again until the work is done."""
         while not work.done():
             await asyncio.sleep(0.01)
@@ -190,12 +205,14 @@ async def test_backends_terminated(pg, figures, sized, seed):
 
         async def terminate() -> bool:
             await there.wait(chance)
+            if not there.has_got_on():
+                return False
             kill = f"SELECT pg_terminate_backend(pid) FROM ({BACKENDS}) AS one"
             return bool(await asyncio.to_thread(pg.probe.rows, kill))
 
-        work = asyncio.create_task(there.run(chance, range(number), ATTEMPTS))
+        work = asyncio.create_task(there.run_until_hit(chance, number, faults=6))
         await there.until_done(work, terminate)
-        took = await quiet(there, chance, number)
+        took = await quiet(there, chance, work.result())
         wrong = check(pg, there.ledger, ACCOUNTS)
     unsure = {"unknown": len(there.ledger.unknown), "refused": len(there.ledger.refused)}
     most = max(there.ledger.tries.values())
@@ -209,7 +226,6 @@ async def test_backends_terminated(pg, figures, sized, seed):
     assert not any(wrong.values()), wrong
     assert there.ledger.unknown == set()
     assert there.ledger.refused == set(), there.ledger.errors
-    assert there.faults > 5
 
 
 @pytest.mark.timeout(3_600)
