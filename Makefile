@@ -1,6 +1,7 @@
 # Needs Python 3.11 or newer, git and make; everything else goes into virtual environments right here.
 #   make test PYTEST_ARGS="-k asyncpg -x"      arguments for pytest
 #   make test PYTHON=python3.12                the interpreter to use
+#   make bench BENCH_ARGS="--only scopes"      arguments for benchmarks/bench.py
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL: # the targets share their environments
@@ -8,6 +9,7 @@
 
 export PYTHON
 PYTEST_ARGS ?=
+BENCH_ARGS ?=
 BIN := .venv/bin
 ACTIVE := PATH="$(CURDIR)/$(BIN):$$PATH" PYRIGHT_PYTHON_IGNORE_WARNINGS=1
 
@@ -28,11 +30,9 @@ test: ## Run the tests, on servers that they start and stop themselves
 	@echo "Running the tests on SQLite, a PostgreSQL of their own, and MariaDB if it is installed ..."
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 
-soak: ## Run the fault tests at full size (hours); SQLA_SAFE_SEED=N repeats a run
+soak: ## Run the fault tests at full size (an hour); SQLA_SAFE_SOAK=10 is ten times that
 	@sh .ci/venv .venv --editable . --group test
-	@SQLA_SAFE_SOAK=1 SQLA_SAFE_STORM=$${SQLA_SAFE_STORM:-20000} \
-		SQLA_SAFE_BOT_STORM=$${SQLA_SAFE_BOT_STORM:-60} \
-		$(BIN)/python -m pytest tests/faults $(PYTEST_ARGS)
+	@SQLA_SAFE_SOAK=$${SQLA_SAFE_SOAK:-1} $(BIN)/python -m pytest tests/faults $(PYTEST_ARGS)
 
 coverage: ## Run the tests and report the lines and branches they miss
 	@sh .ci/venv .venv --editable . --group test
@@ -57,13 +57,9 @@ docs: ## Build the documentation in both languages into site/; any warning is an
 	@NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict --quiet
 	@echo "The documentation is in site/. To read it: python3 -m http.server --directory site"
 
-bench: ## Measure scopes, snapshots, views, the guard and the checker
-	@sh .ci/venv .venv --editable . --group test
-	@$(BIN)/python benchmarks/scopes.py
-	@$(BIN)/python benchmarks/snapshot.py
-	@PYTHONPATH=. $(BIN)/python benchmarks/views.py
-	@$(BIN)/python benchmarks/guard.py
-	@$(BIN)/python benchmarks/checker.py
+bench: ## Measure what everything costs, print it and write it into the documentation (ten minutes)
+	@sh .ci/venv .venv --editable . --group bench
+	@$(BIN)/python benchmarks/bench.py $(BENCH_ARGS)
 
 clean: ## Remove the environments, caches and build results
 	rm -rf .venv .venv-demo .venv-docs dist site htmlcov .coverage .coverage.* \

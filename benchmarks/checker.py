@@ -1,17 +1,17 @@
 """How fast `sqla-safe check` is, and how much memory it takes.
 
-Run ``python benchmarks/checker.py [rounds] [lines]``. Two trees are checked, each as often as there
-are rounds, by processes of their own: the Python files installed beside this interpreter, and an
-application made of as many copies of a small service as are needed. Printed are medians: lines a
-second cold in one process, cold with one process for each processor, and warm; the processor time
-of one process, which a busy machine does not change; and the peak memory of all processes together.
+Run ``python benchmarks/checker.py [--rounds N] [--lines N]``. Two trees are checked, each as often
+as there are rounds, by processes of their own: the Python files installed beside this interpreter,
+and an application made of as many copies of a small service as are needed. Printed are medians:
+lines a second cold in one process, cold with one process for each processor, and warm; those of a
+processor's second, which a busy machine does not change; and the peak memory of all processes
+together.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
-import statistics
 import subprocess
 import sys
 import sysconfig
@@ -20,9 +20,16 @@ import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-ROUNDS = int(sys.argv[1]) if len(sys.argv) > 1 else 3
-LINES = int(sys.argv[2]) if len(sys.argv) > 2 else 1_000_000
+from figures import Figure, from_ratios, parser, run
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+    from collections.abc import Iterator
+
+    Runs = list[tuple[float, float, int]]
+
 MEGABYTE = 1024  # kilobytes
 
 MODELS = '''\
@@ -183,7 +190,7 @@ def proportional(pid: int) -> int:
     return next((int(line.split()[1]) for line in lines if line.startswith("Pss:")), 0)
 
 
-def run(tree: Path, *options: str) -> tuple[float, float, int]:
+def checked(tree: Path, *options: str) -> tuple[float, float, int]:
     """Check a tree, and return seconds, seconds of processor time, and the peak of memory."""
     command = [sys.executable, "-m", "sqla_safe", "check", str(tree), "-q", "--exit-zero"]
     start = time.perf_counter()
@@ -204,38 +211,44 @@ def run(tree: Path, *options: str) -> tuple[float, float, int]:
     return seconds, usage.ru_utime + usage.ru_stime, peak.most
 
 
-def measure(name: str, tree: Path, cache: Path) -> None:
-    """Print the medians for a tree."""
-    lines = count(tree)
-    ways = {"cold, 1 process": [], "cold, parallel": [], "warm": [], "one file changed": []}
+def runs_of(tree: Path, cache: Path, rounds: int) -> dict[str, Runs]:
+    """Check a tree in every way, as often as there are rounds."""
+    ways: dict[str, Runs] = {"one": [], "cold": [], "warm": [], "changed": []}
     changed = next(iter(sorted(tree.rglob("*.py"), key=lambda file: file.stat().st_size)[-50:]))
-    for _ in range(ROUNDS):
-        ways["cold, 1 process"].append(run(tree, "--no-cache", "-j1"))
+    for _ in range(rounds):
+        ways["one"].append(checked(tree, "--no-cache", "-j1"))
         shutil.rmtree(cache, ignore_errors=True)
-        ways["cold, parallel"].append(run(tree, "--cache-dir", str(cache)))
-        ways["warm"].append(run(tree, "--cache-dir", str(cache)))
+        ways["cold"].append(checked(tree, "--cache-dir", str(cache)))
+        ways["warm"].append(checked(tree, "--cache-dir", str(cache)))
         changed.write_text(changed.read_text("utf-8", "replace") + "\n", "utf-8")
-        ways["one file changed"].append(run(tree, "--cache-dir", str(cache)))
-    print(f"{name}: {lines:,} lines")
+        ways["changed"].append(checked(tree, "--cache-dir", str(cache)))
+    return ways
+
+
+def figures_of(name: str, lines: int, ways: dict[str, Runs]) -> Iterator[Figure]:
+    """Give lines a second of each way, and of the processor, and the memory."""
     for way, runs in ways.items():
-        seconds, used, memory = (statistics.median(each) for each in zip(*runs, strict=True))
-        print(
-            f"  {way:<18} {seconds:6.2f} s  {lines / seconds:>9,.0f} lines/s"
-            f"  {used:6.2f} s processor  {lines / used:>9,.0f} lines/s"
-            f"  {memory / MEGABYTE:4.0f} MB"
-        )
+        yield from_ratios(f"checker.{way}.{name}", [lines / clock for clock, _, _ in runs])
+    used = [lines / processor for _, processor, _ in ways["one"]]
+    yield from_ratios(f"checker.processor.{name}", used)
+    peaks = [peak / MEGABYTE for _, _, peak in ways["cold"]]
+    yield from_ratios(f"checker-memory.peak.{name}", peaks)
 
 
-def main() -> None:
+def measure(options: Namespace) -> Iterator[Figure]:
     """Measure both trees."""
-    print(f"{os.cpu_count()} processors, {ROUNDS} rounds, load {os.getloadavg()[0]:.1f}")
+    wanted = 5_000 if options.quick else options.lines
     with tempfile.TemporaryDirectory() as temporary:
-        for name, make in (("installed packages", installed), ("application", application)):
-            tree = Path(temporary, name.replace(" ", "_"))
+        for name, make in (("installed", installed), ("application", application)):
+            tree = Path(temporary, name)
             tree.mkdir()
-            make(tree, LINES)
-            measure(name, tree, Path(temporary, "cache"))
+            make(tree, wanted)
+            lines = count(tree)
+            ways = runs_of(tree, Path(temporary, "cache"), options.rounds)
+            yield from figures_of(name, lines, ways)
 
 
 if __name__ == "__main__":
-    main()
+    options = parser(__doc__, rounds=3)
+    options.add_argument("--lines", type=int, default=300_000, help="of each tree")
+    run(options, measure)

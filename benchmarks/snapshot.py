@@ -1,6 +1,6 @@
 """What a snapshot costs, divided by what people use today.
 
-Run ``python benchmarks/snapshot.py [rounds]``. Everything starts from the same loaded entities
+Run ``python benchmarks/snapshot.py [--rounds N]``. Everything starts from the same loaded entities
 (users with 5 avatars of 4 photos each). Each round runs every way once, in an order of its own;
 printed are the medians of the ratios of processor time within the rounds, so that a busy machine
 slows both sides. The converters make the nested objects that a caller asks for; a snapshot also
@@ -12,29 +12,30 @@ from __future__ import annotations
 import copy
 import gc
 import pickle
-import random
-import statistics
-import sys
 import tracemalloc
+from contextlib import contextmanager
 from time import process_time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
+from figures import Figure, from_pairs, parser, run
 from models import OBJECTS, Avatar, User, stored
 from pydantic import TypeAdapter
 from shapes import AvatarCard, PhotoCard, UserCard, UserModel, UserStruct
 from sqlalchemy import select
 from sqlalchemy.orm import Session, selectinload
+from timing import seconds, shuffled
 
 from sqla_safe import dumps, loads, snapshot
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from argparse import Namespace
+    from collections.abc import Callable, Iterator
 
     Ways = dict[str, Callable[[], object]]
 
-ROUNDS = int(sys.argv[1]) if len(sys.argv) > 1 else 30
-SIZES = {1: ROUNDS * 8, 100: ROUNDS, 1_000: max(5, ROUNDS // 4)}
+SIZES = {1: 8.0, 100: 1.0, 1_000: 0.25}
+"""How many users, and for how large a part of the rounds."""
 
 
 # --- what people use today ---------------------------------------------------
@@ -69,11 +70,11 @@ USERS = TypeAdapter(list[UserModel])
 def conversions(users: list[User]) -> Ways:
     """Return every way from loaded entities to something immutable; the first is the measure."""
     return {
-        "pydantic TypeAdapter": lambda: USERS.validate_python(users, from_attributes=True),
-        "msgspec.convert": lambda: msgspec.convert(users, list[UserStruct], from_attributes=True),
-        "frozen dataclass by hand": lambda: by_hand(users),
+        "pydantic": lambda: USERS.validate_python(users, from_attributes=True),
+        "msgspec": lambda: msgspec.convert(users, list[UserStruct], from_attributes=True),
+        "hand": lambda: by_hand(users),
         "snapshot": lambda: snapshot(users),
-        "snapshot with two paths": lambda: snapshot(users, User.avatars, Avatar.photos),
+        "paths": lambda: snapshot(users, User.avatars, Avatar.photos),
     }
 
 
@@ -81,11 +82,11 @@ def transports(users: list[User]) -> Ways:
     """Return every way to bytes and back; the first is the measure."""
     snaps = snapshot(users)
     return {
-        "pickle of entities": lambda: pickle.loads(pickle.dumps(users)),  # noqa: S301
-        "deepcopy of entities": lambda: copy.deepcopy(users),
-        "pickle of snapshots": lambda: pickle.loads(pickle.dumps(snaps)),  # noqa: S301
-        "dumps, loads: msgpack": lambda: loads(tuple[User, ...], dumps(snaps)),
-        "dumps, loads: json": lambda: loads(tuple[User, ...], dumps(snaps, format="json")),
+        "entities": lambda: pickle.loads(pickle.dumps(users)),  # noqa: S301
+        "deepcopy": lambda: copy.deepcopy(users),
+        "pickle": lambda: pickle.loads(pickle.dumps(snaps)),  # noqa: S301
+        "msgpack": lambda: loads(tuple[User, ...], dumps(snaps)),
+        "json": lambda: loads(tuple[User, ...], dumps(snaps, format="json")),
     }
 
 
@@ -93,44 +94,33 @@ def transports(users: list[User]) -> Ways:
 
 
 def timed(way: Callable[[], object]) -> float:
-    """Return the processor seconds of one run; the result is dropped when the clock has stopped."""
+    """Return the processor seconds of one run, begun without anything to collect."""
     gc.collect()
-    start = process_time()
-    result = way()
-    elapsed = process_time() - start
-    del result
-    return elapsed
+    return seconds(way, process_time)
 
 
-def measure(title: str, ways: Ways, rounds: int) -> None:
-    """Run all ways in each round, in an order of its own, and print the ratios to the first."""
+def compared(section: str, column: str, ways: Ways, rounds: int) -> Iterator[Figure]:
+    """Run all ways in each round, in an order of its own, and divide by the first."""
     times: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(rounds):
-        for name in random.sample(list(ways), len(ways)):
+        for name in shuffled(ways):
             times[name].append(timed(ways[name]))
-    base = times[next(iter(ways))]
-    print(f"\n{title}, {rounds} rounds")
-    for name, own in times.items():
-        low, middle, high = statistics.quantiles(
-            [mine / its for mine, its in zip(own, base, strict=True)], n=4
-        )
-        print(
-            f"  {name:<26} x{middle:.3f}  ({low:.3f}..{high:.3f})  "
-            f"{statistics.median(own) * 1e3:.3f} ms"
-        )
+    base, *others = ways
+    for name in others:
+        yield from_pairs(f"{section}.{name}.{column}", times[name], times[base])
 
 
-def measure_uncollected(title: str, ways: Ways, rounds: int) -> None:
-    """Measure without the garbage collector, half of what pickling many entities takes."""
-    chosen = {name: way for name, way in ways.items() if "deepcopy" not in name}
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Work without the garbage collector, half of what pickling many entities takes."""
     gc.disable()
     try:
-        measure(f"Round trip of {title}, the garbage collector off", chosen, rounds)
+        yield
     finally:
         gc.enable()
 
 
-def memory(way: Callable[[], object], objects: int) -> str:
+def memory(way: Callable[[], object], objects: int) -> float:
     """Return the bytes that each object of a result takes, its values not counted."""
     way()
     gc.collect()
@@ -141,7 +131,7 @@ def memory(way: Callable[[], object], objects: int) -> str:
     taken = tracemalloc.get_traced_memory()[0] - before
     tracemalloc.stop()
     assert result
-    return f"{taken / objects:.0f} bytes per object"
+    return taken / objects
 
 
 def loaded(session: Session) -> list[User]:
@@ -150,29 +140,48 @@ def loaded(session: Session) -> list[User]:
     return list(session.scalars(select(User).options(paths).order_by(User.id)))
 
 
-def measure_size(size: int, rounds: int) -> None:
-    """Measure everything for a number of users."""
-    engine = stored(size)
+def timed_with(users: list[User], size: int, rounds: int) -> Iterator[Figure]:
+    """Measure the time for a number of users."""
+    yield from compared("freeze", str(size), conversions(users), rounds)
+    ways = transports(users)
+    few = max(min(5, rounds), rounds // 5)
+    yield from compared("travel", str(size), ways, few)
+    if size > 1:
+        with uncollected():
+            yield from compared("travel", f"{size}-off", ways, few)
+
+
+def sizes_of(users: list[User]) -> Iterator[Figure]:
+    """Measure what users take, in memory and as bytes."""
+    objects = len(users) * OBJECTS
+    yield Figure("size.memory", memory(lambda: snapshot(users), objects))
+    pickled = len(pickle.dumps(users))
+    yield Figure("size.msgpack", len(dumps(snapshot(users))) / pickled * 100)
+    yield Figure("size.json", len(dumps(snapshot(users), format="json")) / pickled * 100)
+
+
+def entities_in_memory(users: int) -> float:
+    """Return the bytes of a loaded entity, and all that the session keeps of it."""
+    engine = stored(users)
     with Session(engine) as session:
-        users = loaded(session)
-        title = f"{size:,} user{'s' if size > 1 else ''}, {size * OBJECTS:,} objects"
-        measure(f"Freezing {title}", conversions(users), rounds)
-        print("  " + memory(lambda: snapshot(users), size * OBJECTS))
-        ways = transports(users)
-        measure(f"Round trip of {title}", ways, max(5, rounds // 5))
-        measure_uncollected(title, ways, max(5, rounds // 5))
-        sizes: dict[str, Any] = {
-            "pickle of entities": pickle.dumps(users),
-            "pickle of snapshots": pickle.dumps(snapshot(users)),
-            "msgpack": dumps(snapshot(users)),
-            "json": dumps(snapshot(users), format="json"),
-        }
-        print(
-            "  " + ", ".join(f"{name} {len(data) / 1024:,.0f} KiB" for name, data in sizes.items())
-        )
+        bytes_each = memory(lambda: loaded(session), users * OBJECTS)
     engine.dispose()
+    return bytes_each
+
+
+def measure(options: Namespace) -> Iterator[Figure]:
+    """Measure every number of users."""
+    sizes = {1: 1.0, 100: 1.0} if options.quick else SIZES
+    for size, share in sizes.items():
+        engine = stored(size)
+        with Session(engine) as session:
+            users = loaded(session)
+            yield from timed_with(users, size, max(2, int(options.rounds * share)))
+            if size == max(sizes):
+                yield from sizes_of(users)
+        engine.dispose()
+    yield Figure("size.entities", entities_in_memory(max(sizes)))
 
 
 if __name__ == "__main__":
-    for number_of_users, number_of_rounds in SIZES.items():
-        measure_size(number_of_users, number_of_rounds)
+    run(parser(__doc__, rounds=30), measure)

@@ -1,28 +1,29 @@
 """What a view costs, divided by what people use today, from the query to the nested objects.
 
-Run ``PYTHONPATH=. python benchmarks/views.py [--rounds N] [--gc off] [--only sqlite,asyncpg]
-[--markdown FILE]``. It fills a SQLite file and a PostgreSQL of its own with users, each with 5
-avatars of 4 photos, and asks for 1, 100 and 1,000 of them in a new session. Each round runs every
-way once, in an order of its own. Printed are the medians of the ratios within the rounds: of time,
-and in brackets of the processor time of this process, which leaves out the server and which a busy
-machine disturbs less. All ways but the bare driver are first seen to give equal values.
+Run ``PYTHONPATH=. python benchmarks/views.py [--rounds N] [--gc on|off|both] [--only
+sqlite,asyncpg] [--markdown FILE]``. It fills a SQLite file and a PostgreSQL of its own with users,
+each with 5 avatars of 4 photos, and asks for 1, 100 and 1,000 of them in a new session. Each round
+runs every way once, in an order of its own; the figures are the medians of the ratios within the
+rounds: of time, and on sqlite3, where nothing is waited for, of the processor's time.
+``--markdown`` writes all ways with their milliseconds, and beside each ratio of time, in brackets,
+that of the processor time of this process, which leaves out the server and which a busy machine
+disturbs less. All ways but the bare driver are first seen to give equal values.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import datetime as dt  # noqa: TC003  (views read annotations at run time)
 import gc
 import inspect
 import json
-import random
 import sqlite3
 import statistics
 import tempfile
 from collections import defaultdict
 from contextlib import AsyncExitStack, ExitStack
 from decimal import Decimal  # noqa: TC003  (the same)
+from itertools import chain
 from pathlib import Path
 from time import perf_counter, process_time
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -31,18 +32,21 @@ import aiosqlite
 import asyncpg
 import msgspec
 import psycopg
+from figures import Fact, Figure, Skipped, from_pairs, parser, run
 from models import AVATARS, OBJECTS, PHOTOS, Avatar, Photo, User, store
-from pydantic import TypeAdapter
+from pydantic import BaseModel, TypeAdapter
 from shapes import UserCard, UserModel, UserStruct
 from sqlalchemy import bindparam, create_engine, select
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import Session, selectinload
+from timing import shuffled
 
 from sqla_safe import afetch, fetch
-from tests.servers import postgres_server
+from tests.servers import ServerError, postgres_server
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from argparse import Namespace
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 
     from sqlalchemy import Engine, Row, Select
     from sqlalchemy.ext.asyncio import AsyncEngine
@@ -51,14 +55,30 @@ if TYPE_CHECKING:
     Query = Callable[[Sequence[int]], tuple[Select[Any], Any]]
 
 DRIVERS = ("sqlite", "aiosqlite", "psycopg", "asyncpg")
-SIZES = (1, 100, 1_000)
+SIZES = {1: 2.0, 100: 1.0, 1_000: 0.25}
+"""How many users, and for how large a part of the rounds."""
+QUICK = {1: 1.0, 100: 1.0}
 REPEATS = 10
 """Runs in a row with one user: the first after a collection finds the processor's caches cold."""
 CHUNK = 500
 """As many keys as SQLAlchemy's own `selectinload` sends at a time."""
 
-P, H, R = "selectinload, pydantic", "Core rows by hand, msgspec", "bare driver, rows only"
-MEASURES = {"P": P, "H": H, "R": R}
+P, CONVERT, H, BUILT, R = "P", "convert", "H", "built", "R"
+RESOLVE, SQLMODEL = "resolve", "sqlmodel"
+STRUCT, CARD = "view", "dataclass"
+TITLES = {
+    P: "P: selectinload, pydantic",
+    CONVERT: "selectinload, msgspec.convert",
+    RESOLVE: "pydantic-resolve",
+    SQLMODEL: "SQLModel, selectinload, response model",
+    H: "H: Core rows by hand, msgspec",
+    BUILT: "the same, statements built once",
+    R: "R: bare driver, rows only",
+    STRUCT: "view, msgspec Struct",
+    CARD: "view, frozen dataclass",
+}
+MEASURES = (P, H, R)
+DIVISORS = (P, CONVERT, RESOLVE, SQLMODEL, H, R)
 
 
 # --- the ways ----------------------------------------------------------------
@@ -182,14 +202,22 @@ def rows_in_chunks(session: Session, query: Query, keys: Sequence[int]) -> list[
 
 BY_SESSION: dict[str, Callable[[Session, int], object]] = {
     P: validated,
-    "selectinload, msgspec.convert": converted,
+    CONVERT: converted,
     H: by_hand,
-    "the same, statements built once": by_hand_built,
+    BUILT: by_hand_built,
 }
-VIEWS: dict[str, type[Any]] = {
-    "view, msgspec Struct": UserView,
-    "view, frozen dataclass": UserCard,
-}
+AWAITED: dict[str, Callable[[Session | AsyncSession, int], Awaitable[object]]] = {}
+"""Ways that are asynchronous with a session of either kind."""
+VIEWS: dict[str, type[Any]] = {STRUCT: UserView, CARD: UserCard}
+
+try:
+    import competitors
+except ImportError as error:
+    MISSING = [Skipped("pydantic-resolve and SQLModel", f"{error.name} is not installed")]
+else:
+    MISSING = []
+    BY_SESSION[SQLMODEL] = competitors.by_sqlmodel
+    AWAITED[RESOLVE] = competitors.by_resolver
 
 
 def sync_ways(engine: Engine) -> Ways:
@@ -205,7 +233,15 @@ def sync_ways(engine: Engine) -> Ways:
     def view(into: type[Any]) -> Callable[[int], object]:
         return way(lambda session, size: fetch(session, into, chosen(size)))
 
+    def awaited(work: Callable[[Session, int], Awaitable[object]]) -> Callable[[int], object]:
+        async def within(size: int) -> object:
+            with Session(engine) as session:
+                return await work(session, size)
+
+        return within
+
     made = {name: way(work) for name, work in BY_SESSION.items()}
+    made |= {name: awaited(work) for name, work in AWAITED.items()}
     return made | {name: view(into) for name, into in VIEWS.items()}
 
 
@@ -226,7 +262,15 @@ def async_ways(engine: AsyncEngine) -> Ways:
 
         return within
 
+    def awaited(work: Callable[[AsyncSession, int], Awaitable[object]]) -> Callable[[int], object]:
+        async def within(size: int) -> object:
+            async with AsyncSession(engine) as session:
+                return await work(session, size)
+
+        return within
+
     made = {name: way(work) for name, work in BY_SESSION.items()}
+    made |= {name: awaited(work) for name, work in AWAITED.items()}
     return made | {name: view(into) for name, into in VIEWS.items()}
 
 
@@ -343,10 +387,9 @@ async def result_of(way: Callable[[int], Any], size: int) -> Any:
     return await result if inspect.isawaitable(result) else result
 
 
-async def timed(way: Callable[[int], Any], size: int) -> Times:
-    """Run a way, a short one several times; the result is dropped when the clocks have stopped."""
+async def timed(way: Callable[[int], Any], size: int, runs: int) -> Times:
+    """Run a way so often; the result is dropped when the clocks have stopped."""
     gc.collect()
-    runs = REPEATS if size == 1 else 1
     processor, clock = process_time(), perf_counter()
     for _ in range(runs):
         result = await result_of(way, size)
@@ -355,12 +398,13 @@ async def timed(way: Callable[[int], Any], size: int) -> Times:
     return times
 
 
-async def measure(ways: Ways, size: int, rounds: int) -> Results:
+async def measured(ways: Ways, size: int, rounds: int) -> Results:
     """Run all ways in each round, in an order of its own."""
     results: Results = {name: [] for name in ways}
+    runs = REPEATS if size == 1 else 1
     for _ in range(rounds):
-        for name in random.sample(list(ways), len(ways)):
-            results[name].append(await timed(ways[name], size))
+        for name in shuffled(ways):
+            results[name].append(await timed(ways[name], size, runs))
     return results
 
 
@@ -375,12 +419,29 @@ async def check(ways: Ways, size: int) -> None:
 
 def plain(result: Any) -> Any:
     """Return nested objects of any kind as lists and dicts."""
-    if isinstance(result[0], UserModel):
-        return msgspec.to_builtins([one.model_dump() for one in result])
-    return msgspec.to_builtins(result)
+    models = isinstance(result[0], BaseModel)
+    dumped = [one.model_dump() for one in result] if models else result
+    return msgspec.json.decode(msgspec.json.encode(dumped))
 
 
-# --- the table ---------------------------------------------------------------
+# --- the figures -------------------------------------------------------------
+
+
+Clocks = dict[str, list[float]]
+
+
+def figures_of(section: str, row: str, clocks: Clocks) -> Iterator[Figure]:
+    """Divide the view by every other way, and the dataclass by the msgspec Struct."""
+    for name in DIVISORS:
+        if name in clocks:
+            yield from_pairs(f"{section}.{row}.{name}", clocks[STRUCT], clocks[name])
+    yield from_pairs(f"{section}.{row}.{CARD}", clocks[CARD], clocks[STRUCT])
+
+
+def shares(row: str, clocks: Clocks) -> Iterator[Figure]:
+    """Divide every way by the entities that pydantic reads, for the plot."""
+    for name, own in clocks.items():
+        yield from_pairs(f"views-plot.{row}.{name}", own, clocks[P])
 
 
 def ratio(own: list[Times], base: list[Times]) -> str:
@@ -391,17 +452,15 @@ def ratio(own: list[Times], base: list[Times]) -> str:
     return f"{clock:.2f} ({processor:.2f})"
 
 
-def table(driver: str, size: int, rounds: int, results: Results) -> Iterator[str]:
+def table(title: str, results: Results) -> Iterator[str]:
     """Give the lines of a table in Markdown."""
-    users = f"{size:,} user{'s' if size > 1 else ''}, {size * OBJECTS:,} rows"
-    yield f"\n### {driver}, {users}, {rounds} rounds\n"
+    yield f"\n### {title}, {len(results[P])} rounds\n"
     yield f"| way | ms | {' | '.join(f'/ {name}' for name in MEASURES)} |"
     yield f"|---|---|{'---|' * len(MEASURES)}"
-    signs = {name: f"{sign}: {name}" for sign, name in MEASURES.items()}
     for name in sorted(results, key=lambda name: middle(results[name])):
         own = results[name]
-        ratios = [ratio(own, results[measure]) for measure in MEASURES.values()]
-        yield f"| {signs.get(name, name)} | {middle(own) * 1e3:.2f} | {' | '.join(ratios)} |"
+        ratios = [ratio(own, results[measure]) for measure in MEASURES]
+        yield f"| {TITLES[name]} | {middle(own) * 1e3:.2f} | {' | '.join(ratios)} |"
 
 
 def middle(own: list[Times]) -> float:
@@ -409,64 +468,133 @@ def middle(own: list[Times]) -> float:
     return statistics.median(one.clock for one in own)
 
 
-async def measured(driver: str, database: str, rounds: int) -> list[str]:
+class Part(NamedTuple):
+    """What was measured on one driver with so many users, the garbage collector on or off."""
+
+    driver: str
+    size: int
+    gc: str
+    results: Results
+
+    def figures(self) -> Iterator[Figure]:
+        """Give the figures of the documentation."""
+        row, clocks = f"{self.driver}.{self.size}", self.clocks()
+        if self.gc == "off":
+            return figures_of("views-off", row, clocks)
+        return chain(figures_of("views", row, clocks), shares(row, clocks))
+
+    def clocks(self) -> Clocks:
+        """Return the seconds of each way: the processor's where nothing is ever waited for."""
+        which = "processor" if self.driver == "sqlite" else "clock"
+        return {way: [getattr(one, which) for one in own] for way, own in self.results.items()}
+
+    def table(self) -> str:
+        """Return the table of all ways."""
+        users = f"{self.size:,} user{'s' if self.size > 1 else ''}, {self.size * OBJECTS:,} rows"
+        collector = "" if self.gc == "on" else ", the garbage collector off"
+        return "\n".join(table(f"{self.driver}, {users}{collector}", self.results))
+
+
+def sizes(options: Namespace) -> dict[int, float]:
+    """Return how many users, and for how large a part of the rounds."""
+    return QUICK if options.quick else SIZES
+
+
+async def parts(driver: str, database: str, options: Namespace) -> AsyncIterator[Part]:
     """Measure a driver with every number of users."""
-    lines: list[str] = []
     async with AsyncExitStack() as stack:
         ways = await ways_of(driver, database, stack)
-        for size, share in zip(SIZES, (4, 1, 0.25), strict=True):
+        for size, share in sizes(options).items():
             await check(ways, size)
-            own_rounds = max(5, int(rounds * share))
-            own = list(table(driver, size, own_rounds, await measure(ways, size, own_rounds)))
-            print("\n".join(own), flush=True)
-            lines += own
-    return lines
+            rounds = max(2, int(options.rounds * share))
+            if options.gc != "off":
+                yield Part(driver, size, "on", await measured(ways, size, rounds))
+            if options.gc != "on":
+                gc.disable()
+                few = max(2, rounds // 2)
+                yield Part(driver, size, "off", await measured(ways, size, few))
+                gc.enable()
 
 
-def filled(drivers: Sequence[str], stack: ExitStack) -> Iterator[tuple[str, str]]:
-    """Give each driver with its database, filled."""
-    lite = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "users.db"
-    databases = {"sqlite": str(lite), "aiosqlite": str(lite)}
-    if {"psycopg", "asyncpg"} & set(drivers):
+def filled(
+    drivers: Sequence[str], users: int, stack: ExitStack
+) -> Iterator[Database | Fact | Skipped]:
+    """Give each driver with its database, filled, and say which server that is."""
+    lite = str(Path(stack.enter_context(tempfile.TemporaryDirectory())) / "users.db")
+    if ours := [name for name in drivers if "sqlite" in name]:
+        fill(url("sqlite", lite), users)
+        yield from (Database(name, lite) for name in ours)
+    if others := [name for name in drivers if "sqlite" not in name]:
+        yield from on_postgres(others, users, stack)
+
+
+def on_postgres(
+    others: list[str], users: int, stack: ExitStack
+) -> Iterator[Database | Fact | Skipped]:
+    """Give the drivers of PostgreSQL, if it can be started."""
+    try:
         server = stack.enter_context(postgres_server())
-        where = f"postgres@{server.host}:{server.port}/postgres"
-        databases |= {"psycopg": where, "asyncpg": where}
-    for driver in ("sqlite", "psycopg"):
-        if driver in databases:
-            fill(url(driver, databases[driver]))
-    for driver in drivers:
-        yield driver, databases[driver]
+    except (ServerError, OSError) as error:
+        yield Skipped(", ".join(others), f"PostgreSQL did not start: {str(error).splitlines()[0]}")
+        return
+    where = f"postgres@{server.host}:{server.port}/postgres"
+    yield Fact("PostgreSQL", fill(url("psycopg", where), users))
+    yield from (Database(name, where) for name in others)
 
 
-def fill(where: str) -> None:
-    """Store the users, and let the database know its tables."""
+class Database(NamedTuple):
+    """A driver, and the path of a file or a server's address."""
+
+    driver: str
+    where: str
+
+
+def fill(where: str, users: int) -> str:
+    """Store the users, let the database know its tables, and return its version."""
     engine = create_engine(where)
-    store(engine, max(SIZES))
+    store(engine, users)
     with engine.begin() as connection:
         connection.exec_driver_sql("ANALYZE")
+        version = ".".join(map(str, connection.dialect.server_version_info or ()))
     engine.dispose()
+    return version
 
 
-def main() -> None:
+def measure(options: Namespace) -> Iterator[Figure | Fact | Skipped]:
     """Measure what was asked for."""
-    parser = argparse.ArgumentParser(description="What a view costs.")
-    parser.add_argument("--rounds", type=int, default=30, help="with 100 users")
-    parser.add_argument("--gc", choices=["on", "off"], default="on", help="the garbage collector")
-    parser.add_argument("--only", default=",".join(DRIVERS), help="drivers, with commas between")
-    parser.add_argument("--markdown", type=Path, help="also write the tables to this file")
-    options = parser.parse_args()
-    if options.gc == "off":
-        gc.disable()
-    print(f"Ratios of time (and of processor time), the garbage collector {options.gc}")
+    tables: list[str] = []
+    yield from MISSING
     with ExitStack() as stack:
-        lines = [
-            line
-            for driver, database in filled(options.only.split(","), stack)
-            for line in asyncio.run(measured(driver, database, options.rounds))
-        ]
+        for one in filled(options.only.split(","), max(sizes(options)), stack):
+            if not isinstance(one, Database):
+                yield one
+                continue
+            for part in collected(parts(one.driver, one.where, options)):
+                tables.append(part.table())
+                yield from part.figures()
     if options.markdown:
-        options.markdown.write_text("\n".join(lines).lstrip() + "\n", encoding="utf-8")
+        options.markdown.write_text("\n".join(tables).lstrip() + "\n", encoding="utf-8")
+
+
+def collected(given: AsyncIterator[Part]) -> Iterator[Part]:
+    """Give what is measured as soon as it is there."""
+    with asyncio.Runner() as runner:
+        while (part := runner.run(following(given))) is not None:
+            yield part
+
+
+async def following(given: AsyncIterator[Part]) -> Part | None:
+    """Return the next, or None at the end."""
+    return await anext(given, None)
 
 
 if __name__ == "__main__":
-    main()
+    options = parser(__doc__, rounds=20)
+    options.add_argument(
+        "--gc", choices=["on", "off", "both"], default="both", help="the collector"
+    )
+    options.add_argument("--only", default=",".join(DRIVERS), help="drivers, with commas between")
+    options.add_argument(
+        "--markdown", type=Path, help="also write a table of all ways to this file"
+    )
+    run(options, measure)

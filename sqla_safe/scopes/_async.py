@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from asyncio import _get_running_loop
 from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, cast
@@ -99,6 +100,10 @@ class AsyncScopedServices(Generic[T]):
         self._scope = None
         scope.is_active = False
         _ambient.pop(scope)
+        if isinstance(error, GeneratorExit) and _get_running_loop() is None:
+            scope._boundary.outcome = "rolled_back"
+            scope._unit.abandon()
+            return
         try:
             if self._kind == "open":
                 await _end(scope._unit, error, self._timeout)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Engine, event
@@ -61,7 +62,7 @@ class Connected(Use):
             wanted["isolation_level"] = options.isolation_level
         elif options.isolation_level not in (None, "SERIALIZABLE"):
             raise ScopeOptionError(
-                problem=f"SQLite has no isolation level {options.isolation_level}",
+                problem=f"SQLite has no isolation level {reprlib.repr(options.isolation_level)}",
                 instead="leave isolation_level out; SQLite's transactions are SERIALIZABLE",
             )
         if options.read_only:

@@ -21,7 +21,9 @@ def _no_reaction() -> None:
 class Errand(Generic[T]):
     """A coroutine in a task of its own, with a waiter that cancellation cannot drive away.
 
-    The coroutine must not raise: it returns what went wrong.
+    The coroutine must not raise: it returns what went wrong. Its task is not among
+    ``asyncio.all_tasks()``: a loop that shuts down cancels all tasks it finds there, and waits for
+    them. It finds the one that waits for this errand.
     """
 
     __slots__ = ("_waiter", "given_up", "task")
@@ -29,6 +31,7 @@ class Errand(Generic[T]):
     def __init__(self, work: Coroutine[Any, Any, T]) -> None:
         self.task: asyncio.Task[T] = asyncio.get_running_loop().create_task(work)
         self.task.add_done_callback(self._wake)
+        asyncio._unregister_task(self.task)  # noqa: SLF001  (documented for extensions of asyncio)
         self._waiter: asyncio.Future[None] | None = None
         self.given_up = False
 
@@ -57,6 +60,7 @@ class Errand(Generic[T]):
     def give_up(self) -> None:
         """Let the waiter go although the work has not ended."""
         self.given_up = True
+        asyncio._register_task(self.task)  # noqa: SLF001  (nobody waits for it any more)
         self._wake(self.task)
 
     async def _insist(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from typing import Any, Literal, NamedTuple, get_args
 
 from sqla_safe.errors import ScopeOptionError
@@ -33,7 +34,7 @@ def make_options(
     """
     if propagation not in _PROPAGATIONS:
         raise ScopeOptionError(
-            problem=f"there is no propagation {propagation!r}",
+            problem=f"there is no propagation {reprlib.repr(propagation)}",
             instead=f"one of {', '.join(map(repr, _PROPAGATIONS))}",
         )
     check_seconds("timeout", timeout)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy.orm import InstrumentedAttribute, Mapper, QueryableAttribute
@@ -95,7 +96,9 @@ def _not_a_path(given: Any) -> SnapshotPathError:
 
 
 def _name(given: Any) -> str:
-    if isinstance(given, (str, type)):
+    if isinstance(given, str):
+        return reprlib.repr(given)  # it may be a stranger's, and very long
+    if isinstance(given, type):
         return repr(given)
     return f"an object of type {type(given).__name__}"
 

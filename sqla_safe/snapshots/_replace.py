@@ -81,8 +81,12 @@ def _change(plan: Plan, name: str, value: Any) -> dict[str, Any]:
     return {name: freeze(value)}
 
 
+_LONGEST = 100
+"""How much is said of a name that does not exist: it may be a stranger's."""
+
+
 def _unknown(plan: Plan, name: str) -> SnapshotSourceError:
-    entity = plan.entity.__name__
+    entity, name = plan.entity.__name__, name[:_LONGEST]
     near = get_close_matches(name, plan.mapper.column_attrs.keys(), 1)
     return SnapshotSourceError(
         problem=f"{entity}.{name} is no attribute that is stored",

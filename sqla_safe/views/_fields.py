@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import reprlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -222,7 +223,7 @@ def _is_attribute(value: Any) -> bool:
 def _path_name(attribute: Any) -> str:
     if _is_attribute(attribute):
         return str(attribute)
-    return repr(attribute) if isinstance(attribute, str) else type_name(type(attribute))
+    return reprlib.repr(attribute) if isinstance(attribute, str) else type_name(type(attribute))
 
 
 def _unknown(spot: Spot, key: str) -> str:

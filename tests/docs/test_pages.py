@@ -56,5 +56,5 @@ def _exists(page: str, link: str) -> bool:
 
 def test_the_figures_have_their_place() -> None:
     """The README says what a scope costs."""
-    assert "| sqlite3, a scope | 1." in read("README.md")
+    assert "| Scope: sqlite3, a scope | " in read("README.md")
     assert "…" not in read("README.md")

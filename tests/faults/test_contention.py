@@ -61,7 +61,7 @@ async def test_increments(pg, maker, figures, sized):
 @pytest.mark.parametrize("isolation_level", ["SERIALIZABLE", "REPEATABLE READ"])
 async def test_transfers(pg, maker, figures, sized, seed, *, isolation_level):
     """Transfers between few accounts keep the sum, and each is done once and announced once."""
-    accounts, number = 8, sized(150, 6_000)
+    accounts, number = 8, sized(150, 3_000)
     open_accounts(pg, accounts)
     chance, ledger = random.Random(seed), Ledger()
     plans = [(n, *chance.sample(range(accounts), 2), chance.randint(1, 50)) for n in range(number)]
@@ -88,7 +88,7 @@ async def test_transfers(pg, maker, figures, sized, seed, *, isolation_level):
 @pytest.mark.timeout(3_600)
 async def test_deadlocks(pg, maker, figures, sized, seed):
     """Transactions that lock two rows in any order all get through."""
-    each = sized(6, 400)
+    each = sized(6, 100)
     open_accounts(pg, 2)
     add = text("UPDATE account SET balance = balance + 1 WHERE id = :id")
     tries: Counter[tuple[int, int]] = Counter()

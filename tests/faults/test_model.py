@@ -14,7 +14,7 @@ from itertools import count
 from typing import Any, Literal
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.orm import Session, sessionmaker
@@ -27,7 +27,7 @@ from sqla_safe import (
     scoped_services,
 )
 from tests import databases
-from tests.faults.conftest import IS_SOAK
+from tests.faults.conftest import SEED, Figures, size
 
 INSERT = text("INSERT INTO part (n) VALUES (:n)")
 
@@ -234,25 +234,30 @@ def on_postgres(postgres) -> Iterator[sessionmaker[Any]]:
         yield maker
 
 
-def examples(quick: int, soak: int) -> settings:
-    """Return how many programs are drawn."""
-    slow = [HealthCheck.too_slow]
-    return settings(
-        max_examples=soak if IS_SOAK else quick, deadline=None, suppress_health_check=slow
-    )
-
-
-@pytest.mark.timeout(3_600)
-@examples(150, 20_000)
-@given(program=programs("required", "nested"))
-def test_random_programs_on_sqlite(on_sqlite, program):
+@pytest.mark.timeout(600)
+def test_random_programs_on_sqlite(on_sqlite, figures):
     """What is stored, called back and raised is what the model says, and the pool is whole."""
-    is_what_the_model_says(on_sqlite, program)
+    compare(on_sqlite, programs("required", "nested"), figures, examples=size(150, 5_000))
 
 
-@pytest.mark.timeout(3_600)
-@examples(80, 20_000)
-@given(program=programs("required", "nested", "requires_new"))
-def test_random_programs_on_postgres(on_postgres, program):
+@pytest.mark.timeout(600)
+def test_random_programs_on_postgres(on_postgres, figures):
     """The same with independent scopes in between."""
-    is_what_the_model_says(on_postgres, program)
+    kinds = programs("required", "nested", "requires_new")
+    compare(on_postgres, kinds, figures, examples=size(80, 5_000))
+
+
+def compare(maker: Any, drawn: st.SearchStrategy[Block], figures: Figures, examples: int) -> None:
+    """Run so many programs of a kind."""
+    ran = 0
+
+    @seed(SEED)
+    @settings(max_examples=examples, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    @given(program=drawn)
+    def run(program: Block) -> None:
+        nonlocal ran
+        ran += 1
+        is_what_the_model_says(maker, program)
+
+    run()
+    figures(f"{ran} programs")

@@ -106,14 +106,14 @@ DRIVERS = ("asyncpg", "psycopg-async", "aiosqlite")
 @pytest.mark.parametrize("warm", [False, True], ids=["cold", "warm"])
 @pytest.mark.parametrize("scenario", [*SCENARIOS, *TWO_CONNECTIONS])
 @pytest.mark.parametrize("async_database", DRIVERS, indirect=True)
-async def test_cancelled_at_every_await(async_database, scenario, warm, figures, sized):
+async def test_cancelled_at_every_await(async_database, scenario, warm, figures):
     """Whatever the await, the scope knows its outcome and the pool is whole."""
     if async_database.dialect == "sqlite" and scenario in TWO_CONNECTIONS:
         pytest.skip("SQLite has one writer")
     if not warm and scenario is not one_scope and not IS_SOAK:
         pytest.skip("connecting is swept with one scenario; with all of them in a soak")
     in_pairs = scenario is one_scope and warm
-    cancels = 2 if in_pairs else sized(1, 2)
+    cancels = 2 if in_pairs or IS_SOAK else 1
     runs, failures, wrong = await swept(async_database, scenario, warm=warm, cancels=cancels)
     figures(f"{runs} runs", failures=len(failures), wrong_outcomes=len(wrong))
     assert failures == []

@@ -73,37 +73,42 @@ def test_interrupted_by_signals(sync_database, make_engine, figures, sized, seed
     """
     times, chance = sized(200, 4_000), random.Random(seed)
     maker = maker_of(sync_database, make_engine, max_overflow=-1)
-    scopes: dict[int, Scope[Session]] = {}
+    outcomes: dict[int, str | None] = {}
+    went_well: set[int] = set()
     interrupted = refused = 0
     window = 0.006  # follows the machine, so that about every other scope is struck
     for op in range(times):
+        scope: Scope[Session] | None = None
         try:
             moment = max(1e-6, chance.random() * window)  # 0 would disarm the timer
             with interrupted_after(moment), scoped_services(maker) as scope:
-                scopes[op] = scope
                 scope.session.execute(INSERT, {"op": op, "n": 1})
                 scope.session.execute(INSERT, {"op": op, "n": 2})
+            went_well.add(op)
             window = max(window * 0.9, 0.0001)
         except Interrupted:
             interrupted += 1
             window = min(window * 1.1, 0.05)
         except SQLAlchemyError:
             refused += 1
+        outcomes[op] = scope.outcome if scope else None
+    gc.collect()
     rows = dict(sync_database.probe.rows("SELECT op, count(*) FROM part GROUP BY op"))
     half = [op for op, parts in rows.items() if parts != 2]
-    said = {op for op, scope in scopes.items() if scope.outcome == "committed"}
-    unsure = {op for op, scope in scopes.items() if scope.outcome == "unknown"}
+    said = {op for op, outcome in outcomes.items() if outcome == "committed"}
+    unsure = {op for op, outcome in outcomes.items() if outcome == "unknown"}
     mislabelled = (said ^ set(rows)) - unsure
-    gc.collect()
     out = maker.kw["bind"].pool.checkedout()
     figures(
         f"{times}, {interrupted} struck",
+        lost=len(went_well - set(rows)),
         half=len(half),
         mislabelled=len(mislabelled),
         unknown=len(unsure),
         refused=refused,
         slots_out=out,
     )
+    assert went_well <= set(rows)
     assert half == []
     assert mislabelled == set()
     assert refused < times / 20

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 
 import pytest
 from sqlalchemy import create_engine, event, text
@@ -23,6 +24,7 @@ from sqla_safe import (
     scoped_services,
     transactional,
 )
+from tests.integration.scopes.async_.support import until
 
 INSERT = text("INSERT INTO row VALUES (:number)")
 
@@ -41,7 +43,7 @@ def engine(tmp_path):
         poolclass=QueuePool,
         pool_size=2,
         max_overflow=0,
-        pool_timeout=0.2,
+        pool_timeout=5,
     )
     with made.begin() as connection:
         connection.execute(text("CREATE TABLE row (number integer)"))
@@ -226,7 +228,7 @@ async def test_a_cancellation_during_the_drain_ends_the_scope(tmp_path):
             await asyncio.sleep(0.01)
 
     task = asyncio.create_task(work())
-    await asyncio.sleep(0.05)
+    await until(lambda: len(scopes) == 2 and not scopes[0].is_active)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
@@ -236,4 +238,5 @@ async def test_a_cancellation_during_the_drain_ends_the_scope(tmp_path):
     assert scope.outcome == "rolled_back"
     assert engine.pool.checkedout() == 0
     await engine.dispose()
-    await asyncio.sleep(0.2)  # the driver's thread has still to tell this loop that it has ended
+    # The driver's thread has still to tell this loop that it has ended.
+    await until(lambda: not any("connection_worker" in t.name for t in threading.enumerate()))

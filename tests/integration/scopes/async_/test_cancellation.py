@@ -71,6 +71,12 @@ async def idle(_scope) -> None:
     await asyncio.sleep(30)
 
 
+async def while_committing(database, act) -> None:
+    """Do something as soon as the server is at a COMMIT."""
+    await until(lambda: is_running(database, "COMMIT"))
+    act()
+
+
 async def slow_statement(database):
     """Return a body that runs a slow statement."""
     statement = slow_select(database, 0.3 if database.dialect == "sqlite" else 3)
@@ -144,7 +150,7 @@ async def test_during_the_flush_at_the_end(maker, async_engine, async_database):
 @pytest.mark.parametrize("times", [1, 3])
 async def test_during_commit(maker, async_engine, async_database, times):
     """A cancellation during COMMIT waits for it, and leaves with a note that says "stored"."""
-    make_commits_slow(async_database, 0.3)
+    make_commits_slow(async_database, 0.6)
     work = Work(maker, nothing)
     await until(lambda: is_running(async_database, "COMMIT"))
     for _ in range(times):
@@ -160,9 +166,38 @@ async def test_during_commit(maker, async_engine, async_database, times):
 
 
 @on_postgres
+async def test_all_tasks_cancelled_during_commit(maker, async_engine, async_database):
+    """Whoever cancels all tasks of the loop, as it ends, does not tear a COMMIT."""
+    others = asyncio.all_tasks()
+    make_commits_slow(async_database, 0.6)
+    work = Work(maker, nothing)
+    await until(lambda: is_running(async_database, "COMMIT"))
+    tasks = asyncio.all_tasks() - others
+    assert tasks == {work.task}
+    for task in tasks:
+        task.cancel()
+    assert isinstance(await work.result(), asyncio.CancelledError)
+    assert async_engine.pool.checkedout() == 0
+    assert work.scope.outcome == "committed"
+    assert stored(async_database) == ["a"]
+
+
+async def test_all_tasks_cancelled_as_the_end_begins(maker, async_engine, async_database):
+    """A loop that ends while a scope is just being left leaves no connection out."""
+    others = asyncio.all_tasks()
+    work = Work(maker, nothing)
+    await until(lambda: work.scope is not None and not work.scope.is_active)
+    for task in asyncio.all_tasks() - others:
+        task.cancel()
+    await work.result()
+    assert work.scope.outcome == ("committed" if stored(async_database) else "rolled_back")
+    assert async_engine.pool.checkedout() == 0
+
+
+@on_postgres
 async def test_during_a_commit_that_fails(maker, async_engine, async_database):
     """A cancellation during a COMMIT that the database refuses leaves without "stored"."""
-    make_commits_slow(async_database, 0.2)
+    make_commits_slow(async_database, 0.6)
 
     async def body(scope) -> None:
         await scope.session.execute(text("INSERT INTO comment (id, note_id) VALUES (1, 4711)"))
@@ -182,9 +217,10 @@ async def test_during_a_commit_that_fails(maker, async_engine, async_database):
 @on_postgres
 async def test_timeout_during_commit(maker, async_engine, async_database):
     """asyncio.timeout that runs out during COMMIT raises TimeoutError; the outcome is committed."""
-    make_commits_slow(async_database, 0.3)
+    make_commits_slow(async_database, 0.6)
     with pytest.raises(TimeoutError) as caught:
-        async with asyncio.timeout(0.1):
+        async with asyncio.timeout(None) as limit, asyncio.TaskGroup() as group:
+            group.create_task(while_committing(async_database, lambda: limit.reschedule(0)))
             async with scoped_services(maker) as scope:
                 scope.session.add(Note(text="a"))
     assert any("stored" in note for note in caught.value.__cause__.__notes__)
@@ -196,12 +232,14 @@ async def test_timeout_during_commit(maker, async_engine, async_database):
 @on_postgres
 async def test_anyio_scope_during_commit(maker, async_engine, async_database):
     """An anyio scope that is cancelled during COMMIT waits for it; the outcome is committed."""
-    make_commits_slow(async_database, 0.3)
+    make_commits_slow(async_database, 0.6)
     ran = []
-    with anyio.move_on_after(0.1) as limit:
-        async with scoped_services(maker) as scope:
-            scope.session.add(Note(text="a"))
-            scope.on_commit(lambda: ran.append("commit"))
+    async with anyio.create_task_group() as group:
+        group.start_soon(while_committing, async_database, lambda: limit.cancel())  # noqa: PLW0108  (it is made below)
+        with anyio.CancelScope() as limit:
+            async with scoped_services(maker) as scope:
+                scope.session.add(Note(text="a"))
+                scope.on_commit(lambda: ran.append("commit"))
     assert limit.cancelled_caught
     assert async_engine.pool.checkedout() == 0
     assert scope.outcome == "committed"
@@ -212,7 +250,7 @@ async def test_anyio_scope_during_commit(maker, async_engine, async_database):
 @on_postgres
 async def test_during_scope_commit(maker, async_engine, async_database):
     """A cancellation during scope.commit() waits for it: what was done until then is stored."""
-    make_commits_slow(async_database, 0.3)
+    make_commits_slow(async_database, 0.6)
     work = Work(maker, lambda scope: scope.commit())
     await until(lambda: is_running(async_database, "COMMIT"))
     work.task.cancel()
@@ -419,9 +457,10 @@ async def test_anyio_cancellation_keeps_the_connection(maker, async_engine, asyn
     made = []
     event.listen(async_engine.sync_engine, "connect", lambda *args: made.append(args))
     for _ in range(5):
-        with anyio.move_on_after(0.03):
+        with anyio.CancelScope() as limit:
             async with scoped_services(maker, Notes) as notes:
                 await notes.add("a")
+                limit.cancel()
                 await asyncio.sleep(30)
     assert len(made) == 1
     assert stored(async_database) == []
@@ -604,4 +643,44 @@ def test_generator_at_the_end_of_the_loop(async_database):
     assert async_database.probe.idle_in_transaction() == 0
     loop.run_until_complete(engine.dispose())
     loop.close()
+    assert stored(async_database) == []
+
+
+@pytest.fixture
+def collected():
+    """Collect the garbage of a test while its warnings are still its own."""
+    yield
+    gc.collect()
+
+
+@only_on("aiosqlite", "asyncpg", "psycopg-async")
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # asyncio's own, of a loop closed like this
+def test_closed_after_its_loop(async_database, collected):
+    """A block whose event loop was closed under it is undone when it is collected."""
+    create_tables(async_database)
+    loop = asyncio.new_event_loop()
+    engine = create_async_engine(async_database.url)
+    if async_database.dialect == "sqlite":
+        prepare_sqlite(engine)
+    maker = async_sessionmaker(engine)
+    loop.set_exception_handler(lambda *_: None)  # it complains about the task, and may
+    began, scopes = loop.create_future(), []
+
+    async def work() -> None:
+        async with scoped_services(maker) as scope:
+            scopes.append(scope)
+            await scope.get(Notes).add("a")
+            began.set_result(None)
+            await loop.create_future()
+
+    running = work()
+    task = loop.create_task(running)
+    loop.run_until_complete(began)
+    assert async_database.probe.idle_in_transaction() == 1
+    loop.close()
+    running.close()
+    assert not task.done()
+    assert scopes[0].outcome == "rolled_back"
+    assert not scopes[0].is_active
+    assert engine.pool.checkedout() == 0
     assert stored(async_database) == []

@@ -24,6 +24,7 @@ from tests.integration.scopes.async_.support import (
     until,
 )
 from tests.integration.scopes.models import Note, Notes, stored
+from tests.patience import in_time
 
 
 @on_postgres
@@ -85,7 +86,7 @@ async def test_unreachable_server(proxied, fault):
             await scope.get(Notes).add("a")
             scope.on_commit(lambda: ran.append("commit"))
             before = time.monotonic()
-    assert time.monotonic() - before < 1
+    in_time(before, 0.5)
     assert caught.value.__cause__ is not None
     assert caught.value.transaction_id is not None
     assert caught.value.transaction_id in str(caught.value)
@@ -98,12 +99,12 @@ async def test_unreachable_server(proxied, fault):
 @on_postgres
 async def test_all_of_the_time_for_cleaning_up_is_for_asking(proxied):
     """A server that comes back within cleanup_timeout is asked, however quickly COMMIT failed."""
-    configure(proxied.maker, cleanup_timeout=2.0)
+    configure(proxied.maker, cleanup_timeout=4.0)
     proxied.proxy.at("COMMIT", "answer lost", then_refuse=True)
 
     async def come_back() -> None:
         await proxied.proxy.hit.wait()
-        await asyncio.sleep(1.0)
+        await asyncio.sleep(1.2)
         proxied.proxy.accept()
 
     coming_back = asyncio.create_task(come_back())

@@ -23,6 +23,8 @@ from sqla_safe import (
 from tests.integration.scopes.async_.support import on_sqlite, on_two
 from tests.integration.scopes.models import Notes, stored
 
+IDLE = 0.3
+"""Seconds that are too long here: enough for a loaded machine to run a statement meanwhile."""
 REFUSED = {
     "unknown name": {"expire_on_comit": False},
     "unknown service_commit": {"service_commit": "ignore"},
@@ -82,11 +84,11 @@ async def test_policy_is_of_one_sessionmaker(maker, async_engine):
 @on_two
 async def test_idle_transaction_is_warned_about(maker, async_database):
     """A transaction left open over a slow call is warned about, with the scope's line."""
-    configure(maker, idle_in_transaction_warning=0.05)
+    configure(maker, idle_in_transaction_warning=IDLE)
     with pytest.warns(IdleInTransactionWarning, match=r"test_configure\.py") as caught:
         async with scoped_services(maker, Notes) as notes:
             await notes.add("a")
-            await asyncio.sleep(0.06)
+            await asyncio.sleep(1.1 * IDLE)
             await notes.add("b")
     assert len(caught) == 1
     assert stored(async_database) == ["a", "b"]
@@ -95,23 +97,23 @@ async def test_idle_transaction_is_warned_about(maker, async_database):
 @on_two
 async def test_idle_transaction_before_the_end_is_warned_about(maker, async_database):
     """A slow call after the last statement is warned about, too."""
-    configure(maker, idle_in_transaction_warning=0.05)
+    configure(maker, idle_in_transaction_warning=IDLE)
     with pytest.warns(IdleInTransactionWarning):
         async with scoped_services(maker, Notes) as notes:
             await notes.add("a")
-            await asyncio.sleep(0.06)
+            await asyncio.sleep(1.1 * IDLE)
     assert stored(async_database) == ["a"]
 
 
 @on_two
 async def test_no_warning_without_a_transaction(maker, async_database):
     """A slow call before the first statement, or after scope.commit(), is fine."""
-    configure(maker, idle_in_transaction_warning=0.05)
+    configure(maker, idle_in_transaction_warning=IDLE)
     async with scoped_services(maker, Notes) as notes:
-        await asyncio.sleep(0.06)
+        await asyncio.sleep(1.1 * IDLE)
         await notes.add("a")
         await current_scope(maker).commit()
-        await asyncio.sleep(0.06)
+        await asyncio.sleep(1.1 * IDLE)
         await notes.add("b")
     assert stored(async_database) == ["a", "b"]
 
@@ -119,9 +121,9 @@ async def test_no_warning_without_a_transaction(maker, async_database):
 @on_two
 async def test_no_warning_about_a_slow_statement(maker, async_database):
     """A statement that itself takes long is no idle transaction."""
-    configure(maker, idle_in_transaction_warning=0.05)
+    configure(maker, idle_in_transaction_warning=IDLE)
     async with scoped_services(maker, Notes) as notes:
-        await notes.session.run_sync(lambda _: time.sleep(0.06))
+        await notes.session.run_sync(lambda _: time.sleep(1.1 * IDLE))
         await notes.add("a")
     assert stored(async_database) == ["a"]
 

@@ -44,7 +44,7 @@ def sleeping(database: Database, seconds: float) -> TextClause:
     return text(f"SELECT {function}({seconds})")
 
 
-def until(condition: Callable[[], object], seconds: float = 5.0) -> None:
+def until(condition: Callable[[], object], seconds: float = 30.0) -> None:
     """Wait until a condition holds."""
     deadline = time.monotonic() + seconds
     while not condition():

@@ -14,6 +14,7 @@ from sqlalchemy.pool import NullPool, SingletonThreadPool, StaticPool
 
 from sqla_safe import PoolExhaustedError, prepare_sqlite, scoped_services
 from tests.integration.scopes.sync_.support import here, on_servers
+from tests.patience import in_time
 
 SELECT = text("SELECT 1")
 
@@ -32,7 +33,7 @@ def test_a_pool_of_one_is_refused_at_once(sync_database, make_engine):
             opened = here(-2)
             inner.session.execute(SELECT)
         assert outer.session.scalar(SELECT) == 1
-    assert time.monotonic() - begun < 1
+    in_time(begun, 0)
     assert opened in str(caught.value)
     assert "holds all 1" in str(caught.value)
     assert isinstance(caught.value, PoolTimeoutError)
@@ -140,7 +141,7 @@ def test_five_threads_that_wait_for_each_other_are_not_stuck(sync_database, make
     def work() -> str:
         with scoped_services(maker) as outer:
             outer.session.execute(SELECT)
-            everybody_holds_one.wait(5)
+            everybody_holds_one.wait(30)
             try:
                 with scoped_services(maker, propagation="requires_new") as inner:
                     inner.session.execute(SELECT)
@@ -151,7 +152,7 @@ def test_five_threads_that_wait_for_each_other_are_not_stuck(sync_database, make
     begun = time.monotonic()
     with ThreadPoolExecutor(5) as threads:
         results = [done.result(20) for done in [threads.submit(work) for _ in range(5)]]
-    assert time.monotonic() - begun < 3
+    in_time(begun, 0)
     assert set(results) == {"refused", "served"}
     assert engine.pool.checkedout() == 0
     with scoped_services(maker) as scope:

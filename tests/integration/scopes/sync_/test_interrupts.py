@@ -6,10 +6,12 @@ may also hit the middle of SQLAlchemy's or Python's own bookkeeping, which nobod
 
 from __future__ import annotations
 
+import contextlib
 import signal
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.orm import sessionmaker
 
 from sqla_safe import scoped_services
 from tests.integration.scopes.models import SyncNotes, stored
@@ -81,3 +83,38 @@ def test_an_interruption_during_commit_does_not_hide_what_became_of_it(
     assert scope.outcome == ("committed" if stored(sync_database) else "rolled_back")
     assert sync_engine.pool.checkedout() == 0
     works_as_often_as_the_pool_is_large(sync_maker)
+
+
+@pytest.fixture
+def struck(monkeypatch) -> None:
+    """Let the next end of a block raise before its first line, where Python looks for signals."""
+    kind = type(scoped_services(sessionmaker()))
+    exit_, due = kind.__exit__, [SoftLimitError]
+
+    def strike_once(self, *error) -> None:
+        if due:
+            raise due.pop()
+        exit_(self, *error)
+
+    monkeypatch.setattr(kind, "__exit__", strike_once)
+
+
+@pytest.mark.usefixtures("struck")
+@pytest.mark.parametrize("depth", [1, 2])
+def test_a_block_whose_end_is_kept_from_its_first_line_is_not_joined(
+    sync_maker, sync_engine, sync_database, depth
+):
+    """It is rolled back when its error is dropped; the next block is one of its own and stores."""
+
+    def write(kind: str, within: int) -> None:
+        with scoped_services(sync_maker, SyncNotes) as notes:
+            if within > 1:
+                write(kind, within - 1)
+            else:
+                notes.add(kind)
+
+    with contextlib.suppress(SoftLimitError):
+        write("struck", depth)
+    assert sync_engine.pool.checkedout() == 0
+    write("next", 1)
+    assert stored(sync_database) == ["next"]

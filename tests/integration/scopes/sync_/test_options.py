@@ -204,11 +204,11 @@ def test_idle_in_transaction_is_warned_about(sync_maker):
 
     from sqla_safe import IdleInTransactionWarning
 
-    configure(sync_maker, idle_in_transaction_warning=0.1)
+    configure(sync_maker, idle_in_transaction_warning=0.3)
     with scoped_services(sync_maker) as scope:
-        time.sleep(0.15)  # no transaction yet: nothing is idle
+        time.sleep(0.35)  # no transaction yet: nothing is idle
         scope.session.execute(text("SELECT 1"))
-        time.sleep(0.15)
+        time.sleep(0.35)
         with pytest.warns(IdleInTransactionWarning, match=r"test_options\.py:\d+"):
             scope.session.execute(text("SELECT 1"))
 
@@ -219,10 +219,10 @@ def test_a_pause_before_the_end_is_warned_about(sync_maker):
 
     from sqla_safe import IdleInTransactionWarning
 
-    configure(sync_maker, idle_in_transaction_warning=0.1)
+    configure(sync_maker, idle_in_transaction_warning=0.3)
     with pytest.warns(IdleInTransactionWarning), scoped_services(sync_maker) as scope:
         scope.session.execute(text("SELECT 1"))
-        time.sleep(0.15)
+        time.sleep(0.35)
 
 
 def test_tables_can_be_created_inside_a_scope(sync_database, make_engine):
