@@ -149,7 +149,9 @@ def _const(_run: Run, _frame: Frame, _state: State, expr: Node) -> Value:
 
 def _await(run: Run, frame: Frame, state: State, expr: Node) -> Value:
     inner = expr[1]
+    frame.waits += 1
     found = value(run, frame, state, inner)
+    frame.waits -= 1
     _ambient.awaited(run, frame, state, inner)
     return unwrapped(found)
 

@@ -78,7 +78,7 @@ def _duck(run: Run, frame: Frame, state: State, expr: Expr, owner: Value) -> Ref
         return None
     if expr is not None and expr[0] == ir.NAME and expr[1] in state.env and owner is None:
         return None
-    return _ambient.ambient_scope(run, frame, state, name, name)
+    return _ambient.ambient_scope(run, state, name, name)
 
 
 def _one(run: Run, frame: Frame, state: State, expr: Node, owner: Value, how: str) -> Value:
@@ -106,14 +106,14 @@ def _is_method_owner(owner: Value) -> bool:
 
 def _of_external(run: Run, frame: Frame, state: State, owner: External, name: str) -> Value:
     if name == "session" and owner.name.endswith("SQLAlchemy()"):
-        ref = _ambient.ambient_scope(run, frame, state, owner.name, "db.session")
+        ref = _ambient.ambient_scope(run, state, owner.name, "db.session")
         scope = state.heap[ref.oid]
         assert isinstance(scope, Scope)
         state.heap[ref.oid] = scope._replace(is_async=False, expires=True)
         return ref
     if _ambient.is_session_name(name) and run.linked.is_own(frame.module, owner):
         text = f"{last(owner.name)}.{name}"
-        return _ambient.ambient_scope(run, frame, state, owner.name, text)
+        return _ambient.ambient_scope(run, state, owner.name, text)
     if last(owner.name)[:1].isupper() and not name[:1].isupper() and name not in METHODS:
         is_attribute = not owner.name.endswith("()")
         return ClassAttribute(owner.name, name) if is_attribute and _looks_class(owner) else None

@@ -44,6 +44,12 @@ class Frame:
     on_yield: Literal["", "go", "raise"] = ""
     loops: int = 0
     conditions: int = 0
+    waits: int = 0
+    """How many `await` are around this point."""
+    doubts: int = 0
+    """How many conditions around this point are about arguments that are not known."""
+    fixed: frozenset[str] = frozenset()
+    """The arguments that are constants, and stay what they are."""
     forgiven: int = 0
     """How many `try` around this point expect that an attribute is not there."""
 
@@ -181,6 +187,8 @@ def _after(operation: Operation, entity: Entity, scope: Scope, at: int) -> Entit
         return _rolled_back(entity, scope, at)
     if operation == "expire":
         return entity._replace(expired=Expiry("hand", at, is_sure=True), back=frozenset())
+    if operation == "commit" and entity.is_deleted:
+        return entity._replace(is_free=True)
     source = "load" if entity.source == "new" else entity.source
     stale = Expiry("flush", at, is_sure=True) if entity.is_dirty else entity.stale
     entity = entity._replace(source=source, is_dirty=False, stale=stale)
@@ -197,4 +205,5 @@ def _rolled_back(entity: Entity, scope: Scope, at: int) -> Entity:
         return entity._replace(is_free=True)
     if not scope.is_busy:
         return entity
-    return entity._replace(expired=Expiry("rollback", at, is_sure=True), back=frozenset())
+    expired = Expiry("rollback", at, is_sure=True)
+    return entity._replace(expired=expired, back=frozenset(), is_deleted=False)

@@ -67,6 +67,8 @@ class Read:
         """Whether a read cannot send SQL, because there is nobody to await it."""
         if self.scope is not None and self.scope.is_async is not None:
             return self.scope.is_async
+        if self.run.linked.kind_of_sessions() is False:
+            return False
         if self.frame.function is not None and self.frame.function.is_async:
             return True
         return self.frame.is_async or self.run.linked.is_called_by_async(self.frame.function)
