@@ -154,7 +154,9 @@ def _if(run: Run, frame: Frame, state: State, node: Node) -> State | None:
     truth = _eval.truth(run, frame, state, node[1])
     other = state.copy()
     is_open = truth is None
+    doubt = is_open and _eval.is_doubted(frame, state, node[1])
     frame.conditions += is_open
+    frame.doubts += doubt
     run.maybe += is_open
     yes = (
         block(run, frame, _narrowed(state, node[1], truth=True), node[2])
@@ -167,6 +169,7 @@ def _if(run: Run, frame: Frame, state: State, node: Node) -> State | None:
         else None
     )
     frame.conditions -= is_open
+    frame.doubts -= doubt
     run.maybe -= is_open
     return join(yes, no)
 

@@ -14,6 +14,7 @@ from sqla_safe.checker._index import (
     Index,
     Module,
     Written,
+    bound_in,
     is_elsewhere,
     is_import,
     last_name,
@@ -119,6 +120,7 @@ class Linked:
         self._holders: dict[Class, bool] = {}
         self._is_whole: bool | None = None
         self.summaries: dict[Any, Summary] = {}
+        self._bound: dict[Function, frozenset[str]] = {}
         self._assigned: dict[Class, dict[str, tuple[Function, Expr]]] = {}
         for module in self.index.modules.values():
             self._take(module)
@@ -434,6 +436,12 @@ class Linked:
         if note[0] in (ir.PARTS, ir.TUPLE):
             return (note[0], tuple([self._filled(module, part, given) for part in note[1]]))
         return note
+
+    def assigned_names(self, function: Function) -> frozenset[str]:
+        """Return the names that a function binds, besides its parameters."""
+        if function not in self._bound:
+            self._bound[function] = frozenset(bound_in(function.body))
+        return self._bound[function]
 
     # --- objects ----------------------------------------------------------------------
 

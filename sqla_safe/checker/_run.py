@@ -86,6 +86,7 @@ class Trouble:
     severity: Severity
     message: str
     hint: str
+    expired: Expiry | None = None
     target: Class | str | None = None
     """The class of a many-to-one: with such an entity in the session there is nothing to load."""
 

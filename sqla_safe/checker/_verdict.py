@@ -171,8 +171,10 @@ def judge(
         fix = _fix(read, code, written)
         run.report(frame, Report(*span, code, severity, message, hint, fix))
     elif severity != "info":
+        severity = "warning" if frame.doubts else severity
         target = run.models.target(entity.cls, mapped) if mapped and mapped.points_up else None
-        run.troubles.append(Trouble(owner.oid, code, severity, message, hint, target))
+        trouble = Trouble(owner.oid, code, severity, message, hint, entity.expired, target)
+        run.troubles.append(trouble)
     return not (severity == "error" and entity.is_detached)
 
 
