@@ -479,7 +479,12 @@ def _new_entity(run: Run, frame: Frame, state: State, cls: Class, given: Given) 
     entity = Entity(cls, None, "new", given.start, loads=known, related=related, is_made=True)
     if None in given.keywords:
         entity = entity._replace(is_open=True)
-    return run.make(frame, state, given.start, entity, "new")
+    ref = run.make(frame, state, given.start, entity, "new")
+    for key, value in related:
+        mapped = run.models.attribute(cls, key)
+        if mapped is not None and mapped.back and value is not None:
+            _read.set_back(run, state, ref, mapped, value)
+    return ref
 
 
 # --- calls that lead out of what was read --------------------------------------------

@@ -251,16 +251,12 @@ def _bool(run: Run, frame: Frame, state: State, expr: Node) -> Value:
         one = value(run, frame, state, part)
         frame.conditions -= at > 0
         found = one if expr[1] else join_values(found, one)
-        if truth(run, frame, state, part) is not expr[1] and is_settled(run, frame, state, part):
+        told = truth(run, frame, state, part)
+        if told is not None and told is not expr[1]:
             break
         frame.doubts += is_doubted(frame, state, part)
     frame.doubts = doubts
     return found
-
-
-def is_settled(run: Run, frame: Frame, state: State, test: Expr) -> bool:
-    """Return whether it is certain how a condition ends."""
-    return truth(run, frame, state, test) is not None
 
 
 def _parts(run: Run, frame: Frame, state: State, expr: Node) -> Value:

@@ -48,6 +48,8 @@ class Frame:
     """How many `await` are around this point."""
     doubts: int = 0
     """How many conditions around this point are about arguments that are not known."""
+    unsure: int = 0
+    """Whether what is being read may as well be another entity, that has the attribute."""
     fixed: frozenset[str] = frozenset()
     """The arguments that are constants, and stay what they are."""
     forgiven: int = 0
