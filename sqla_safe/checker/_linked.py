@@ -276,6 +276,10 @@ class Linked:
         owners = [each for each in self.names.mro(cls) if isinstance(each, Class)]
         return any(f"{owner.name}.{name}" in self._loaded for owner in owners)
 
+    def loads_group(self, name: str) -> bool:
+        """Return whether any statement loads a group of deferred columns."""
+        return bool(name) and f"*.{name}" in self._loaded
+
     def is_spawned(self, function: Function) -> bool:
         """Return whether a method is started as a task that nobody awaits."""
         return function.name in self._spawned and function.is_async
