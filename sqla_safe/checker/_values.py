@@ -171,7 +171,7 @@ class Kept:
 class Alternatives:
     """One of several values."""
 
-    options: frozenset[Value]
+    options: tuple[Value, ...]
 
 
 Value: TypeAlias = (
@@ -345,7 +345,7 @@ def join_values(left: Value, right: Value) -> Value:
         return Tup(tuple([join_values(one, other) for one, other in pairs]))
     if isinstance(left, Tup) and isinstance(right, Tup):
         return left if len(left.items) > len(right.items) else right
-    options = frozenset((*alternatives(left), *alternatives(right)))
+    options = tuple(dict.fromkeys((*alternatives(left), *alternatives(right))))
     return Alternatives(options) if len(options) <= _MOST_ALTERNATIVES else left
 
 
@@ -431,7 +431,7 @@ def _parts_of(value: Value) -> tuple[Value, ...]:
     if isinstance(value, Tup):
         return value.items
     if isinstance(value, Alternatives):
-        return tuple(value.options)
+        return value.options
     if isinstance(value, Table):
         return tuple([part for _, part in value.items])
     if isinstance(value, Pending):
