@@ -85,6 +85,7 @@ def postgres_server() -> Iterator[Server]:
         command: Command = [binaries / "postgres", "-D", data, "-F"]
         command += [word for option in options.items() for word in ("-c", "=".join(option))]
         with serving(folder, lambda port: [*command, "-p", port], ask_postgres, "INT") as server:
+            time.sleep(SETTLED_SECONDS)
             yield server
 
 

@@ -92,12 +92,15 @@ def new_scope(run: Run, frame: Frame, state: State, at: int, maker: Maker, tag: 
     return run.make(frame, state, at, scope, tag or "scope")
 
 
-def ambient_scope(run: Run, frame: Frame, state: State, key: object, name: str) -> Ref:
+def ambient_scope(
+    run: Run, state: State, key: object, name: str, maker: Maker | None = None
+) -> Ref:
     """Return a session that is found by its name, such as `db.session`."""
     ref = run.known(("ambient", key, name))
     if ref.oid not in state.heap:
-        is_async = run.linked.kind_of_sessions() if not frame.is_async else None
-        expires = run.linked.expiry_of_sessions(is_async=is_async)
+        is_async = run.linked.kind_of_sessions() if maker is None else maker.is_async
+        seen = run.linked.expiry_of_sessions(is_async=is_async)
+        expires = seen if maker is None else maker.expires
         state.heap[ref.oid] = Scope(is_async, expires, name, 0, "ambient")
     return ref
 
@@ -113,7 +116,7 @@ def session_named(
     key = owner.oid if isinstance(owner, Ref) else dotted(expr[1])
     if isinstance(owner, Ref) and not isinstance(state.heap.get(owner.oid), Instance):
         return None
-    return ambient_scope(run, frame, state, key, name)
+    return ambient_scope(run, state, key, name)
 
 
 def awaited(run: Run, frame: Frame, state: State, expr: Expr) -> None:
@@ -124,7 +127,7 @@ def awaited(run: Run, frame: Frame, state: State, expr: Expr) -> None:
     if owner is not None and owner[0] == ir.NAME:
         ref = state.env.get(owner[1])
         scope = state.scope(ref)
-        if scope is not None and scope.is_async is None and isinstance(ref, Ref):
+        if scope is not None and scope.is_async is not True and isinstance(ref, Ref):
             state.heap[ref.oid] = scope._replace(is_async=True)
 
 
@@ -181,12 +184,18 @@ def _session_parameter(
     is_named = note is None and is_session_name(name) and run.linked.uses_sqlalchemy(frame.module)
     if not kind and not is_named:
         return None
-    is_async = {"async": True, "sync": False}.get(kind, True if frame.is_async else None)
+    is_async = {"async": True, "sync": False}.get(kind, _kind_nearby(run, frame))
     ref = run.known(("parameter", frame.key, name))
     expires = run.linked.expiry_of_sessions(is_async=is_async)
     owner: Literal["dependency", "param"] = "dependency" if provider is not None else "param"
     state.heap[ref.oid] = Scope(is_async, expires, name, 0, owner)
     return ref
+
+
+def _kind_nearby(run: Run, frame: Frame) -> bool | None:
+    """Return the kind of a session of which only the name is known."""
+    kind = run.linked.kind_of_sessions()
+    return True if kind is None and frame.is_async else kind
 
 
 def _parameter(

@@ -354,10 +354,23 @@ def follow(run: Run, frame: Frame, state: State, ref: FunctionRef, given: Given)
     inner = enter_frame(frame, ref, given.start)
     before = dict(state.heap)
     local = State(bind(run, inner, state, ref, given), state.heap)
+    inner.fixed = fixed(run, ref.of, local.env)
+    seen = len(run.troubles)
     found, joined = run_body(run, inner, local, ref.of)
+    run.troubles[seen:] = _memo.of_callers(run.troubles[seen:], before, ref.of)
     if joined is not None:
         state.heap = _memo.settled(_memo.pruned(run, joined.heap, before, found), before)
     return found
+
+
+def fixed(run: Run, function: Function, env: dict[str, Value]) -> frozenset[str]:
+    """Return the arguments that are constants, and that the function does not assign anew."""
+    told = [
+        name
+        for name, value in env.items()
+        if isinstance(value, Const) and (value.value is None or isinstance(value.value, bool | str))
+    ]
+    return frozenset(told) - run.linked.assigned_names(function) if told else frozenset()
 
 
 def run_body(
@@ -466,7 +479,12 @@ def _new_entity(run: Run, frame: Frame, state: State, cls: Class, given: Given) 
     entity = Entity(cls, None, "new", given.start, loads=known, related=related, is_made=True)
     if None in given.keywords:
         entity = entity._replace(is_open=True)
-    return run.make(frame, state, given.start, entity, "new")
+    ref = run.make(frame, state, given.start, entity, "new")
+    for key, value in related:
+        mapped = run.models.attribute(cls, key)
+        if mapped is not None and mapped.back and value is not None:
+            _read.set_back(run, state, ref, mapped, value)
+    return ref
 
 
 # --- calls that lead out of what was read --------------------------------------------

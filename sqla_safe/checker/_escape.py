@@ -124,6 +124,7 @@ _LATER: Final = frozenset(
         "Thread",
     )
 )
+_WAITED: Final = frozenset(("to_thread", "run_in_executor"))
 _KEEPS: Final = frozenset(("update_data", "set_data"))
 _SPAWNING: Final = _TASKS | _LATER | _KEEPS | {"gather", "set", "put", "setex", "add", "store"}
 _CACHE_NAME: Final = re.compile(r"(?i)cache|redis|memo")
@@ -296,6 +297,8 @@ def spawned(
         return True, Many(None)
     if name in _TASKS and given.args:
         return True, _task(run, frame, state, callee, given)
+    if name in _WAITED and frame.waits:
+        return True, None
     if name in _LATER and len(given.all()) > 0 and not isinstance(callee, FunctionRef):
         _later(run, frame, state, name, given)
         return True, None

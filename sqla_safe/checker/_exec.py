@@ -9,6 +9,7 @@ from sqla_safe.checker import _ir as ir
 from sqla_safe.checker._index import last_name
 from sqla_safe.checker._values import (
     Const,
+    Entity,
     Many,
     State,
     Table,
@@ -154,7 +155,9 @@ def _if(run: Run, frame: Frame, state: State, node: Node) -> State | None:
     truth = _eval.truth(run, frame, state, node[1])
     other = state.copy()
     is_open = truth is None
+    doubt = is_open and _eval.is_doubted(frame, state, node[1])
     frame.conditions += is_open
+    frame.doubts += doubt
     run.maybe += is_open
     yes = (
         block(run, frame, _narrowed(state, node[1], truth=True), node[2])
@@ -167,6 +170,7 @@ def _if(run: Run, frame: Frame, state: State, node: Node) -> State | None:
         else None
     )
     frame.conditions -= is_open
+    frame.doubts -= doubt
     run.maybe -= is_open
     return join(yes, no)
 
@@ -295,7 +299,8 @@ def _apply(run: Run, state: State, operations: _manage.Operations, at: int) -> N
 
 def _try(run: Run, frame: Frame, state: State, node: Node) -> State | None:
     marks = (len(frame.returned), len(frame.broken), len(frame.continued))
-    outer, was_guarded = frame.swap_raised(state.copy()), frame.guarded
+    before = state.copy()
+    outer, was_guarded = frame.swap_raised(before.copy()), frame.guarded
     frame.guarded = True
     is_forgiving = any(_expects(handler[0]) for handler in node[2])
     frame.forgiven += is_forgiving
@@ -305,6 +310,7 @@ def _try(run: Run, frame: Frame, state: State, node: Node) -> State | None:
     failed = frame.swap_raised(None if has_final else outer)
     frame.guarded = has_final or was_guarded
     after = block(run, frame, after, node[3])
+    recovered = _recovered(before, after)
     for _, name, body in node[2]:
         handled = failed.copy() if failed is not None else None
         if handled is not None and name:
@@ -313,6 +319,8 @@ def _try(run: Run, frame: Frame, state: State, node: Node) -> State | None:
         run.maybe += is_detour
         after = join(block(run, frame, handled, body), after)
         run.maybe -= is_detour
+    if after is not None:
+        after.heap.update(_still_expired(after, recovered))
     if has_final:
         after = _finally(run, frame, after, node, marks, failed)
         inner, frame.guarded = frame.swap_raised(outer), was_guarded
@@ -321,6 +329,29 @@ def _try(run: Run, frame: Frame, state: State, node: Node) -> State | None:
     elif not node[2] and was_guarded:
         frame.raised = join(frame.raised, failed)
     return after
+
+
+def _recovered(before: State, after: State | None) -> dict[int, Entity]:
+    """Return the entities that had expired before a `try`, and that its body has loaded again."""
+    if after is None:
+        return {}
+    found: dict[int, Entity] = {}
+    for oid, old in before.heap.items():
+        new = after.heap.get(oid)
+        if isinstance(old, Entity) and old.expired is not None and isinstance(new, Entity):
+            if new.expired is None or (new.expired == old.expired and new.back > old.back):
+                found[oid] = new
+    return found
+
+
+def _still_expired(after: State, recovered: dict[int, Entity]) -> dict[int, Entity]:
+    """Return entities as an attempt to load them again leaves them: as if it had worked."""
+    found: dict[int, Entity] = {}
+    for oid, good in recovered.items():
+        thing = after.heap.get(oid)
+        if isinstance(thing, Entity):
+            found[oid] = thing._replace(expired=good.expired, back=good.back)
+    return found
 
 
 def _expects(kind: Expr) -> bool:

@@ -186,6 +186,37 @@ class Module:
         return self.parts if is_package else self.parts[:-1]
 
 
+def bound_in(node: Any) -> Iterator[str]:
+    """Yield the names that code binds, those of the functions inside it included."""
+    if not isinstance(node, tuple):
+        return
+    parts: tuple[Any, ...] = node
+    kind = parts[0] if parts else None
+    if kind == ir.ASSIGN:
+        yield from (name for target in parts[1] for name in _names_in(target))
+    elif kind in (ir.ANNOTATED, ir.AUGMENTED, ir.FOR):
+        yield from _names_in(parts[1])
+    elif kind == ir.WALRUS:
+        yield parts[1]
+    elif kind == ir.WITH:
+        yield from (name for _, target in parts[1] for name in _names_in(target))
+    elif kind == ir.GLOBAL:
+        yield from parts[1]
+    for part in parts:
+        yield from bound_in(part)
+
+
+def _names_in(target: Any) -> Iterator[str]:
+    """Yield the plain names of a target."""
+    if isinstance(target, tuple):
+        parts: tuple[Any, ...] = target
+        if parts and parts[0] == ir.NAME:
+            yield parts[1]
+        elif parts and parts[0] in (ir.TUPLE, ir.STAR):
+            inner = parts[1] if parts[0] == ir.TUPLE else (parts[1],)
+            yield from (name for part in inner for name in _names_in(part))
+
+
 def flat(block: Block) -> Iterator[Node]:
     """Yield the statements of a block and of those that do not open a namespace."""
     for node in block:

@@ -14,6 +14,7 @@ from sqla_safe.checker._index import (
     Index,
     Module,
     Written,
+    bound_in,
     is_elsewhere,
     is_import,
     last_name,
@@ -115,9 +116,11 @@ class Linked:
         self._makers: set[str] = set()
         self._spawned: set[str] = set()
         self._uses = False
+        self._has_async = False
         self._holders: dict[Class, bool] = {}
         self._is_whole: bool | None = None
         self.summaries: dict[Any, Summary] = {}
+        self._bound: dict[Function, frozenset[str]] = {}
         self._assigned: dict[Class, dict[str, tuple[Function, Expr]]] = {}
         for module in self.index.modules.values():
             self._take(module)
@@ -141,6 +144,7 @@ class Linked:
             else:
                 (self._makers if name.startswith("!") else self._loaded).add(name)
         self._uses = self._uses or _imports_sqlalchemy(module)
+        self._has_async = self._has_async or _imports_async(module)
 
     def _callers(self) -> tuple[set[str], set[str]]:
         by_async: set[str] = set()
@@ -283,7 +287,9 @@ class Linked:
     def kind_of_sessions(self) -> bool | None:
         """Return whether all sessionmakers are asynchronous, or all are not."""
         kinds = {maker.partition(":")[0] for maker in self._makers}
-        return kinds == {"!async"} if len(kinds) == 1 else None
+        if kinds == {"!sync"}:
+            return None if self._has_async else False
+        return True if kinds == {"!async"} else None
 
     def expiry_of_sessions(self, *, is_async: bool | None) -> bool | None:
         """Return `expire_on_commit` where all sessionmakers of a kind agree."""
@@ -431,6 +437,12 @@ class Linked:
             return (note[0], tuple([self._filled(module, part, given) for part in note[1]]))
         return note
 
+    def assigned_names(self, function: Function) -> frozenset[str]:
+        """Return the names that a function binds, besides its parameters."""
+        if function not in self._bound:
+            self._bound[function] = frozenset(bound_in(function.body))
+        return self._bound[function]
+
     # --- objects ----------------------------------------------------------------------
 
     def construct(self, run: Run, frame: Frame, state: State, ref: Ref, init: Function) -> None:
@@ -507,6 +519,16 @@ def _is_maker(value: object) -> bool:
 def _imports_sqlalchemy(module: Module) -> bool:
     return any(
         is_import(binding) and (is_sqlalchemy(binding[0]) or looks_like_session(str(binding[1])))
+        for binding in module.names.values()
+    )
+
+
+def _imports_async(module: Module) -> bool:
+    """Return whether a file imports SQLAlchemy's asynchronous sessions."""
+    return any(
+        is_import(binding)
+        and is_sqlalchemy(binding[0])
+        and ("asyncio" in binding[0] or "async" in str(binding[1]).lower())
         for binding in module.names.values()
     )
 

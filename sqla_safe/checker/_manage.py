@@ -182,6 +182,7 @@ def _until_yield(
     inner.on_yield = "go" if mode == "go" else "raise"
     inner.guarded = mode == "raise"
     local = State(_call.bind(run, inner, state, ref, given), state.heap)
+    inner.fixed = _call.fixed(run, ref.of, local.env)
     _dependencies(run, inner, local, ref.of)
     outer, maybe, run.log = run.log, run.maybe, None
     troubles = len(run.troubles)

@@ -87,11 +87,13 @@ def _summarise(
     for oid, probe in probes.items():
         local.heap[probe] = Entity(None, oid, "load", 0)
     local.env = _call.bind(run, inner, local, ref, given)
+    inner.fixed = _call.fixed(run, ref.of, local.env)
     outer = run.log, run.touched, run.unsure
     run.log, run.touched, run.unsure = None, set(), set()
     seen = len(run.troubles)
     found, joined = _call.run_body(run, inner, local, ref.of)
-    troubles = tuple([each for each in run.troubles[seen:] if each.oid in inputs])
+    new = [each for each in run.troubles[seen:] if each.oid in inputs]
+    troubles = tuple(of_callers(new, state.heap, ref.of))
     del run.troubles[seen:]
     heap = joined.heap if joined is not None else {}
     operations = [each for oid, probe in probes.items() for each in _happened(heap.get(probe), oid)]
@@ -110,6 +112,24 @@ def _summarise(
     )
     run.log, run.touched, run.unsure = outer
     return summary
+
+
+def of_callers(
+    troubles: list[Trouble], before: dict[int, Thing], function: Function
+) -> list[Trouble]:
+    """Return the troubles that are the callers' fault: not what the function itself has expired.
+
+    It is looked at by itself as well, where it says what its arguments are.
+    """
+    if not any(note is not None for _, note, _ in function.params):
+        return troubles
+    found: list[Trouble] = []
+    for each in troubles:
+        old = before.get(each.oid)
+        was = old.expired if isinstance(old, Entity) else None
+        if each.expired is None or each.expired == was:
+            found.append(each)
+    return found
 
 
 def _happened(probe: Thing | None, oid: int) -> list[tuple[Operation, int]]:

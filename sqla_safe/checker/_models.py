@@ -43,6 +43,7 @@ class Attribute:
     target: str = ""
     is_deferred: bool = False
     on_update: bool = False
+    is_key: bool = False
     back: str = ""
 
 
@@ -112,6 +113,12 @@ class Models:
         """Return one mapped attribute."""
         return self.attributes(cls).get(name) if isinstance(cls, Class) else None
 
+    def keys(self, cls: Class | str | None) -> frozenset[str]:
+        """Return the names of the primary key."""
+        if not isinstance(cls, Class):
+            return frozenset(("id",))
+        return frozenset([name for name, each in self.attributes(cls).items() if each.is_key])
+
     def target(self, cls: Class | str | None, attribute: Attribute) -> Class | str | None:
         """Return the class that a relationship leads to."""
         near = cls.module if isinstance(cls, Class) else None
@@ -161,6 +168,7 @@ class Models:
                 "column",
                 is_deferred=called == "deferred" or _is_true(keywords.get("deferred")),
                 on_update="server_onupdate" in keywords or _is_sql(keywords.get("onupdate")),
+                is_key=_is_true(keywords.get("primary_key")),
             )
         return Attribute(name, "other") if called in ("association_proxy", "hybrid") else None
 

@@ -35,6 +35,7 @@ from sqla_safe.checker._values import (
     alternatives,
     join_values,
     meanings,
+    refs_in,
 )
 
 if TYPE_CHECKING:
@@ -49,8 +50,12 @@ _NO_READ: Final = frozenset(("metadata", "registry", "query"))
 def attribute(run: Run, frame: Frame, state: State, expr: Node, owner: Value) -> Value:
     """Read an attribute."""
     found: Value = None
-    for one in meanings(owner):
+    ones = list(meanings(owner))
+    doubt = len(ones) > 1 and any(_verdict.is_there(run, frame, state, one, expr[2]) for one in ones)
+    frame.unsure += doubt
+    for one in ones:
         found = join_values(found, _one(run, frame, state, expr, one, "read"))
+    frame.unsure -= doubt
     if found is None:
         return _ambient.session_named(run, frame, state, expr[2], owner, expr)
     return found
@@ -78,7 +83,7 @@ def _duck(run: Run, frame: Frame, state: State, expr: Expr, owner: Value) -> Ref
         return None
     if expr is not None and expr[0] == ir.NAME and expr[1] in state.env and owner is None:
         return None
-    return _ambient.ambient_scope(run, frame, state, name, name)
+    return _ambient.ambient_scope(run, state, name, name)
 
 
 def _one(run: Run, frame: Frame, state: State, expr: Node, owner: Value, how: str) -> Value:
@@ -106,14 +111,14 @@ def _is_method_owner(owner: Value) -> bool:
 
 def _of_external(run: Run, frame: Frame, state: State, owner: External, name: str) -> Value:
     if name == "session" and owner.name.endswith("SQLAlchemy()"):
-        ref = _ambient.ambient_scope(run, frame, state, owner.name, "db.session")
+        ref = _ambient.ambient_scope(run, state, owner.name, "db.session")
         scope = state.heap[ref.oid]
         assert isinstance(scope, Scope)
         state.heap[ref.oid] = scope._replace(is_async=False, expires=True)
         return ref
     if _ambient.is_session_name(name) and run.linked.is_own(frame.module, owner):
         text = f"{last(owner.name)}.{name}"
-        return _ambient.ambient_scope(run, frame, state, owner.name, text)
+        return _ambient.ambient_scope(run, state, owner.name, text)
     if last(owner.name)[:1].isupper() and not name[:1].isupper() and name not in METHODS:
         is_attribute = not owner.name.endswith("()")
         return ClassAttribute(owner.name, name) if is_attribute and _looks_class(owner) else None
@@ -316,6 +321,8 @@ def _set_on(
             back=thing.back | {name},
             is_dirty=thing.source != "new",
         )
+        if mapped is not None and mapped.back:
+            set_back(run, state, owner, mapped, value)
     elif isinstance(thing, Instance) and isinstance(owner, Ref):
         _escape.on_instance(run, frame, state, owner, name, value, start, end)
         is_plain = value is None or isinstance(value, Const)
@@ -323,6 +330,20 @@ def _set_on(
             state.heap[owner.oid] = thing.with_(name, value)
     elif isinstance(owner, Kept | ModuleRef | ClassRef):
         _escape.into_container(run, frame, state, owner, value, start, end)
+
+
+def set_back(run: Run, state: State, owner: Ref, mapped: Attribute, value: Value) -> None:
+    """Let an assignment set the other side of its relationship, where that is no collection."""
+    for one in refs_in(value):
+        other = state.heap.get(one.oid)
+        if not isinstance(other, Entity):
+            continue
+        back = run.models.attribute(other.cls, mapped.back)
+        if back is not None and not back.is_many:
+            related = tuple([pair for pair in other.related if pair[0] != mapped.back])
+            state.heap[one.oid] = other._replace(
+                related=(*related, (mapped.back, owner)), back=other.back | {mapped.back}
+            )
 
 
 # --- what called functions do to the caller's entities ------------------------------------
@@ -373,5 +394,6 @@ def _blame(
             continue
         if trouble.oid <= before and (trouble.severity == "error" or trouble.oid in own):
             message = f"`{name}()` reads it: {trouble.message}"
-            run.report(frame, Report(*span, trouble.code, trouble.severity, message, trouble.hint))
+            severity = _verdict.suspected(state, entity, trouble)
+            run.report(frame, Report(*span, trouble.code, severity, message, trouble.hint))
     del run.troubles[seen:]

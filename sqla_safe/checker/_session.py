@@ -164,7 +164,7 @@ def _add(run: Run, frame: Frame, state: State, ref: Ref, given: Given) -> Value:
 
 def _delete(run: Run, frame: Frame, state: State, ref: Ref, given: Given) -> Value:
     run.touch(state, ref.oid)
-    _each(state, given, lambda entity: entity._replace(is_free=True))
+    _each(state, given, lambda entity: entity._replace(is_deleted=True))
     return None
 
 
@@ -197,11 +197,11 @@ def _refresh(run: Run, frame: Frame, state: State, ref: Ref, given: Given) -> Va
         entity = state.heap.get(part.oid)
         if isinstance(entity, Entity):
             _escape.refreshed(run, frame, state, entity, ref, given)
-            state.heap[part.oid] = _fresh(entity, names, ref.oid)
+            state.heap[part.oid] = _fresh(run, entity, names, ref.oid)
     return None
 
 
-def _fresh(entity: Entity, names: Value, scope: int) -> Entity:
+def _fresh(run: Run, entity: Entity, names: Value, scope: int) -> Entity:
     if names is None or (isinstance(names, Const) and names.value is None):
         loads = frozenset[str]() if entity.source == "new" else entity.loads
         related = tuple([pair for pair in entity.related if pair[0] in loads])
@@ -217,7 +217,8 @@ def _fresh(entity: Entity, names: Value, scope: int) -> Entity:
     found = frozenset([str(item.value) for item in items if isinstance(item, Const)])
     if not found:
         return entity._replace(expired=None, stale=None, is_open=True)
-    return entity._replace(back=entity.back | found, loads=entity.loads | found)
+    back = entity.back | found | run.models.keys(entity.cls)
+    return entity._replace(back=back, loads=entity.loads | found)
 
 
 def _commit(run: Run, frame: Frame, state: State, ref: Ref, given: Given) -> Value:

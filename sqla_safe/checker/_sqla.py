@@ -121,7 +121,7 @@ def opened(
 def made(run: Run, frame: Frame, state: State, maker: Maker, given: Given) -> Value:
     """Call a sessionmaker."""
     if maker.is_scoped:
-        return _ambient.ambient_scope(run, frame, state, maker.key, maker.key)
+        return _ambient.ambient_scope(run, state, maker.key, maker.key, maker)
     value = given.keywords.get("expire_on_commit")
     if isinstance(value, Const):
         maker = replace(maker, expires=bool(value.value))
@@ -222,7 +222,7 @@ def method(
         if name == "remove":
             return True, None
         if owner.is_scoped:
-            ref = _ambient.ambient_scope(run, frame, state, owner.key, owner.key)
+            ref = _ambient.ambient_scope(run, state, owner.key, owner.key, owner)
             return True, _session.method(run, frame, state, ref, name, given)
         return True, None
     if isinstance(owner, Method) and owner.name == "super":

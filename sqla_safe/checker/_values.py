@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from sqla_safe.checker._index import Class, Function, Module
 
-_MOST_ALTERNATIVES = 4
+_MOST_ALTERNATIVES = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +225,8 @@ class Entity(NamedTuple):
     back: frozenset[str] = frozenset()
     """What was read again after it had expired."""
     is_free: bool = False
+    is_deleted: bool = False
+    """Whether it leaves its session with the next commit."""
     is_made: bool = False
     """Whether the code in sight has made it: a foreign key that it did not set leads nowhere."""
     is_weak: bool = False
@@ -344,6 +346,8 @@ def join_values(left: Value, right: Value) -> Value:
         pairs = zip(left.items, right.items, strict=True)
         return Tup(tuple([join_values(one, other) for one, other in pairs]))
     if isinstance(left, Tup) and isinstance(right, Tup):
+        if any(isinstance(item, Loader) for item in (*left.items, *right.items)):
+            return Tup((*left.items, *right.items))
         return left if len(left.items) > len(right.items) else right
     options = tuple(dict.fromkeys((*alternatives(left), *alternatives(right))))
     return Alternatives(options) if len(options) <= _MOST_ALTERNATIVES else left

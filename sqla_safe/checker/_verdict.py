@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from sqla_safe.checker._ir import Expr
     from sqla_safe.checker._models import Attribute
     from sqla_safe.checker._run import Frame, Run
-    from sqla_safe.checker._values import Expiry, Ref
+    from sqla_safe.checker._values import Expiry, Ref, Value
     from sqla_safe.checker.findings import Severity
 
 Span = tuple[int, int]
@@ -67,6 +67,8 @@ class Read:
         """Whether a read cannot send SQL, because there is nobody to await it."""
         if self.scope is not None and self.scope.is_async is not None:
             return self.scope.is_async
+        if self.run.linked.kind_of_sessions() is False:
+            return False
         if self.frame.function is not None and self.frame.function.is_async:
             return True
         return self.frame.is_async or self.run.linked.is_called_by_async(self.frame.function)
@@ -99,6 +101,11 @@ class Read:
             if other is not None and other.target == self.mapped.target:
                 return True
         return knows(self.state, self.entity, target)
+
+    def may_have_target(self) -> bool:
+        """Whether whoever has opened the session may have loaded what a many-to-one leads to."""
+        is_top = self.frame.is_top and self.mapped is not None and self.mapped.points_up
+        return is_top and (self.scope is None or self.scope.owner in ("param", "ambient"))
 
     def is_stale(self) -> bool:
         """Whether the database has filled the column in a flush, and nobody has fetched it."""
@@ -133,6 +140,15 @@ def knows(state: State, entity: Entity, target: Class | str | None) -> bool:
     )
 
 
+def suspected(state: State, entity: object, trouble: Trouble) -> Severity:
+    """Return how bad it is what a called function has done to an entity of its caller."""
+    if trouble.target is None or not isinstance(entity, Entity) or entity.is_detached:
+        return trouble.severity
+    scope = state.heap.get(entity.scope) if entity.scope is not None else None
+    is_lent = not isinstance(scope, Scope) or scope.owner in ("param", "ambient")
+    return "warning" if is_lent and trouble.severity == "error" else trouble.severity
+
+
 def _bare(cls: Class | str | None) -> str:
     return cls.name if isinstance(cls, Class) else last(cls or "")
 
@@ -165,13 +181,26 @@ def judge(
     if answer is None:
         return True
     code, severity, message, hint = answer
+    if severity == "error" and frame.unsure:
+        severity = "warning"
     if frame.is_top:
         fix = _fix(read, code, written)
         run.report(frame, Report(*span, code, severity, message, hint, fix))
     elif severity != "info":
+        severity = "warning" if frame.doubts else severity
         target = run.models.target(entity.cls, mapped) if mapped and mapped.points_up else None
-        run.troubles.append(Trouble(owner.oid, code, severity, message, hint, target))
+        trouble = Trouble(owner.oid, code, severity, message, hint, entity.expired, target)
+        run.troubles.append(trouble)
     return not (severity == "error" and entity.is_detached)
+
+
+def is_there(run: Run, frame: Frame, state: State, value: Value, name: str) -> bool:
+    """Return whether a value is an entity that certainly has an attribute."""
+    entity = state.entity(value)
+    if entity is None or (entity.expired is not None and name not in entity.back):
+        return False
+    mapped = run.models.attribute(entity.cls, name)
+    return Read(run, frame, state, entity, name, mapped).is_loaded()
 
 
 def loads_itself(run: Run, frame: Frame, state: State, entity: Entity, mapped: Attribute) -> bool:
@@ -247,7 +276,8 @@ def _attached(read: Read) -> Answer | None:
 def _expired(read: Read) -> Answer | None:
     expired = read.entity.expired
     assert expired is not None
-    severity: Severity = "error" if expired.is_sure else "warning"
+    is_sure = expired.is_sure and (expired.is_certain or expired.by != "hand")
+    severity: Severity = "error" if is_sure else "warning"
     message = f"{read.label} is read after {read.where()} has expired it"
     if expired.by == "rollback":
         return "SQS021", severity, message, _refresh_hint(read)
@@ -260,7 +290,8 @@ def _unloaded(read: Read) -> Answer | None:
     code = {"getattr": "SQS011", "set": "SQS012"}.get(read.how, "SQS010")
     if read.is_certain():
         message = f"{read.label} was not loaded: reading it is implicit I/O"
-        return code, "error", message, _load_hint(read)
+        severity: Severity = "warning" if read.may_have_target() else "error"
+        return code, severity, message, _load_hint(read)
     if code == "SQS011":
         message = (
             f"{read.label} is a relationship: the default does not stand in when it is not loaded"

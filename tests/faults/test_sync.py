@@ -6,7 +6,9 @@ import contextlib
 import gc
 import random
 import signal
+import statistics
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -62,6 +64,18 @@ def maker(sync_database, make_engine):
     return maker_of(sync_database, make_engine, max_overflow=0, pool_timeout=2)
 
 
+def seconds_of_a_scope(maker) -> float:
+    """Return how long the scope below takes on this machine when nothing interrupts it."""
+    took = []
+    for _ in range(20):
+        began = time.perf_counter()
+        with scoped_services(maker) as scope:
+            scope.session.execute(INSERT, {"op": -1, "n": 1})
+            scope.session.execute(INSERT, {"op": -1, "n": 2})
+        took.append(time.perf_counter() - began)
+    return statistics.median(took)
+
+
 @pytest.mark.timeout(1_200)
 @pytest.mark.parametrize("sync_database", ["psycopg", "sqlite3"], indirect=True)
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # in a finaliser
@@ -75,9 +89,10 @@ def test_interrupted_by_signals(sync_database, make_engine, figures, sized, seed
     maker = maker_of(sync_database, make_engine, max_overflow=-1)
     scopes: dict[int, Scope[Session]] = {}
     interrupted = refused = 0
+    usual = min(seconds_of_a_scope(maker), 0.02)  # a slow disk would make it minutes
     for op in range(times):
         try:
-            moment = 0.00005 + chance.random() * 0.006
+            moment = max(1e-6, chance.random() * 1.5 * usual)  # 0 would disarm the timer
             with interrupted_after(moment), scoped_services(maker) as scope:
                 scopes[op] = scope
                 scope.session.execute(INSERT, {"op": op, "n": 1})
@@ -86,7 +101,7 @@ def test_interrupted_by_signals(sync_database, make_engine, figures, sized, seed
             interrupted += 1
         except SQLAlchemyError:
             refused += 1
-    rows = dict(sync_database.probe.rows("SELECT op, count(*) FROM part GROUP BY op"))
+    rows = dict(sync_database.probe.rows("SELECT op, count(*) FROM part WHERE op >= 0 GROUP BY op"))
     half = [op for op, parts in rows.items() if parts != 2]
     said = {op for op, scope in scopes.items() if scope.outcome == "committed"}
     unsure = {op for op, scope in scopes.items() if scope.outcome == "unknown"}
@@ -104,7 +119,7 @@ def test_interrupted_by_signals(sync_database, make_engine, figures, sized, seed
     assert half == []
     assert mislabelled == set()
     assert out < interrupted / 10
-    assert interrupted > times / 20
+    assert interrupted > times / 5
 
 
 @pytest.mark.timeout(1_200)
