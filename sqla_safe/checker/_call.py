@@ -476,7 +476,7 @@ def construct(run: Run, frame: Frame, state: State, cls: Class | str, given: Giv
     init = run.names.method(cls, "__init__")
     if init is not None:
         if len(frame.key) < DEEPEST + 2 and init not in run.stack:
-            follow(run, frame, state, FunctionRef(init, ref), given)
+            _memo.follow(run, frame, state, FunctionRef(init, ref), given)
     else:
         _fill_fields(run, state, ref, cls, given)
     return ref

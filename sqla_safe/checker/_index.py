@@ -305,10 +305,12 @@ class Index:
 
     def module(self, parts: tuple[str, ...], near: Module) -> Module | None:
         """Return the module of that dotted name which is nearest to another one."""
+        if not parts:  # a relative import that leads above the root
+            return None
         size = len(parts)
         found = [
             module
-            for module in (self._by_last.get(parts[-1], ()) if parts else ())
+            for module in self._by_last.get(parts[-1], ())
             if module.parts[-size:] == parts and module is not near
         ]
         rooted = [module for module in found if _is_root(module.parts[:-size], near)]

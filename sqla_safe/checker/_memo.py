@@ -9,22 +9,26 @@ replayed.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from sqla_safe.checker import _call
 from sqla_safe.checker._run import Frame, Operation, Trouble
 from sqla_safe.checker._values import (
     Alternatives,
+    ClassAttribute,
     ClassRef,
     Const,
     Entity,
     External,
     FunctionRef,
     Instance,
+    Kept,
+    Loader,
     Maker,
     Manager,
     Many,
     Method,
+    ModuleRef,
     Pending,
     Query,
     Ref,
@@ -37,7 +41,7 @@ from sqla_safe.checker._values import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from sqla_safe.checker._call import Given
     from sqla_safe.checker._index import Class, Function
@@ -244,23 +248,67 @@ def _shape(state: State, values: Iterable[Value], inputs: list[int]) -> Any:
 
 
 def _shape_of(state: State, value: Value, inputs: list[int]) -> Any:
-    if value is None:
-        return ("?",)
-    if isinstance(value, Const):
-        is_word = isinstance(value.value, str | bool) or value.value is None
-        return ("const", value.value) if is_word else ("?",)
-    if isinstance(value, ClassRef | External | Maker):
-        return value
-    if isinstance(value, Ref):
+    kind = type(value)
+    if kind is Ref:
         return _shape_of_object(state, value.oid, inputs)
-    if isinstance(value, Tup):
-        return _shape(state, value.items, inputs)
-    if isinstance(value, Many):
-        inner = _shape_of(state, value.item, inputs)
-        return None if inner is None else ("many", inner)
-    if isinstance(value, Pending):
-        return _shape_of(state, value.result, inputs)
-    return None
+    if kind is Const:
+        is_word = isinstance(value.value, str | bool) or value.value is None
+        return ("const", value.value) if is_word else _UNKNOWN
+    if value is None:
+        return _UNKNOWN
+    if kind in _WITHOUT_OBJECTS:
+        return value
+    shape = _SHAPES.get(kind)
+    return None if shape is None else shape(state, value, inputs)
+
+
+def _shape_of_many(state: State, value: Many, inputs: list[int]) -> Any:
+    inner = _shape_of(state, value.item, inputs)
+    return None if inner is None else ("many", inner)
+
+
+def _shape_of_tuple(state: State, value: Tup, inputs: list[int]) -> Any:
+    return _shape(state, value.items, inputs)
+
+
+def _shape_of_table(state: State, value: Table, inputs: list[int]) -> Any:
+    inner = _shape(state, [item for _, item in value.items], inputs)
+    names = tuple([name for name, _ in value.items])
+    return None if inner is None else ("table", names, inner)
+
+
+def _shape_of_alternatives(state: State, value: Alternatives, inputs: list[int]) -> Any:
+    inner = _shape(state, value.options, inputs)
+    return None if inner is None else ("or", inner)
+
+
+def _shape_of_pending(state: State, value: Pending, inputs: list[int]) -> Any:
+    return _shape_of(state, value.result, inputs)
+
+
+def _shape_of_function(state: State, value: FunctionRef, inputs: list[int]) -> Any:
+    inner = None if value.closure is not None else _shape_of(state, value.bound, inputs)
+    return None if inner is None else ("function", value.of, inner)
+
+
+def _shape_of_method(state: State, value: Method, inputs: list[int]) -> Any:
+    inner = _shape_of(state, value.owner, inputs)
+    return None if inner is None else ("method", value.name, inner)
+
+
+_UNKNOWN: Final = ("?",)
+_WITHOUT_OBJECTS: Final = frozenset(
+    (ClassRef, ClassAttribute, External, Maker, Kept, Loader, ModuleRef)
+)
+_SHAPES: Final[dict[type, Callable[[State, Any, list[int]], Any]]] = {
+    Many: _shape_of_many,
+    Tup: _shape_of_tuple,
+    Table: _shape_of_table,
+    Alternatives: _shape_of_alternatives,
+    Pending: _shape_of_pending,
+    FunctionRef: _shape_of_function,
+    Method: _shape_of_method,
+}
 
 
 def _shape_of_object(state: State, oid: int, inputs: list[int]) -> Any:
@@ -375,7 +423,7 @@ def _renamed(value: Value, names: dict[int, int]) -> Value:
     if isinstance(value, Table):
         return Table(tuple([(key, _renamed(item, names)) for key, item in value.items]))
     if isinstance(value, Alternatives):
-        return Alternatives(frozenset([_renamed(item, names) for item in value.options]))
+        return Alternatives(tuple([_renamed(item, names) for item in value.options]))
     if isinstance(value, Rows):
         query = _renamed(value.query, names)
         return replace(value, query=query) if isinstance(query, Query) else value

@@ -171,7 +171,7 @@ class Kept:
 class Alternatives:
     """One of several values."""
 
-    options: frozenset[Value]
+    options: tuple[Value, ...]
 
 
 Value: TypeAlias = (
@@ -349,7 +349,7 @@ def join_values(left: Value, right: Value) -> Value:
         if any(isinstance(item, Loader) for item in (*left.items, *right.items)):
             return Tup((*left.items, *right.items))
         return left if len(left.items) > len(right.items) else right
-    options = frozenset((*alternatives(left), *alternatives(right)))
+    options = tuple(dict.fromkeys((*alternatives(left), *alternatives(right))))
     return Alternatives(options) if len(options) <= _MOST_ALTERNATIVES else left
 
 
@@ -437,7 +437,7 @@ def _parts_of(value: Value) -> tuple[Value, ...]:
     if isinstance(value, Tup):
         return value.items
     if isinstance(value, Alternatives):
-        return tuple(value.options)
+        return value.options
     if isinstance(value, Table):
         return tuple([part for _, part in value.items])
     if isinstance(value, Pending):
