@@ -232,7 +232,9 @@ def stored(
         if entity.is_free or entity.is_weak:
             continue
         is_sure = entity.expired is not None and entity.expired.is_sure
-        severity: Severity = "error" if is_sure or lives_on and _expires(state, entity) else "warning"
+        severity: Severity = (
+            "error" if is_sure or lives_on and _expires(state, entity) else "warning"
+        )
         message = f"{_label(entity)} is stored in `{name}`, which outlives its session"
         hint = "store a snapshot, or the id and load the entity again"
         run.report(frame, Report(start, end, "SQS030", severity, message, hint))

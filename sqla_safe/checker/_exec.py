@@ -255,7 +255,10 @@ def _with_items(run: Run, frame: Frame, state: State, node: Node, at: int) -> St
     manager = _eval.value(run, frame, state, context)
     start = context[4] if context is not None and context[0] == ir.CALL else node[4]
     _escape.borrowed(run, frame, state, manager, context, node)
-    entered = _manage.enter(run, frame, state, manager, start, is_async=node[3], written=context)
+    bound = target[1] if target is not None and target[0] == ir.NAME else ""
+    entered = _manage.enter(
+        run, frame, state, manager, start, is_async=node[3], written=context, bound=bound
+    )
     if target is not None:
         assign(run, frame, state, target, entered.value, start)
     if not entered.normal and not entered.failing:

@@ -51,7 +51,9 @@ def attribute(run: Run, frame: Frame, state: State, expr: Node, owner: Value) ->
     """Read an attribute."""
     found: Value = None
     ones = list(meanings(owner))
-    doubt = len(ones) > 1 and any(_verdict.is_there(run, frame, state, one, expr[2]) for one in ones)
+    doubt = len(ones) > 1 and any(
+        _verdict.is_there(run, frame, state, one, expr[2]) for one in ones
+    )
     frame.unsure += doubt
     for one in ones:
         found = join_values(found, _one(run, frame, state, expr, one, "read"))
@@ -79,7 +81,7 @@ def _duck(run: Run, frame: Frame, state: State, expr: Expr, owner: Value) -> Ref
         return None
     name = dotted(expr)
     is_own = run.linked.is_own(frame.module, owner) and run.linked.uses_sqlalchemy(frame.module)
-    if not name or not is_own or not _ambient.is_session_name(last(name)):
+    if not name or not is_own or not run.linked.is_session_name(last(name)):
         return None
     if expr is not None and expr[0] == ir.NAME and expr[1] in state.env and owner is None:
         return None
@@ -116,7 +118,7 @@ def _of_external(run: Run, frame: Frame, state: State, owner: External, name: st
         assert isinstance(scope, Scope)
         state.heap[ref.oid] = scope._replace(is_async=False, expires=True)
         return ref
-    if _ambient.is_session_name(name) and run.linked.is_own(frame.module, owner):
+    if run.linked.is_session_name(name) and run.linked.is_own(frame.module, owner):
         text = f"{last(owner.name)}.{name}"
         return _ambient.ambient_scope(run, state, owner.name, text)
     if last(owner.name)[:1].isupper() and not name[:1].isupper() and name not in METHODS:

@@ -8,6 +8,7 @@ import pytest
 
 from sqla_safe.checker._facts import extract
 from sqla_safe.checker._project import findings, link
+from sqla_safe.checker._settings import Settings
 
 MODELS = """
     from sqlalchemy import ForeignKey
@@ -41,10 +42,10 @@ ASYNC = """
 """
 
 
-def found(path: str, **files: str) -> list[tuple[int, str, str]]:
+def found(path: str, settings: Settings | None = None, **files: str) -> list[tuple[int, str, str]]:
     """Return the findings of one file of a code base: line, level, code."""
     modules = [extract(f"{name}.py", dedent(text).encode()) for name, text in files.items()]
-    project = link(modules)
+    project = link(modules, settings or Settings())
     (one,) = [module for module in modules if module.path == f"{path}.py"]
     return [(each.line, each.severity, each.code) for each in findings(project, one)]
 
@@ -54,7 +55,6 @@ from models import User
 {imports}
 async def handler(db, user_id):
     user = db.get(User, user_id)
-    db.commit()
     return user.name, user.posts
 """
 
@@ -68,8 +68,7 @@ def test_a_session_of_a_synchronous_code_base_is_synchronous() -> None:
 def test_a_session_that_is_awaited_is_asynchronous() -> None:
     """Whatever the sessionmakers of the code base are."""
     handler = HANDLER.format(imports="").replace("db.get", "await db.get")
-    expected = [(6, "error", "SQS020"), (6, "error", "SQS020")]
-    assert found("app", app=handler, models=MODELS, database=SYNC) == expected
+    assert found("app", app=handler, models=MODELS, database=SYNC) == [(5, "error", "SQS010")]
 
 
 @pytest.mark.parametrize("database", [ASYNC, SYNC + ASYNC])
@@ -147,3 +146,105 @@ def test_a_deferred_column_of_another_group_is_loaded_nowhere() -> None:
     """A group loads its own columns only."""
     app = GROUP.format(option='undefer_group("others")')
     assert found("app", app=app, models=MODELS, database=ASYNC) == [(7, "warning", "SQS010")]
+
+
+SERVICE = """
+    from container import {opener}
+    from models import User
+
+    async def handler(user_id):
+        async with {opener}() as service:
+            user = await service.get_user(user_id)
+        return user.id
+"""
+
+
+@pytest.mark.parametrize("opener", ["users", "open_unit"])
+def test_a_scope_is_what_the_settings_say(opener: str) -> None:
+    """Nothing in sight says what the call in the `with` gives."""
+    app = SERVICE.format(opener=opener)
+    settings = Settings(scopes=("us*s", "open_*"))
+    assert found("app", app=app, models=MODELS) == []
+    codes = [(8, "warning", "SQS001"), (8, "warning", "SQS003")]
+    assert found("app", settings, app=app, models=MODELS)[:1] == codes[:1]
+
+
+def test_a_scope_yields_what_its_annotation_says() -> None:
+    """The methods of the service are followed, with the session that it is said to hold."""
+    app = """
+        from collections.abc import AsyncIterator
+        from contextlib import asynccontextmanager
+        from sqlalchemy.ext.asyncio import async_sessionmaker
+        from container import resolve
+        from models import User
+
+        Session = async_sessionmaker(expire_on_commit=False)
+
+        class Users:
+            def __init__(self, session):
+                self.session = session
+
+            async def get(self, user_id):
+                return await self.session.get(User, user_id)
+
+        @asynccontextmanager
+        async def users() -> AsyncIterator[Users]:
+            yield resolve(Users)
+
+        async def handler(user_id):
+            async with users() as service:
+                user = await service.get(user_id)
+            return user.id, user.posts
+    """
+    settings = Settings(scopes=("users",))
+    expected = [(24, "info", "SQS001"), (24, "error", "SQS001")]
+    assert found("app", app=app, models=MODELS) == []
+    assert found("app", settings, app=app, models=MODELS) == expected
+
+
+def test_a_session_is_what_the_settings_call_one() -> None:
+    """By the name of the parameter, whatever its annotation."""
+    app = """
+        from models import User
+
+        async def handler(tx: "Transaction", user_id):
+            user = await tx.get(User, user_id)
+            await tx.rollback()
+            return user.name
+    """
+    assert found("app", app=app, models=MODELS) == []
+    settings = Settings(session_names=("tx",))
+    assert found("app", settings, app=app, models=MODELS) == [(7, "error", "SQS021")]
+
+
+EXPIRING = """
+    from database import factory
+    from models import User
+
+    async def handler(user_id):
+        async with factory() as session:
+            user = await session.get(User, user_id)
+            await session.commit()
+            return user.name
+"""
+
+
+@pytest.mark.parametrize(
+    ("expires", "expected"), [(None, []), (False, []), (True, [(9, "error", "SQS020")])]
+)
+def test_the_settings_say_what_expires(expires: bool | None, expected: list[object]) -> None:  # noqa: FBT001
+    """Where no sessionmaker is in sight."""
+    settings = Settings(expire_on_commit=expires, scopes=("factory",))
+    assert found("app", settings, app=EXPIRING, models=MODELS) == expected
+
+
+def test_a_sessionmaker_in_sight_knows_better() -> None:
+    """The setting is for what is not known."""
+    app = EXPIRING.replace("from database import factory", "from database import Session")
+    app = app.replace("factory()", "Session()")
+    settings = Settings(expire_on_commit=True)
+    keeping = ASYNC.replace("maker()", "maker(expire_on_commit=False)")
+    assert found("app", settings, app=app, models=MODELS, database=keeping) == []
+    settings = Settings(expire_on_commit=False)
+    expected = [(9, "error", "SQS020")]
+    assert found("app", settings, app=app, models=MODELS, database=ASYNC) == expected
