@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+
+from msgspec.structs import replace
 
 from sqla_safe.checker import _ambient, _call, _eval, _exec
 from sqla_safe.checker._index import Class, last_name
