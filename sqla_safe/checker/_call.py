@@ -22,6 +22,7 @@ from sqla_safe.checker._index import Class, last_name
 from sqla_safe.checker._names import last, looks_like_session
 from sqla_safe.checker._run import DEEPEST, Frame
 from sqla_safe.checker._values import (
+    Alternatives,
     ClassRef,
     Const,
     Entity,
@@ -42,7 +43,6 @@ from sqla_safe.checker._values import (
     Table,
     Tup,
     Value,
-    alternatives,
     join,
     join_values,
     refs_in,
@@ -182,16 +182,27 @@ def call(run: Run, frame: Frame, state: State, expr: Node) -> Value:
     keywords = {key: _eval.value(run, frame, state, part) for key, part in expr[3]}
     frame.forgiven -= name == "run_sync"
     given = Given(args, keywords, expr[4], expr[5], expr)
-    handled, found = _escape.spawned(run, frame, state, name, callee, given)
-    if handled:
-        return found
+    if name in _escape.SPAWNING:
+        handled, found = _escape.spawned(run, frame, state, name, callee, given)
+        if handled:
+            return found
+    if not frame.is_top:  # what follows is about reports
+        return _each(run, frame, state, callee, name, given)
     seen = len(run.troubles)
     before = run.mark
     _escape.passed(run, frame, state, name, callee, given)
-    for one in alternatives(callee):
-        found = join_values(found, _one(run, frame, state, one, name, given))
+    found = _each(run, frame, state, callee, name, given)
     _read.blame(run, frame, state, callee, given, seen, before, name)
     _escape.anonymous(run, frame, state, name, given, found)
+    return found
+
+
+def _each(run: Run, frame: Frame, state: State, callee: Value, name: str, given: Given) -> Value:
+    if not isinstance(callee, Alternatives):
+        return _one(run, frame, state, callee, name, given)
+    found: Value = None
+    for one in callee.options:
+        found = join_values(found, _one(run, frame, state, one, name, given))
     return found
 
 
@@ -340,11 +351,10 @@ def _held(
     entities: set[int] = set()
     for value in args:
         for ref in refs_in(value):
-            thing = state.heap.get(ref.oid)
-            if isinstance(thing, Entity):
+            if isinstance(state.heap.get(ref.oid), Entity):
                 entities.add(ref.oid)
             else:
-                scopes.update(scopes_of(state, ref))
+                scopes |= scopes_of(state, ref)
     return frozenset(scopes), frozenset(entities)
 
 
@@ -449,6 +459,8 @@ def promised(
     run: Run, frame: Frame, state: State, function: Function, ref: FunctionRef, given: Given
 ) -> Value:
     """Return what the annotation of a function says that it returns."""
+    if function.returns is None:
+        return None
     scopes: set[int] = set()
     for value in (*given.all(), ref.bound):
         scopes |= scopes_of(state, value)

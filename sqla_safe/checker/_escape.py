@@ -126,7 +126,7 @@ _LATER: Final = frozenset(
 )
 _WAITED: Final = frozenset(("to_thread", "run_in_executor"))
 _KEEPS: Final = frozenset(("update_data", "set_data"))
-_SPAWNING: Final = _TASKS | _LATER | _KEEPS | {"gather", "set", "put", "setex", "add", "store"}
+SPAWNING: Final = _TASKS | _LATER | _KEEPS | {"gather", "set", "put", "setex", "add", "store"}
 _CACHE_NAME: Final = re.compile(r"(?i)cache|redis|memo")
 
 
@@ -233,7 +233,7 @@ def stored(
             continue
         is_sure = entity.expired is not None and entity.expired.is_sure
         severity: Severity = (
-            "error" if is_sure or lives_on and _expires(state, entity) else "warning"
+            "error" if is_sure or (lives_on and _expires(state, entity)) else "warning"
         )
         message = f"{_label(entity)} is stored in `{name}`, which outlives its session"
         hint = "store a snapshot, or the id and load the entity again"
@@ -305,8 +305,7 @@ def spawned(
     run: Run, frame: Frame, state: State, name: str, callee: Value, given: Given
 ) -> tuple[bool, Value]:
     """Follow calls that start something which runs on its own."""
-    if name not in _SPAWNING:
-        return False, None
+    assert name in SPAWNING
     _kept_by_name(run, frame, state, name, given)
     if name == "gather":
         _shared(run, frame, state, given.args, given)

@@ -341,9 +341,10 @@ def _recovered(before: State, after: State | None) -> dict[int, Entity]:
     found: dict[int, Entity] = {}
     for oid, old in before.heap.items():
         new = after.heap.get(oid)
-        if isinstance(old, Entity) and old.expired is not None and isinstance(new, Entity):
-            if new.expired is None or (new.expired == old.expired and new.back > old.back):
-                found[oid] = new
+        if not isinstance(old, Entity) or old.expired is None or not isinstance(new, Entity):
+            continue
+        if new.expired is None or (new.expired == old.expired and new.back > old.back):
+            found[oid] = new
     return found
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from msgspec.structs import replace
+
 from sqla_safe.checker import _ambient, _call, _eval, _exec
-from sqla_safe.checker import _ir as ir
 from sqla_safe.checker._index import Class, last_name
 from sqla_safe.checker._names import last, looks_like_session
 from sqla_safe.checker._run import Frame, Operation
@@ -76,7 +77,8 @@ def enter(
     told = _as_told(run, frame, state, name, at, is_async=is_async)
     if isinstance(told.value, Ref) and _is_for_session(run, name, bound):
         return told
-    return replace(told, value=_holding(run, frame, state, value, told.value, name, at))
+    service = _holding(run, frame, state, value, told.value, name, at)
+    return Entered(service, told.normal, told.failing)
 
 
 def _promised(run: Run, frame: Frame, state: State, manager: Value, at: int) -> Value:
@@ -84,7 +86,7 @@ def _promised(run: Run, frame: Frame, state: State, manager: Value, at: int) -> 
     if not isinstance(manager, Manager) or not isinstance(manager.subject, FunctionRef):
         return None
     function = manager.subject.of
-    inner = replace(frame, module=function.module)
+    inner = Frame(function, function.module, frame.is_async, (*frame.key, at))
     found = _ambient.annotated(run, inner, state, function.returns, at, "yielded", None)
     return found.item if isinstance(found, Many) else None
 

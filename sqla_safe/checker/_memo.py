@@ -11,6 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
+from msgspec import structs
+
 from sqla_safe.checker import _call
 from sqla_safe.checker._run import Frame, Operation, Trouble
 from sqla_safe.checker._values import (
@@ -426,9 +428,10 @@ def _renamed(value: Value, names: dict[int, int]) -> Value:
         return Alternatives(tuple([_renamed(item, names) for item in value.options]))
     if isinstance(value, Rows):
         query = _renamed(value.query, names)
-        return replace(value, query=query) if isinstance(query, Query) else value
+        return structs.replace(value, query=query) if isinstance(query, Query) else value
     if isinstance(value, Query):
-        return replace(value, scope=None if value.scope is None else names.get(value.scope))
+        scope = None if value.scope is None else names.get(value.scope)
+        return structs.replace(value, scope=scope)
     return _renamed_call(value, names)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from sqla_safe.checker import _ambient, _escape, _exec
 from sqla_safe.checker import _ir as ir
 from sqla_safe.checker._linked import Linked
+from sqla_safe.checker._roomy import roomy
 from sqla_safe.checker._run import Frame, Report, Run
 from sqla_safe.checker._settings import Settings
 from sqla_safe.checker._values import Const, State
@@ -40,6 +41,7 @@ def link(modules: Iterable[ModuleFacts], settings: Settings = Settings()) -> Pro
     return Project(digest.hexdigest(), Linked(facts, settings))
 
 
+@roomy
 def findings(project: Project, module: ModuleFacts) -> list[Finding]:
     """Return what is wrong in one file, in the order of its lines."""
     linked = project.linked

@@ -50,7 +50,7 @@ _NO_READ: Final = frozenset(("metadata", "registry", "query"))
 def attribute(run: Run, frame: Frame, state: State, expr: Node, owner: Value) -> Value:
     """Read an attribute."""
     found: Value = None
-    ones = list(meanings(owner))
+    ones = meanings(owner)
     doubt = len(ones) > 1 and any(
         _verdict.is_there(run, frame, state, one, expr[2]) for one in ones
     )
@@ -362,6 +362,8 @@ def blame(
     name: str,
 ) -> None:
     """Report what a function that was just called has done to entities of this one."""
+    if not frame.is_top or len(run.troubles) == seen:
+        return
     own = {oid for one in alternatives(callee) for oid in _bound_to(one)}
     _blame(run, frame, state, (given.start, given.end), seen, before, name, own)
 

@@ -15,6 +15,7 @@ from tests.checker.support import write
 FORMATS = "'concise', 'full', 'json', 'github', 'gitlab', 'sarif'"
 LEVELS = "'error', 'warning', 'info'"
 GOT = "got {'SQS001': 'bad', 'X': 'info'}"
+PLACE = "pyproject.toml: [tool.sqla-safe] "
 ALL_RULES = f"valid are: ALL, {', '.join(RULES)}"
 
 
@@ -85,18 +86,16 @@ def test_all_mistakes_are_named_at_once(here):
         'output-format = "xml"\nignore = ["SQS999"]\nseverity = { SQS001 = "bad", X = "info" }\n'
         'per-file-ignores = { "a.py" = ["SQS998"] }\nexclude = [1]\n',
     ) == (
-        "pyproject.toml: [tool.sqla-safe] unknown key 'selct'; did you mean 'select'?",
-        "pyproject.toml: [tool.sqla-safe] select: expected a list of strings, got 'SQS01'; "
-        'write `select = ["SQS01"]`',
-        "pyproject.toml: [tool.sqla-safe] strict: expected true or false, got 3",
-        "pyproject.toml: [tool.sqla-safe] baseline: expected a string, got 1",
-        f"pyproject.toml: [tool.sqla-safe] output-format: expected one of {FORMATS}, got 'xml'",
-        f"pyproject.toml: [tool.sqla-safe] severity: expected a table with values that are one of {LEVELS}, {GOT}",
-        "pyproject.toml: [tool.sqla-safe] exclude: expected a list of strings, got [1]",
-        "pyproject.toml: [tool.sqla-safe] ignore: unknown rule 'SQS999'; " + ALL_RULES,
-        "pyproject.toml: [tool.sqla-safe] per-file-ignores.'a.py': unknown rule 'SQS998'; "
-        + ALL_RULES,
-        "pyproject.toml: [tool.sqla-safe] jobs: expected 1 or more, got 0",
+        PLACE + "unknown key 'selct'; did you mean 'select'?",
+        PLACE + "select: expected a list of strings, got 'SQS01'; write `select = [\"SQS01\"]`",
+        PLACE + "strict: expected true or false, got 3",
+        PLACE + "baseline: expected a string, got 1",
+        PLACE + f"output-format: expected one of {FORMATS}, got 'xml'",
+        PLACE + f"severity: expected a table with values that are one of {LEVELS}, {GOT}",
+        PLACE + "exclude: expected a list of strings, got [1]",
+        PLACE + "ignore: unknown rule 'SQS999'; " + ALL_RULES,
+        PLACE + "per-file-ignores.'a.py': unknown rule 'SQS998'; " + ALL_RULES,
+        PLACE + "jobs: expected 1 or more, got 0",
     )
 
 
@@ -104,15 +103,13 @@ def test_an_unknown_key_without_a_likeness_gets_them_all(here):
     """The valid ones are what one would look up."""
     [problem] = problems_of(here, "zzz = 1\n")
     names = ", ".join(each.name.replace("_", "-") for each in fields(Config))
-    assert problem == f"pyproject.toml: [tool.sqla-safe] unknown key 'zzz'; valid are: {names}"
+    assert problem == PLACE + f"unknown key 'zzz'; valid are: {names}"
 
 
 def test_a_severity_needs_a_rule(here):
     """The keys of the table are selectors too."""
     [problem] = problems_of(here, 'severity = { SQX = "info" }\n')
-    assert problem.startswith(
-        "pyproject.toml: [tool.sqla-safe] severity: unknown rule 'SQX'; valid are: "
-    )
+    assert problem.startswith(PLACE + "severity: unknown rule 'SQX'; valid are: ")
 
 
 def test_mistakes_on_the_command_line_are_named_as_such(here):
@@ -167,21 +164,33 @@ def test_what_is_told_of_the_code_base_reaches_the_analysis(here):
     )
 
 
-def test_a_setting_of_the_analysis_is_checked(here):
+LIST = "expected a list of strings"
+NAMES = "such as 'get_*_service'"
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ('scopes = "get_*"', f"scopes: {LIST}, got 'get_*'; write `scopes = [\"get_*\"]`"),
+        (
+            'expire-on-commit = "False"',
+            "expire-on-commit: expected true or false, got 'False'; "
+            "write `expire-on-commit = false`",
+        ),
+        (
+            'session-names = ["*"]',
+            f"session-names: the pattern '*' matches every name; write the names, {NAMES}",
+        ),
+        (
+            'scopes = ["my tx"]',
+            f"scopes: the pattern 'my tx' matches no name of Python; write the name alone, {NAMES}",
+        ),
+    ],
+    ids=["no list", "no boolean", "every name", "no name"],
+)
+def test_a_setting_of_the_analysis_is_checked(here, line, problem):
     """File, key, what is wrong, and what to write."""
-    assert problems_of(
-        here,
-        'scopes = "get_*_service"\nexpire-on-commit = "False"\nsession-names = ["*", "my tx"]\n',
-    ) == (
-        "pyproject.toml: [tool.sqla-safe] scopes: expected a list of strings, "
-        "got 'get_*_service'; write `scopes = [\"get_*_service\"]`",
-        "pyproject.toml: [tool.sqla-safe] expire-on-commit: expected true or false, "
-        "got 'False'; write `expire-on-commit = false`",
-        "pyproject.toml: [tool.sqla-safe] session-names: the pattern '*' matches every name; "
-        "write the names, such as 'get_*_service'",
-        "pyproject.toml: [tool.sqla-safe] session-names: the pattern 'my tx' matches no name of "
-        "Python; write the name alone, such as 'get_*_service'",
-    )
+    assert problems_of(here, line) == (PLACE + problem,)
 
 
 def test_a_named_file_is_named(here):

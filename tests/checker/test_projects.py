@@ -232,7 +232,7 @@ EXPIRING = """
 @pytest.mark.parametrize(
     ("expires", "expected"), [(None, []), (False, []), (True, [(9, "error", "SQS020")])]
 )
-def test_the_settings_say_what_expires(expires: bool | None, expected: list[object]) -> None:  # noqa: FBT001
+def test_the_settings_say_what_expires(expires: bool | None, expected: list[object]) -> None:
     """Where no sessionmaker is in sight."""
     settings = Settings(expire_on_commit=expires, scopes=("factory",))
     assert found("app", settings, app=EXPIRING, models=MODELS) == expected
