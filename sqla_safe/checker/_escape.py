@@ -607,6 +607,10 @@ def _merge_ignored(run: Run, frame: Frame, state: State, call: Node) -> None:
     owner = _eval.value(run, frame, state, target[1])
     if state.scope(owner) is None or frame.function is None:
         return
+    given = state.entity(state.env.get(first[1]))
+    is_here = given is not None and given.source in ("load", "child") and not given.is_detached
+    if is_here and given is not None and Ref(given.scope or 0) == owner:
+        return
     if _is_used_after(frame.function, first[1], call[4]):
         message = f"the result of `merge()` is ignored, and `{first[1]}` stays detached"
         hint = f"write `{first[1]} = {dotted(target)}({first[1]})`"
