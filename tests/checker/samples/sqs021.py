@@ -167,7 +167,7 @@ async def loaded_again_one_by_one(user_id, work):
                 for one in (user, None):
                     if one is None:
                         continue
-                    try:
+                    try:  # noqa: SIM105
                         await session.refresh(one)
                     except InvalidRequestError:
                         pass
