@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from sqla_safe.checker import _ir as ir
 from sqla_safe.checker import _manage, _memo
 from sqla_safe.checker._index import Class, dotted, last_name
-from sqla_safe.checker._names import is_sqlalchemy, last
+from sqla_safe.checker._names import is_session_name, is_sqlalchemy, last
 from sqla_safe.checker._values import (
     ClassRef,
     Entity,
@@ -53,19 +53,11 @@ _LISTS: Final = frozenset(
 _TRANSPARENT: Final = frozenset(
     ("Optional", "Annotated", "Awaitable", "Coroutine", "Final", "ClassVar", "Union", "Mapped")
 )
-_SESSION_NAMES: Final = re.compile(
-    r"(?i)^_?(db|sess|(async_?|db_?|sa_?|sql_?)?session|database_session|dbsession)_?$"
-)
 _MODEL_MODULES: Final = re.compile(r"(^|\.)(models?|entities|orm|tables)(\.|$)")
 _NO_MODEL: Final = re.compile(
     r"(Create|Update|Read|In|Out|Schema|Request|Response|Enum|Status|Type|State|Action|Params|Base"
     r"|Data|Config|Mixin|Error|DTO|Public|Filter|Kind|Level|Role|Mode|Pagination|Register)$|^[a-z_]|^[A-Z_]+$"
 )
-
-
-def is_session_name(name: str) -> bool:
-    """Return whether a name is one that people give to sessions."""
-    return bool(_SESSION_NAMES.match(name))
 
 
 def global_(run: Run, frame: Frame, state: State, name: str) -> Value:

@@ -20,7 +20,8 @@ from sqla_safe.checker._index import (
     last_name,
 )
 from sqla_safe.checker._models import Models
-from sqla_safe.checker._names import Names, is_sqlalchemy, looks_like_session
+from sqla_safe.checker._names import Names, is_session_name, is_sqlalchemy, looks_like_session
+from sqla_safe.checker._reach import Reach
 from sqla_safe.checker._run import Frame
 from sqla_safe.checker._values import (
     ClassRef,
@@ -115,7 +116,8 @@ class Linked:
         self._loaded: set[str] = set()
         self._makers: set[str] = set()
         self._spawned: set[str] = set()
-        self._uses = False
+        self.reach = Reach(self.index)
+        self._counted = [each for each in self.index.modules.values() if each in self.reach.counted]
         self._has_async = False
         self._holders: dict[Class, bool] = {}
         self._is_whole: bool | None = None
@@ -123,11 +125,14 @@ class Linked:
         self._bound: dict[Function, frozenset[str]] = {}
         self._assigned: dict[Class, dict[str, tuple[Function, Expr]]] = {}
         for module in self.index.modules.values():
+            for cls in module.classes:
+                self.models.note(cls)
+        for module in self._counted:
             self._take(module)
         self._by_async, self._by_sync = self._callers()
         self._makers_named = {
             name
-            for module in self.index.modules.values()
+            for module in self._counted
             for name, value in module.names.items()
             if _is_maker(value)
         }
@@ -136,20 +141,17 @@ class Linked:
         self._relevant = self._find_relevant()
 
     def _take(self, module: Module) -> None:
-        for cls in module.classes:
-            self.models.note(cls)
         for name in module.loaded:
             if name.startswith("!task:"):
                 self._spawned.add(name.removeprefix("!task:"))
             else:
                 (self._makers if name.startswith("!") else self._loaded).add(name)
-        self._uses = self._uses or _imports_sqlalchemy(module)
         self._has_async = self._has_async or _imports_async(module)
 
     def _callers(self) -> tuple[set[str], set[str]]:
         by_async: set[str] = set()
         by_sync: set[str] = set()
-        for module in self.index.modules.values():
+        for module in self._counted:
             for function in module.all_functions():
                 (by_async if function.is_async else by_sync).update(function.called)
         return by_async, by_sync
@@ -158,13 +160,13 @@ class Linked:
         """Return the names of functions that may lead to a session, to a fixed point."""
         called_by: dict[str, set[str]] = {}
         todo: list[str] = []
-        for module in self.index.modules.values():
+        for module in self._counted:
             for function in module.all_functions():
                 for name in function.called:
                     called_by.setdefault(name, set()).add(function.name)
                 if self._is_seed(function):
                     todo.append(function.name)
-        for module in self.index.modules.values():
+        for module in self._counted:
             for cls in module.classes:
                 if any(self._is_seed(method) for method in cls.methods.values()):
                     todo += [cls.name, *cls.methods]
@@ -183,7 +185,7 @@ class Linked:
         """Return the names of functions that open sessions, and of those that lead to them."""
         called_by: dict[str, set[str]] = {}
         todo: list[str] = []
-        for module in self.index.modules.values():
+        for module in self._counted:
             for function in module.all_functions():
                 for name in function.called:
                     called_by.setdefault(name, set()).add(function.name)
@@ -211,7 +213,7 @@ class Linked:
             return True
         module = function.module
         return any(
-            _mentions(self, module, note) or _ambient.is_session_name(name)
+            _mentions(self, module, note) or is_session_name(name)
             for name, note, _ in function.params
         )
 
@@ -221,7 +223,7 @@ class Linked:
             init = self.names.method(cls, "__init__")
             params = init.params if init is not None else ()
             self._holders[cls] = any(
-                _ambient.is_session_name(name) or _mentions(self, cls.module, note) or note is None
+                is_session_name(name) or _mentions(self, cls.module, note) or note is None
                 for name, note, _ in params[1:]
             ) or any(_OPENS.search(name) for name in (*cls.names, *cls.methods))
         return self._holders[cls]
@@ -248,7 +250,7 @@ class Linked:
     def _find_openers(self) -> set[str]:
         """Return the names of sessionmakers, and of what can stand in a `with`."""
         found = set(self._makers_named)
-        for module in self.index.modules.values():
+        for module in self._counted:
             found.update([each.name for each in module.all_functions() if each.is_manager])
             for cls in module.classes:
                 if "__enter__" in cls.methods or "__aenter__" in cls.methods:
@@ -259,6 +261,8 @@ class Linked:
 
     def is_relevant(self, function: Function) -> bool:
         """Return whether following a function can tell anything."""
+        if function.module not in self.reach.counted:
+            return False
         is_started = function.name in self._spawned
         return function.name in self._relevant or function.is_property or is_started
 
@@ -307,15 +311,15 @@ class Linked:
                 looks_like_session(str(binding[1] or ""))
                 and isinstance(self.index.imported(module, binding), str)
                 and self.is_own(module, External(".".join((binding[0], str(binding[1])))))
-                for module in self.index.modules.values()
+                for module in self._counted
                 for binding in module.names.values()
                 if is_import(binding)
             )
         return self._is_whole
 
-    def uses_sqlalchemy(self, _module: Module) -> bool:
-        """Return whether the code base is one that uses SQLAlchemy."""
-        return self._uses
+    def uses_sqlalchemy(self, module: Module) -> bool:
+        """Return whether a file is part of what uses SQLAlchemy."""
+        return module in self.reach.counted
 
     def is_own(self, module: Module, owner: Value) -> bool:
         """Return whether something that is not among the files seems to belong to them."""
@@ -514,13 +518,6 @@ def _is_maker(value: object) -> bool:
         return False
     calls = [expr for expr in value.values if expr is not None and expr[0] == ir.CALL]
     return any(last_name(call[1]).endswith(("sessionmaker", "scoped_session")) for call in calls)
-
-
-def _imports_sqlalchemy(module: Module) -> bool:
-    return any(
-        is_import(binding) and (is_sqlalchemy(binding[0]) or looks_like_session(str(binding[1])))
-        for binding in module.names.values()
-    )
 
 
 def _imports_async(module: Module) -> bool:

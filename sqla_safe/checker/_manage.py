@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from sqla_safe.checker import _ambient, _call, _eval, _exec
 from sqla_safe.checker._index import Class, last_name
-from sqla_safe.checker._names import last, looks_like_session
+from sqla_safe.checker._names import is_session_name, last, looks_like_session
 from sqla_safe.checker._run import Frame, Operation
 from sqla_safe.checker._values import (
     ClassRef,
@@ -246,7 +246,7 @@ def _unknown(
     target = _call_target(run, frame, written)
     if not run.linked.is_own(frame.module, target) or not name:
         return Entered(None)
-    is_session = looks_like_session(name) or _ambient.is_session_name(name)
+    is_session = looks_like_session(name) or is_session_name(name)
     if not is_session and not _OPENS_SERVICE.search(name):
         return Entered(None)
     if not is_session and "ervice" not in name and not run.linked.uses_sqlalchemy(frame.module):
