@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from sqla_safe.checker import _ir as ir
 from sqla_safe.checker import _manage, _memo
 from sqla_safe.checker._index import Class, dotted, last_name
-from sqla_safe.checker._names import is_session_name, is_sqlalchemy, last
+from sqla_safe.checker._names import is_sqlalchemy, last
 from sqla_safe.checker._values import (
     ClassRef,
     Entity,
@@ -80,7 +80,8 @@ def singleton(run: Run, frame: Frame, state: State, cls: Class) -> Value:
 def new_scope(run: Run, frame: Frame, state: State, at: int, maker: Maker, tag: str = "") -> Ref:
     """Open a session."""
     is_async = maker.is_async
-    scope = Scope(is_async, maker.expires, maker.key or "the session", at, "local", is_busy=False)
+    expires = run.linked.settings.expire_on_commit if maker.expires is None else maker.expires
+    scope = Scope(is_async, expires, maker.key or "the session", at, "local", is_busy=False)
     return run.make(frame, state, at, scope, tag or "scope")
 
 
@@ -101,7 +102,7 @@ def session_named(
     run: Run, frame: Frame, state: State, name: str, owner: Value, expr: Node
 ) -> Value:
     """Return the session behind an attribute or item that is called like one."""
-    if not is_session_name(name) or isinstance(owner, ClassRef):
+    if not run.linked.is_session_name(name) or isinstance(owner, ClassRef):
         return None
     if not run.linked.uses_sqlalchemy(frame.module):
         return None
@@ -173,7 +174,9 @@ def _session_parameter(
         found = _provided(run, frame, state, provider)
         if found is not None:
             return found
-    is_named = note is None and is_session_name(name) and run.linked.uses_sqlalchemy(frame.module)
+    is_named = note is None and run.linked.is_session_name(name)
+    is_named = is_named and run.linked.uses_sqlalchemy(frame.module)
+    is_named |= run.linked.settings.is_session(name)
     if not kind and not is_named:
         return None
     is_async = {"async": True, "sync": False}.get(kind, _kind_nearby(run, frame))

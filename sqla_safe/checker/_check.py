@@ -83,7 +83,8 @@ class Check:
     def _outcome(self) -> Outcome:
         jobs = self._request.config.jobs or _workers.default_jobs()
         wanted = self._request
-        tree = Tree(wanted.files, wanted.context, self.sources, str(wanted.root.absolute()))
+        root, settings = str(wanted.root.absolute()), wanted.config.settings()
+        tree = Tree(wanted.files, wanted.context, self.sources, root, settings)
         with Progress(wanted=self._shows_progress) as progress:
             return Run(tree, Means(self._cache, jobs, progress)).outcome()
 

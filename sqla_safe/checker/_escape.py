@@ -210,15 +210,31 @@ def returned(run: Run, frame: Frame) -> None:
 # --- stored -------------------------------------------------------------------------------
 
 
+def _expires(state: State, entity: Entity) -> bool:
+    """Return whether the session of an entity is known to expire it with the next commit."""
+    scope = _scope(state, entity)
+    return scope is not None and scope.expires is True and not entity.is_detached
+
+
 def stored(
-    run: Run, frame: Frame, state: State, name: str, value: Value, start: int, end: int
+    run: Run,
+    frame: Frame,
+    state: State,
+    name: str,
+    value: Value,
+    start: int,
+    end: int,
+    *,
+    lives_on: bool = False,
 ) -> None:
     """Report entities that are assigned to something that lives on."""
     for _, entity in _entities(state, value):
         if entity.is_free or entity.is_weak:
             continue
         is_sure = entity.expired is not None and entity.expired.is_sure
-        severity: Severity = "error" if is_sure else "warning"
+        severity: Severity = (
+            "error" if is_sure or (lives_on and _expires(state, entity)) else "warning"
+        )
         message = f"{_label(entity)} is stored in `{name}`, which outlives its session"
         hint = "store a snapshot, or the id and load the entity again"
         run.report(frame, Report(start, end, "SQS030", severity, message, hint))
@@ -229,7 +245,7 @@ def into_container(
 ) -> None:
     """Follow `container[key] = value`."""
     if isinstance(owner, Kept):
-        stored(run, frame, state, owner.name, value, start, end)
+        stored(run, frame, state, owner.name, value, start, end, lives_on=True)
     elif isinstance(owner, ModuleRef):
         stored(run, frame, state, owner.of.parts[-1], value, start, end)
 

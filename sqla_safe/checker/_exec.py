@@ -255,7 +255,10 @@ def _with_items(run: Run, frame: Frame, state: State, node: Node, at: int) -> St
     manager = _eval.value(run, frame, state, context)
     start = context[4] if context is not None and context[0] == ir.CALL else node[4]
     _escape.borrowed(run, frame, state, manager, context, node)
-    entered = _manage.enter(run, frame, state, manager, start, is_async=node[3], written=context)
+    bound = target[1] if target is not None and target[0] == ir.NAME else ""
+    entered = _manage.enter(
+        run, frame, state, manager, start, is_async=node[3], written=context, bound=bound
+    )
     if target is not None:
         assign(run, frame, state, target, entered.value, start)
     if not entered.normal and not entered.failing:
@@ -338,9 +341,10 @@ def _recovered(before: State, after: State | None) -> dict[int, Entity]:
     found: dict[int, Entity] = {}
     for oid, old in before.heap.items():
         new = after.heap.get(oid)
-        if isinstance(old, Entity) and old.expired is not None and isinstance(new, Entity):
-            if new.expired is None or (new.expired == old.expired and new.back > old.back):
-                found[oid] = new
+        if not isinstance(old, Entity) or old.expired is None or not isinstance(new, Entity):
+            continue
+        if new.expired is None or (new.expired == old.expired and new.back > old.back):
+            found[oid] = new
     return found
 
 

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from sqla_safe.checker._ir import Expr
     from sqla_safe.checker._memo import Summary
     from sqla_safe.checker._run import Run
+    from sqla_safe.checker._settings import Settings
 
 _SEEDS: Final = frozenset(
     (
@@ -108,15 +109,16 @@ _COMMON: Final = frozenset(
 class Linked:
     """The index with everything that is derived from it."""
 
-    def __init__(self, modules: Iterable[ModuleFacts]) -> None:
+    def __init__(self, modules: Iterable[ModuleFacts], settings: Settings) -> None:
         """Read and link the facts of all files."""
+        self.settings = settings
         self.index = Index(modules)
         self.names = Names(self.index)
         self.models = Models(self.names)
         self._loaded: set[str] = set()
         self._makers: set[str] = set()
         self._spawned: set[str] = set()
-        self.reach = Reach(self.index)
+        self.reach = Reach(self.index, settings)
         self._counted = [each for each in self.index.modules.values() if each in self.reach.counted]
         self._has_async = False
         self._holders: dict[Class, bool] = {}
@@ -213,7 +215,7 @@ class Linked:
             return True
         module = function.module
         return any(
-            _mentions(self, module, note) or is_session_name(name)
+            _mentions(self, module, note) or self.is_session_name(name)
             for name, note, _ in function.params
         )
 
@@ -223,7 +225,7 @@ class Linked:
             init = self.names.method(cls, "__init__")
             params = init.params if init is not None else ()
             self._holders[cls] = any(
-                is_session_name(name) or _mentions(self, cls.module, note) or note is None
+                self.is_session_name(name) or _mentions(self, cls.module, note) or note is None
                 for name, note, _ in params[1:]
             ) or any(_OPENS.search(name) for name in (*cls.names, *cls.methods))
         return self._holders[cls]
@@ -231,11 +233,16 @@ class Linked:
     def _is_seed(self, function: Function) -> bool:
         if function.flags & ir.HAS_WITH and self._opens(function):
             return True
+        if any(map(self.settings.opens, function.called)):
+            return True
         if not _SEEDS.isdisjoint(function.called) or _ALWAYS.search(function.name):
             return True
         if function.cls is not None and self.models.is_model(function.cls):
             return True
-        return any(_mentions(self, function.module, note) for _, note, _ in function.params)
+        return any(
+            _mentions(self, function.module, note) or self.is_session_name(name)
+            for name, note, _ in function.params
+        )
 
     @property
     def has_odd_makers(self) -> bool:
@@ -245,7 +252,8 @@ class Linked:
     def _opens(self, function: Function) -> bool:
         """Return whether a function with a `with` calls something that may open a session."""
         called = function.called
-        return not self._openers.isdisjoint(called) or any(map(_OPENS.search, called))
+        known = not self._openers.isdisjoint(called) or any(map(_OPENS.search, called))
+        return known or any(map(self.settings.opens, called))
 
     def _find_openers(self) -> set[str]:
         """Return the names of sessionmakers, and of what can stand in a `with`."""
@@ -256,6 +264,10 @@ class Linked:
                 if "__enter__" in cls.methods or "__aenter__" in cls.methods:
                     found.add(cls.name)
         return found
+
+    def is_session_name(self, name: str) -> bool:
+        """Return whether a name is one that people, or this code base, give to sessions."""
+        return is_session_name(name) or self.settings.is_session(name)
 
     # --- questions -----------------------------------------------------------------
 
@@ -280,6 +292,10 @@ class Linked:
         owners = [each for each in self.names.mro(cls) if isinstance(each, Class)]
         return any(f"{owner.name}.{name}" in self._loaded for owner in owners)
 
+    def loads_group(self, name: str) -> bool:
+        """Return whether any statement loads a group of deferred columns."""
+        return bool(name) and f"*.{name}" in self._loaded
+
     def is_spawned(self, function: Function) -> bool:
         """Return whether a method is started as a task that nobody awaits."""
         return function.name in self._spawned and function.is_async
@@ -300,9 +316,9 @@ class Linked:
         prefix = {True: "!async", False: "!sync", None: "!"}[is_async]
         found = {each.rpartition(":")[2] for each in self._makers if each.startswith(prefix)}
         only = found.pop() if len(found) == 1 else "?"
-        if only == "True":
-            return True if self._knows_makers() else None
-        return False if only == "False" else None
+        if only == "True" and self._knows_makers():
+            return True
+        return False if only == "False" else self.settings.expire_on_commit
 
     def _knows_makers(self) -> bool:
         """Return whether no sessionmaker is imported from a file that is not here."""

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from sqla_safe.checker import _ambient, _call, _eval, _exec
 from sqla_safe.checker._index import Class, last_name
-from sqla_safe.checker._names import is_session_name, last, looks_like_session
+from sqla_safe.checker._names import last, looks_like_session
 from sqla_safe.checker._run import Frame, Operation
 from sqla_safe.checker._values import (
     ClassRef,
@@ -20,6 +20,7 @@ from sqla_safe.checker._values import (
     Instance,
     Maker,
     Manager,
+    Many,
     Ref,
     Scope,
     State,
@@ -63,8 +64,69 @@ def enter(
     *,
     is_async: bool,
     written: Expr = None,
+    bound: str = "",
 ) -> Entered:
-    """Enter a `with` block."""
+    """Enter a `with` block, whose manager is written so and is bound to a name."""
+    entered = _entered(run, frame, state, manager, at, is_async=is_async, written=written)
+    if entered.normal or written is None:
+        return entered
+    name = last_name(written)
+    if not run.linked.settings.opens(name):
+        return entered
+    value = entered.value or _promised(run, frame, state, manager, at)
+    told = _as_told(run, frame, state, name, at, is_async=is_async)
+    if isinstance(told.value, Ref) and _is_for_session(run, name, bound):
+        return told
+    service = _holding(run, frame, state, value, told.value, name, at)
+    return Entered(service, told.normal, told.failing)
+
+
+def _promised(run: Run, frame: Frame, state: State, manager: Value, at: int) -> Value:
+    """Return what the annotation of a generator says that it yields."""
+    if not isinstance(manager, Manager) or not isinstance(manager.subject, FunctionRef):
+        return None
+    function = manager.subject.of
+    inner = Frame(function, function.module, frame.is_async, (*frame.key, at))
+    found = _ambient.annotated(run, inner, state, function.returns, at, "yielded", None)
+    return found.item if isinstance(found, Many) else None
+
+
+def _as_told(
+    run: Run, frame: Frame, state: State, name: str, at: int, *, is_async: bool
+) -> Entered:
+    """Open the session that the user says a call in a `with` opens."""
+    expires = run.linked.expiry_of_sessions(is_async=is_async)
+    ref = _ambient.new_scope(run, frame, state, at, Maker(is_async, expires, f"{name}()"))
+    close: Operations = (("close", ref.oid),)
+    return Entered(ref, close, close)
+
+
+def _is_for_session(run: Run, name: str, bound: str) -> bool:
+    """Return whether it is the session itself that is bound, by one of the two names."""
+    return looks_like_session(name) or any(map(run.linked.is_session_name, (name, bound)))
+
+
+def _holding(
+    run: Run, frame: Frame, state: State, value: Value, session: Value, name: str, at: int
+) -> Ref:
+    """Return the service that a `with` gives, with the session in it."""
+    held = state.instance(value)
+    if held is not None and isinstance(value, Ref):
+        state.heap[value.oid] = held.with_("session", session)
+        return value
+    return run.make(frame, state, at, Instance(name, (("session", session),)), "service")
+
+
+def _entered(
+    run: Run,
+    frame: Frame,
+    state: State,
+    manager: Value,
+    at: int,
+    *,
+    is_async: bool,
+    written: Expr,
+) -> Entered:
     manager = next(iter(alternatives(_eval.unwrapped(manager))))
     if isinstance(manager, Ref):
         return _object(run, frame, state, manager, at, is_async=is_async)
@@ -246,7 +308,7 @@ def _unknown(
     target = _call_target(run, frame, written)
     if not run.linked.is_own(frame.module, target) or not name:
         return Entered(None)
-    is_session = looks_like_session(name) or is_session_name(name)
+    is_session = looks_like_session(name) or run.linked.is_session_name(name)
     if not is_session and not _OPENS_SERVICE.search(name):
         return Entered(None)
     if not is_session and "ervice" not in name and not run.linked.uses_sqlalchemy(frame.module):

@@ -250,17 +250,16 @@ def _shape(state: State, values: Iterable[Value], inputs: list[int]) -> Any:
 
 
 def _shape_of(state: State, value: Value, inputs: list[int]) -> Any:
-    kind = type(value)
-    if kind is Ref:
+    if isinstance(value, Ref):
         return _shape_of_object(state, value.oid, inputs)
-    if kind is Const:
+    if isinstance(value, Const):
         is_word = isinstance(value.value, str | bool) or value.value is None
         return ("const", value.value) if is_word else _UNKNOWN
     if value is None:
         return _UNKNOWN
-    if kind in _WITHOUT_OBJECTS:
+    if type(value) in _WITHOUT_OBJECTS:
         return value
-    shape = _SHAPES.get(kind)
+    shape = _SHAPES.get(type(value))
     return None if shape is None else shape(state, value, inputs)
 
 

@@ -42,6 +42,8 @@ class Attribute:
     """Whether it is many-to-one: then a target in the session needs no SQL."""
     target: str = ""
     is_deferred: bool = False
+    group: str = ""
+    """The group of deferred columns that it is loaded with."""
     on_update: bool = False
     is_key: bool = False
     back: str = ""
@@ -167,6 +169,7 @@ class Models:
                 name,
                 "column",
                 is_deferred=called == "deferred" or _is_true(keywords.get("deferred")),
+                group=_text(keywords.get("deferred_group")) or _text(keywords.get("group")),
                 on_update="server_onupdate" in keywords or _is_sql(keywords.get("onupdate")),
                 is_key=_is_true(keywords.get("primary_key")),
             )

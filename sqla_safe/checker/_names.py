@@ -251,8 +251,23 @@ class Names:
         if isinstance(value, ClassRef):
             return self.mro(value.of) if isinstance(value.of, Class) else (value.of,)
         if isinstance(value, External):
-            return (value.name,)
+            return (value.name, *self._given_base(cls.module, expr))
         return (dotted(expr) or "?",)
+
+    def _given_base(self, module: Module, expr: Expr) -> tuple[Class | str, ...]:
+        """Return what `Base = declarative_base(cls=PreBase)` takes its columns from."""
+        binding = module.names.get(expr[1]) if expr is not None and expr[0] == ir.NAME else None
+        while is_import(binding):
+            found = self.index.imported(module, binding)
+            if not is_elsewhere(found) or found[0] is module:
+                return ()
+            module, binding = found[0], found[0].names.get(found[1])
+        for call in binding.values if isinstance(binding, Written) else ():
+            if call is not None and call[0] == ir.CALL and "cls" in dict(call[3]):
+                value = self.value(module, dict(call[3])["cls"])
+                if isinstance(value, ClassRef) and isinstance(value.of, Class):
+                    return self.mro(value.of)
+        return ()
 
     def method(self, cls: Class, name: str, after: Class | None = None) -> Function | None:
         """Return a method, looked up as Python does; `after` a class for `super()`."""

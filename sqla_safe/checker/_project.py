@@ -11,6 +11,7 @@ from sqla_safe.checker import _ir as ir
 from sqla_safe.checker._linked import Linked
 from sqla_safe.checker._roomy import roomy
 from sqla_safe.checker._run import Frame, Report, Run
+from sqla_safe.checker._settings import Settings
 from sqla_safe.checker._values import Const, State
 from sqla_safe.checker.findings import Finding
 
@@ -30,14 +31,14 @@ class Project:
     linked: Linked
 
 
-def link(modules: Iterable[ModuleFacts]) -> Project:
-    """Link the facts of all files."""
+def link(modules: Iterable[ModuleFacts], settings: Settings = Settings()) -> Project:  # noqa: B008
+    """Link the facts of all files, with what the user says of the code base."""
     facts = sorted(modules, key=lambda each: each.path)
-    digest = hashlib.blake2b(digest_size=16)
+    digest = hashlib.blake2b(repr(settings).encode(), digest_size=16)
     for each in facts:
         digest.update(each.path.encode(errors="replace"))
         digest.update(each.payload)
-    return Project(digest.hexdigest(), Linked(facts))
+    return Project(digest.hexdigest(), Linked(facts, settings))
 
 
 @roomy

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from sqla_safe.checker._index import Import, Index
+    from sqla_safe.checker._settings import Settings
 
 Parts = tuple[str, ...]
 
@@ -25,9 +26,9 @@ _PART_OF_SQLALCHEMY: Final = ("orm", "session")
 class Reach:
     """The imports of a code base, and the files that count."""
 
-    def __init__(self, index: Index) -> None:
+    def __init__(self, index: Index, settings: Settings) -> None:
         """Follow every import."""
-        self._index = index
+        self._index, self._settings = index, settings
         self._modules = list(index.modules.values())
         self._by_parts = {module.parts: module for module in self._modules}
         self._packages = {each.parts for each in self._modules if each.is_package}
@@ -47,6 +48,8 @@ class Reach:
 
     def _counted(self) -> frozenset[Module]:
         used = [each for each in self._modules if not self._is_library(each)]
+        if self._settings.scopes or self._settings.session_names:
+            return frozenset(used)  # what leads there may be no part of the files
         seeds = [each for each in used if any(map(_leads_to_sessions, each.imports))]
         if not seeds:
             return frozenset()

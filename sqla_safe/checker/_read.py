@@ -8,7 +8,7 @@ from sqla_safe.checker import _ambient, _call, _escape, _eval, _verdict
 from sqla_safe.checker import _ir as ir
 from sqla_safe.checker._index import Class, dotted
 from sqla_safe.checker._models import Attribute
-from sqla_safe.checker._names import is_session_name, last
+from sqla_safe.checker._names import last
 from sqla_safe.checker._run import Report
 from sqla_safe.checker._session import METHODS
 from sqla_safe.checker._values import (
@@ -81,7 +81,7 @@ def _duck(run: Run, frame: Frame, state: State, expr: Expr, owner: Value) -> Ref
         return None
     name = dotted(expr)
     is_own = run.linked.is_own(frame.module, owner) and run.linked.uses_sqlalchemy(frame.module)
-    if not name or not is_own or not is_session_name(last(name)):
+    if not name or not is_own or not run.linked.is_session_name(last(name)):
         return None
     if expr is not None and expr[0] == ir.NAME and expr[1] in state.env and owner is None:
         return None
@@ -118,7 +118,7 @@ def _of_external(run: Run, frame: Frame, state: State, owner: External, name: st
         assert isinstance(scope, Scope)
         state.heap[ref.oid] = scope._replace(is_async=False, expires=True)
         return ref
-    if is_session_name(name) and run.linked.is_own(frame.module, owner):
+    if run.linked.is_session_name(name) and run.linked.is_own(frame.module, owner):
         text = f"{last(owner.name)}.{name}"
         return _ambient.ambient_scope(run, state, owner.name, text)
     if last(owner.name)[:1].isupper() and not name[:1].isupper() and name not in METHODS:

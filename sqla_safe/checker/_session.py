@@ -204,8 +204,9 @@ def _refresh(run: Run, frame: Frame, state: State, ref: Ref, given: Given) -> Va
 
 def _fresh(run: Run, entity: Entity, names: Value, scope: int) -> Entity:
     if names is None or (isinstance(names, Const) and names.value is None):
-        loads = frozenset[str]() if entity.source == "new" else entity.loads
-        related = tuple([pair for pair in entity.related if pair[0] in loads])
+        is_new = entity.source == "new" or entity.is_made
+        loads = frozenset[str]() if is_new else entity.loads
+        related = tuple([pair for pair in entity.related if _stays(run, entity, pair[0], loads)])
         return entity._replace(
             source="load" if entity.source == "new" else entity.source,
             expired=None,
@@ -220,6 +221,12 @@ def _fresh(run: Run, entity: Entity, names: Value, scope: int) -> Entity:
         return entity._replace(expired=None, stale=None, is_open=True)
     back = entity.back | found | run.models.keys(entity.cls)
     return entity._replace(back=back, loads=entity.loads | found)
+
+
+def _stays(run: Run, entity: Entity, name: str, loads: frozenset[str]) -> bool:
+    """Return whether a refresh keeps what was assigned: a column, or what comes with the entity."""
+    mapped = run.models.attribute(entity.cls, name)
+    return name in loads or (mapped is not None and mapped.kind == "column")
 
 
 def _commit(run: Run, frame: Frame, state: State, ref: Ref, given: Given) -> Value:

@@ -411,6 +411,8 @@ def _join_expiries(left: Expiry | None, right: Expiry | None) -> Expiry | None:
     if left is None or right is None:
         one = left or right
         return one._replace(is_certain=False) if one is not None else None
+    if left.is_sure is not right.is_sure:
+        return (left if left.is_sure else right)._replace(is_certain=False)
     return left._replace(is_certain=left.is_certain and right.is_certain)
 
 

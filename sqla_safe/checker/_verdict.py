@@ -120,7 +120,9 @@ class Read:
 
     def is_loaded_somewhere(self) -> bool:
         """Whether any statement of the project loads this relationship."""
-        return self.run.linked.loads_anywhere(self.entity.cls, self.name)
+        group = self.mapped.group if self.mapped is not None else ""
+        linked = self.run.linked
+        return linked.loads_anywhere(self.entity.cls, self.name) or linked.loads_group(group)
 
     def where(self) -> str:
         """Return the line of the entity's last expiry."""
@@ -288,15 +290,17 @@ def _expired(read: Read) -> Answer | None:
 
 def _unloaded(read: Read) -> Answer | None:
     code = {"getattr": "SQS011", "set": "SQS012"}.get(read.how, "SQS010")
+    severity: Severity
     if read.is_certain():
         message = f"{read.label} was not loaded: reading it is implicit I/O"
-        severity: Severity = "warning" if read.may_have_target() else "error"
+        severity = "warning" if read.may_have_target() else "error"
         return code, severity, message, _load_hint(read)
     if code == "SQS011":
+        severity = "info" if read.is_loaded_somewhere() else "warning"
         message = (
             f"{read.label} is a relationship: the default does not stand in when it is not loaded"
         )
-        return code, "warning", message, _load_hint(read)
+        return code, severity, message, _load_hint(read)
     if code == "SQS012" or read.is_loaded_somewhere():
         return None
     message = f"{read.label} is loaded nowhere: reading it is implicit I/O"
