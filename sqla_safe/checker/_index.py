@@ -317,6 +317,7 @@ class Index:
         """Read every module."""
         self.modules = {facts.path: Module(facts) for facts in modules}
         self._by_end: dict[tuple[str, ...], list[Module]] = {}
+        self._at = {module.parts: module for module in self.modules.values()}
         self._imports: dict[tuple[str, Any], Binding] = {}
         self._by_class: dict[str, list[Module]] = {}
         for module in self.modules.values():
@@ -324,6 +325,10 @@ class Index:
                 self._by_end.setdefault(end, []).append(module)
             for cls in module.classes:
                 self._by_class.setdefault(cls.name, []).append(module)
+
+    def at(self, parts: tuple[str, ...]) -> Module | None:
+        """Return the module of exactly these parts."""
+        return self._at.get(parts)
 
     def module(self, parts: tuple[str, ...], near: Module) -> Module | None:
         """Return the module of that dotted name which is nearest to another one."""

@@ -271,6 +271,34 @@ class Linked:
 
     # --- questions -----------------------------------------------------------------
 
+    @property
+    def everywhere(self) -> tuple[bytes, ...]:
+        """What the findings of all files depend on."""
+        flags = (self._has_async, self._knows_makers())
+        parts = (self._loaded, self._makers, self.index.modules)
+        return (
+            repr((self.settings, flags)).encode(),
+            *[repr(sorted(each)).encode() for each in parts],
+        )
+
+    def traits(self, module: Module) -> bytes:
+        """Return what the whole code base makes of the functions of one file."""
+        names = sorted({*[each.name for each in module.all_functions()], *module.nested})
+        sets = (self._relevant, self._sources, self._spawned, self._by_async, self._by_sync)
+        found = bytearray([name in each for name in names for each in sets])
+        return bytes((*found, module in self.reach.counted))
+
+    def related_to(self, module: Module) -> list[Class]:
+        """Return the classes that the relationships of a file's models may lead to, by name."""
+        return [
+            cls
+            for model in module.classes
+            if self.models.is_model(model)
+            for attribute in self.models.attributes(model).values()
+            if attribute.target
+            for cls in self.models.called(attribute.target)
+        ]
+
     def is_relevant(self, function: Function) -> bool:
         """Return whether following a function can tell anything."""
         if function.module not in self.reach.counted:

@@ -85,9 +85,13 @@ class Models:
                 return True
         return any(name == "mapped" for name in map(last_name, cls.decorators))
 
+    def called(self, name: str) -> list[Class]:
+        """Return every class of a name, mapped or not."""
+        return self._by_name.get(last(name), [])
+
     def named(self, name: str, near: Module | None = None) -> Class | None:
         """Return the mapped class of a name, the nearest one when there are several."""
-        found = [cls for cls in self._by_name.get(last(name), ()) if self.is_model(cls)]
+        found = [cls for cls in self.called(name) if self.is_model(cls)]
         if len(found) > 1 and near is not None:
             shared = [
                 sum(a == b for a, b in zip(c.module.parts, near.parts, strict=False)) for c in found

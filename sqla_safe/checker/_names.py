@@ -225,7 +225,7 @@ class Names:
         if isinstance(owner, ModuleRef):
             found = self.of(owner.of, name)
             if found is None and name not in owner.of.names:
-                inner = self.index.module((*owner.of.parts, name), owner.of)
+                inner = self.index.at((*owner.of.parts, name))
                 return ModuleRef(inner) if inner is not None else None
             return found
         if isinstance(owner, External):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from sqla_safe.checker import _ambient, _escape, _exec
 from sqla_safe.checker import _ir as ir
+from sqla_safe.checker._dependencies import Dependencies
 from sqla_safe.checker._linked import Linked
 from sqla_safe.checker._roomy import roomy
 from sqla_safe.checker._run import Frame, Report, Run
@@ -22,23 +23,26 @@ if TYPE_CHECKING:
     from sqla_safe.checker._index import Function, Module
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Project:
     """The models, sessionmakers, services and functions of a code base, linked."""
 
-    fingerprint: str
-    """What the findings of a file depend on beyond its own content."""
     linked: Linked
+    facts: tuple[ModuleFacts, ...]
+
+    def fingerprint(self, path: str) -> bytes:
+        """Return what the findings of a file depend on: its own facts, and those of others."""
+        return self._dependencies.of(path)
+
+    @cached_property
+    def _dependencies(self) -> Dependencies:
+        return Dependencies(self.linked, {each.path: each.payload for each in self.facts})
 
 
 def link(modules: Iterable[ModuleFacts], settings: Settings = Settings()) -> Project:  # noqa: B008
     """Link the facts of all files, with what the user says of the code base."""
-    facts = sorted(modules, key=lambda each: each.path)
-    digest = hashlib.blake2b(repr(settings).encode(), digest_size=16)
-    for each in facts:
-        digest.update(each.path.encode(errors="replace"))
-        digest.update(each.payload)
-    return Project(digest.hexdigest(), Linked(facts, settings))
+    facts = tuple(sorted(modules, key=lambda each: each.path))
+    return Project(Linked(facts, settings), facts)
 
 
 @roomy

@@ -30,7 +30,6 @@ class Reach:
         """Follow every import."""
         self._index, self._settings = index, settings
         self._modules = list(index.modules.values())
-        self._by_parts = {module.parts: module for module in self._modules}
         self._packages = {each.parts for each in self._modules if each.is_package}
         self.imports = {module: self._targets(module) for module in self._modules}
         self.counted = self._counted()
@@ -78,7 +77,8 @@ class Reach:
 
     def _package(self, module: Module) -> Parts:
         """Return the outermost package that a file is part of, nothing for a file in none."""
-        package, parts = (), module.package
+        package: Parts = ()
+        parts = module.package
         while parts in self._packages:
             package, parts = parts, parts[:-1]
         return package
@@ -89,7 +89,7 @@ class Reach:
         if "sqlalchemy" not in parts:
             return False
         root = parts[: parts.index("sqlalchemy") + 1]
-        return (*root, *_PART_OF_SQLALCHEMY) in self._by_parts
+        return self._index.at((*root, *_PART_OF_SQLALCHEMY)) is not None
 
 
 def _leads_to_sessions(written: Import) -> bool:
