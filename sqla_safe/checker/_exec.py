@@ -30,7 +30,7 @@ def block(run: Run, frame: Frame, state: State | None, nodes: Block) -> State | 
     for node in nodes:
         if state is None:
             return None
-        run.steps += 1
+        run.step()
         if frame.on_yield and (found := _yielded(node)) is not None:
             state = _suspend(run, frame, state, found)
             continue
@@ -154,6 +154,7 @@ def _if(run: Run, frame: Frame, state: State, node: Node) -> State | None:
     _eval.value(run, frame, state, node[1])
     truth = _eval.truth(run, frame, state, node[1])
     other = state.copy()
+    run.steps += len(state.heap) >> 6  # what is copied takes time as well
     is_open = truth is None
     doubt = is_open and _eval.is_doubted(frame, state, node[1])
     frame.conditions += is_open

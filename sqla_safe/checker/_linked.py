@@ -124,6 +124,7 @@ class Linked:
         self._holders: dict[Class, bool] = {}
         self._is_whole: bool | None = None
         self.summaries: dict[Any, Summary] = {}
+        self.given_up: list[Function] = []
         self._bound: dict[Function, frozenset[str]] = {}
         self._assigned: dict[Class, dict[str, tuple[Function, Expr]]] = {}
         for module in self.index.modules.values():
@@ -141,6 +142,11 @@ class Linked:
         self._openers = self._find_openers()
         self._sources = self._find_sources()
         self._relevant = self._find_relevant()
+
+    def begin(self) -> None:
+        """Forget what one file has taught: no file's findings depend on which came before it."""
+        self.summaries.clear()
+        self.given_up.clear()
 
     def _take(self, module: Module) -> None:
         for name in module.loaded:

@@ -11,7 +11,7 @@ from sqla_safe.checker import _ir as ir
 from sqla_safe.checker._dependencies import Dependencies
 from sqla_safe.checker._linked import Linked
 from sqla_safe.checker._roomy import roomy
-from sqla_safe.checker._run import Frame, Report, Run
+from sqla_safe.checker._run import MOST_IN_A_FILE, Frame, Report, Run, TooLongError
 from sqla_safe.checker._settings import Settings
 from sqla_safe.checker._values import Const, State
 from sqla_safe.checker.findings import Finding
@@ -49,19 +49,37 @@ def link(modules: Iterable[ModuleFacts], settings: Settings = Settings()) -> Pro
 def findings(project: Project, module: ModuleFacts) -> list[Finding]:
     """Return what is wrong in one file, in the order of its lines."""
     linked = project.linked
+    linked.begin()
     found = linked.index.modules[module.path]
     reports: dict[tuple[int, str], Report] = {}
     if not linked.uses_sqlalchemy(found):
         return []
+    steps = 0
     for function in found.all_functions():
-        if linked.is_start(function):
-            reports.update(_follow(linked, found, function))
+        if steps > MOST_IN_A_FILE:
+            linked.given_up.append(function)
+        elif linked.is_start(function):
+            run = Run(linked)
+            _follow(run, found, function)
+            reports.update(run.reports)
+            steps += run.steps
     ordered = sorted(reports.values(), key=lambda report: (report.start, report.code))
     return [_finding(module.path, report) for report in ordered]
 
 
-def _follow(linked: Linked, module: Module, function: Function) -> dict[tuple[int, str], Report]:
-    run = Run(linked)
+def given_up(project: Project) -> list[Function]:
+    """Return the functions of the last file that were too long to be followed to their end."""
+    return project.linked.given_up
+
+
+def _follow(run: Run, module: Module, function: Function) -> None:
+    try:
+        _follow_to_its_end(run, module, function)
+    except TooLongError:
+        run.linked.given_up.append(function)
+
+
+def _follow_to_its_end(run: Run, module: Module, function: Function) -> None:
     frame = Frame(function, module, function.is_async, is_top=True)
     state = State({}, {})
     run.stack.append(function)
@@ -71,7 +89,6 @@ def _follow(linked: Linked, module: Module, function: Function) -> dict[tuple[in
         frame.returned.append((after, Const(None), function.start))
     if not function.is_generator:
         _escape.returned(run, frame)
-    return run.reports
 
 
 def _finding(path: str, report: Report) -> Finding:
