@@ -232,7 +232,7 @@ def _one(run: Run, frame: Frame, state: State, callee: Value, name: str, given: 
     if isinstance(callee, External):
         return _external(run, frame, state, callee, given)
     if not given.expr[2] and _is_factory(run, frame, name):
-        seen = run.linked.expiry_of_sessions(is_async=None)
+        seen = run.linked.makers.expiry(is_async=None)
         maker = Maker(None, False if seen is False else None, name)
         return _ambient.new_scope(run, frame, state, given.start, maker)
     return unresolved(run, frame, state, name, None, given)
@@ -376,7 +376,11 @@ def scopes_of(state: State, value: Value) -> set[int]:
 def _can_follow(run: Run, frame: Frame, function: Function, *, is_given: bool) -> bool:
     """Return whether a call is worth following: it may use sessions, or is given entities."""
     is_deep = len(frame.key) >= DEEPEST or function in run.stack
-    return not is_deep and not run.is_spent and (is_given or run.linked.is_relevant(function))
+    return (
+        not is_deep
+        and not run.is_spent
+        and (is_given or run.linked.relevance.is_relevant(function))
+    )
 
 
 def follow(run: Run, frame: Frame, state: State, ref: FunctionRef, given: Given) -> Value:
@@ -449,7 +453,7 @@ def bind(run: Run, frame: Frame, state: State, ref: FunctionRef, given: Given) -
 
 
 def _plain_instance(run: Run, frame: Frame, state: State, note: Expr, name: str) -> Value:
-    found = run.linked.class_named(frame.module, note)
+    found = run.linked.notes.class_named(frame.module, note)
     if isinstance(found, Class) and not run.models.is_model(found):
         return run.make(frame, state, 0, Instance(found), f"argument {name}")
     return None
@@ -465,7 +469,7 @@ def promised(
     for value in (*given.all(), ref.bound):
         scopes |= scopes_of(state, value)
     scope = scopes.pop() if len(scopes) == 1 else None
-    note = run.linked.return_note(function, ref, state)
+    note = run.linked.notes.return_note(function, ref, state)
     inner = Frame(function, function.module, frame.is_async, (*frame.key, given.start))
     found = _ambient.annotated(run, inner, state, note, given.start, "result", scope)
     for part in refs_in(found):

@@ -77,7 +77,7 @@ class Dependencies:
             return _digest(map(_bytes, node))
         targets = [self._linked.index.imported(node, each) for each in node.imports]
         names = [_bytes(each) for each in targets if isinstance(each, str)]
-        traits = self._linked.traits(node)
+        traits = self._linked.relevance.traits(node)
         return _digest((_bytes(node.path), self._payloads[node.path], traits, *names))
 
 

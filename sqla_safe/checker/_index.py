@@ -345,6 +345,18 @@ class Index:
             return None
         return max(rooted or found, key=lambda each: _common(each.parts, near.parts), default=None)
 
+    def belongs(self, module: Module, name: str) -> bool:
+        """Return whether a dotted name of something that is not here may be of the same project."""
+        root = name.partition(".")[0]
+        if not root or root in sys.stdlib_module_names or root == "builtins":
+            return False
+        is_near = root in module.parts or any(
+            binding[2] > 0 and binding[0].partition(".")[0] == root
+            for binding in module.names.values()
+            if is_import(binding)
+        )
+        return is_near or self.module((root,), module) is not None
+
     def imported(self, module: Module, binding: tuple[str, str | None, int]) -> Binding | str:
         """Return what an import brings: a module, class, function, assignment, or a dotted name."""
         key = (module.path, binding)

@@ -95,7 +95,7 @@ def _as_told(
     run: Run, frame: Frame, state: State, name: str, at: int, *, is_async: bool
 ) -> Entered:
     """Open the session that the user says a call in a `with` opens."""
-    expires = run.linked.expiry_of_sessions(is_async=is_async)
+    expires = run.linked.makers.expiry(is_async=is_async)
     ref = _ambient.new_scope(run, frame, state, at, Maker(is_async, expires, f"{name}()"))
     close: Operations = (("close", ref.oid),)
     return Entered(ref, close, close)
@@ -313,7 +313,7 @@ def _unknown(
         return Entered(None)
     if not is_session and "ervice" not in name and not run.linked.uses_sqlalchemy(frame.module):
         return Entered(None)
-    expires = False if run.linked.expiry_of_sessions(is_async=is_async) is False else None
+    expires = False if run.linked.makers.expiry(is_async=is_async) is False else None
     ref = _ambient.new_scope(run, frame, state, at, Maker(is_async, expires, f"{name}()"))
     close: Operations = (("close", ref.oid),)
     if is_session:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import structs
 
-from sqla_safe.checker import _call
+from sqla_safe.checker import _call, _objects
 from sqla_safe.checker._run import Frame, Operation, Trouble
 from sqla_safe.checker._values import (
     Alternatives,
@@ -222,7 +222,7 @@ def made_self(run: Run, frame: Frame, state: State, ref: Ref, cls: Class, init: 
     summary = run.linked.summaries.get(key)
     if summary is None:
         local = State({}, {ref.oid: Instance(cls)})
-        run.linked.construct(run, replace(frame, key=(), is_top=False), local, ref, init)
+        _objects.construct(run, replace(frame, key=(), is_top=False), local, ref, init)
         kept = _reachable(local.heap, [ref])
         known = {
             oid: run.known_keys[oid] for oid in kept if oid in run.known_keys and oid != ref.oid

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -26,6 +27,11 @@ _COLUMNS: Final = frozenset(
 _RELATIONS: Final = frozenset(("relationship", "Relationship", "relation", "backref"))
 _MANY: Final = frozenset(
     ("list", "List", "set", "Set", "Sequence", "Collection", "dict", "Dict", "WriteOnlyMapped")
+)
+_MODEL_MODULES: Final = re.compile(r"(^|\.)(models?|entities|orm|tables)(\.|$)")
+_NO_MODEL: Final = re.compile(
+    r"(Create|Update|Read|In|Out|Schema|Request|Response|Enum|Status|Type|State|Action|Params|Base"
+    r"|Data|Config|Mixin|Error|DTO|Public|Filter|Kind|Level|Role|Mode|Pagination|Register)$|^[a-z_]|^[A-Z_]+$"
 )
 
 
@@ -284,3 +290,9 @@ def class_of(value: object) -> Class | str | None:
     if isinstance(value, ClassRef):
         return value.of
     return value.name if isinstance(value, External) else None
+
+
+def is_model_outside(name: str) -> bool:
+    """Return whether a class outside of what was read lives where models live."""
+    stem = name.rpartition(".")[0]
+    return bool(_MODEL_MODULES.search(stem)) and not _NO_MODEL.search(last(name))

@@ -58,7 +58,7 @@ def findings(project: Project, module: ModuleFacts) -> list[Finding]:
     for function in found.all_functions():
         if steps > MOST_IN_A_FILE:
             linked.given_up.append(function)
-        elif linked.is_start(function):
+        elif linked.relevance.is_start(function):
             run = Run(linked)
             _follow(run, found, function)
             reports.update(run.reports)

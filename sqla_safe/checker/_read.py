@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sqla_safe.checker import _ambient, _call, _escape, _eval, _verdict
+from sqla_safe.checker import _ambient, _call, _escape, _eval, _objects, _verdict
 from sqla_safe.checker import _ir as ir
 from sqla_safe.checker._index import Class, dotted
-from sqla_safe.checker._models import Attribute
+from sqla_safe.checker._models import Attribute, is_model_outside
 from sqla_safe.checker._names import last
 from sqla_safe.checker._run import Report
 from sqla_safe.checker._session import METHODS
@@ -96,7 +96,7 @@ def _one(run: Run, frame: Frame, state: State, expr: Node, owner: Value, how: st
         return _of_class(run, frame, state, owner, name)
     if isinstance(owner, ModuleRef):
         found = run.names.member(owner, name)
-        single = run.linked.singleton(owner.of, name) if found is None else None
+        single = run.linked.notes.singleton(owner.of, name) if found is None else None
         return _ambient.singleton(run, frame, state, single) if single is not None else found
     if isinstance(owner, External):
         return _of_external(run, frame, state, owner, name)
@@ -128,7 +128,7 @@ def _of_external(run: Run, frame: Frame, state: State, owner: External, name: st
 
 
 def _looks_class(owner: External) -> bool:
-    return _ambient.is_model_outside(owner.name)
+    return is_model_outside(owner.name)
 
 
 def _of_row(state: State, owner: Tup, name: str) -> Value:
@@ -150,7 +150,7 @@ def _of_class(run: Run, frame: Frame, state: State, owner: ClassRef, name: str) 
         return FunctionRef(found, bound)
     if run.models.is_model(cls):
         return ClassAttribute(cls, name)
-    return run.linked.class_value(cls, name)
+    return run.linked.notes.class_value(cls, name)
 
 
 def _of_object(run: Run, frame: Frame, state: State, expr: Node, owner: Ref, how: str) -> Value:
@@ -182,7 +182,7 @@ def _of_instance(
             given = _call.Given([], {}, expr[3], expr[4], expr)
             return _eval.unwrapped(_call.invoke(run, frame, state, ref, given))
         return FunctionRef(found, None if "staticmethod" in found.decorator_names() else owner)
-    value = run.linked.attribute_value(run, frame, state, owner, cls, name)
+    value = _objects.attribute_value(run, frame, state, owner, cls, name)
     if value is None and how == "call":
         return Method(owner, name) if _call.scopes_of(state, owner) else None
     return value

@@ -95,7 +95,7 @@ def _sessions(
         return True, maker
     is_own = run.linked.is_own(frame.module, callee) and run.linked.uses_sqlalchemy(frame.module)
     if looks_like_session(callee.name) and is_own and not name.startswith("_"):
-        seen = run.linked.expiry_of_sessions(is_async=None)
+        seen = run.linked.makers.expiry(is_async=None)
         expires = False if seen is False else None
         return True, _ambient.new_scope(run, frame, state, given.start, Maker(None, expires, name))
     return False, None
