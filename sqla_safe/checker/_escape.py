@@ -203,7 +203,8 @@ def returned(run: Run, frame: Frame) -> None:
             line = ir.line_of(entity.detached_at)
             message = f"{_label(entity)} is returned out of its session, closed in line {line}"
             hint = "return a snapshot or plain values, or let the caller open the session"
-            run.report(frame, Report(start, start, "SQS003", severity, message, hint))
+            end = start + len("return")
+            run.report(frame, Report(start, end, "SQS003", severity, message, hint))
             del ref
 
 

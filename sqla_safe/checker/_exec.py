@@ -80,7 +80,7 @@ def assign(run: Run, frame: Frame, state: State, target: Expr, value: Value, at:
     kind = target[0]
     if kind == ir.NAME:
         if target[1] in frame.globals:
-            _escape.stored(run, frame, state, target[1], value, at, at)
+            _escape.stored(run, frame, state, target[1], value, at, at + len(target[1]))
         state.env[target[1]] = value
     elif kind == ir.TUPLE:
         _unpack(run, frame, state, target[1], value, at)

@@ -11,6 +11,7 @@ import time
 import pytest
 
 from sqla_safe.checker._cache import Cache
+from tests.checker.support import write
 
 KEYS = [bytes([number]) * 16 for number in range(3)]
 
@@ -229,3 +230,24 @@ def test_files_of_other_versions_go_after_two_weeks(folder, opened):
     os.utime(old, (0, 0))
     assert opened(folder).get(KEYS) == {KEYS[0]: b"zero"}
     assert not old.exists()
+
+
+OPENER = """\
+from container import users
+
+
+async def handler(key):
+    async with users() as service:
+        user = await service.get_user(key)
+    return user.id
+"""
+
+
+def test_another_setting_is_another_analysis(here, command):
+    """What was found without it is not believed any more, and is again when it has gone."""
+    write(here, {"app.py": OPENER, "pyproject.toml": ""})
+    clean = "All checks passed!\n"
+    assert command("check", "app.py").out == clean
+    with_scope = ("check", "--config", "scopes = ['users']", "app.py")
+    assert "SQS001" in command(*with_scope).out
+    assert command("check", "app.py").out == clean

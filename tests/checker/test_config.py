@@ -165,6 +165,7 @@ def test_what_is_told_of_the_code_base_reaches_the_analysis(here):
 
 
 LIST = "expected a list of strings"
+KEEP = "; write `expire-on-commit = false`"
 NAMES = "such as 'get_*_service'"
 
 
@@ -174,8 +175,7 @@ NAMES = "such as 'get_*_service'"
         ('scopes = "get_*"', f"scopes: {LIST}, got 'get_*'; write `scopes = [\"get_*\"]`"),
         (
             'expire-on-commit = "False"',
-            "expire-on-commit: expected true or false, got 'False'; "
-            "write `expire-on-commit = false`",
+            "expire-on-commit: expected true or false, got 'False'" + KEEP,
         ),
         (
             'session-names = ["*"]',
