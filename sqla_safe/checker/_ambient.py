@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from sqla_safe.checker import _ir as ir
 from sqla_safe.checker import _manage, _memo, _objects
+from sqla_safe.checker._holding import scopes_of
 from sqla_safe.checker._index import Class, dotted, last_name
 from sqla_safe.checker._models import is_model_outside
 from sqla_safe.checker._names import is_sqlalchemy
@@ -258,7 +259,7 @@ def _provided(run: Run, frame: Frame, state: State, provider: Function) -> Value
     run.dependencies[provider] = None
     ref = FunctionRef(provider)
     entered = _manage.provided(run, frame, state, ref)
-    for found in _manage.scopes_of(state, entered):
+    for found in scopes_of(state, entered):
         scope = state.heap[found]
         assert isinstance(scope, Scope)
         state.heap[found] = scope._replace(owner="dependency")

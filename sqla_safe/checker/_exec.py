@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqla_safe.checker import _escape, _eval, _manage, _read
+from sqla_safe.checker import _escape, _eval, _manage, _mixed, _nested, _read, _tasks
 from sqla_safe.checker import _ir as ir
 from sqla_safe.checker._index import last_name
 from sqla_safe.checker._values import (
@@ -141,7 +141,7 @@ def _augmented(run: Run, frame: Frame, state: State, node: Node) -> State:
 
 def _expression(run: Run, frame: Frame, state: State, node: Node) -> State:
     value = _eval.value(run, frame, state, node[1])
-    _escape.dropped(run, frame, state, node[1], value)
+    _tasks.dropped(run, frame, state, node[1], value)
     return state
 
 
@@ -255,7 +255,7 @@ def _with_items(run: Run, frame: Frame, state: State, node: Node, at: int) -> St
     context, target = node[1][at]
     manager = _eval.value(run, frame, state, context)
     start = context[4] if context is not None and context[0] == ir.CALL else node[4]
-    _escape.borrowed(run, frame, state, manager, context, node)
+    _mixed.borrowed(run, frame, state, manager, context, node)
     bound = target[1] if target is not None and target[0] == ir.NAME else ""
     entered = _manage.enter(
         run, frame, state, manager, start, is_async=node[3], written=context, bound=bound
@@ -403,7 +403,7 @@ def _continue(_run: Run, frame: Frame, state: State, _node: Node) -> None:
 
 
 def _def(run: Run, frame: Frame, state: State, node: Node) -> State:
-    _escape.nested(run, frame, state, node[1])
+    _nested.nested(run, frame, state, node[1])
     return state
 
 

@@ -4,23 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqla_safe.checker._index import (
-    Class,
-    Function,
-    Index,
-    Module,
-    bound_in,
-)
+from sqla_safe.checker._index import Class, Function, Index, Module, bound_in
 from sqla_safe.checker._makers import Makers
 from sqla_safe.checker._models import Models
 from sqla_safe.checker._names import Names, is_session_name
 from sqla_safe.checker._notes import Notes
 from sqla_safe.checker._reach import Reach
 from sqla_safe.checker._relevance import Relevance
-from sqla_safe.checker._values import (
-    External,
-    Value,
-)
+from sqla_safe.checker._values import External, Value
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqla_safe.checker._index import (
-    Index,
-    Module,
-    is_import,
-)
+from sqla_safe.checker._index import Index, Module, is_import
 from sqla_safe.checker._names import is_sqlalchemy, looks_like_session
 
 if TYPE_CHECKING:

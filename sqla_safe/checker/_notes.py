@@ -15,15 +15,7 @@ from sqla_safe.checker._index import (
     is_import,
     last_name,
 )
-from sqla_safe.checker._values import (
-    ClassRef,
-    Const,
-    External,
-    FunctionRef,
-    Ref,
-    State,
-    Value,
-)
+from sqla_safe.checker._values import ClassRef, Const, External, FunctionRef, Ref, State, Value
 
 if TYPE_CHECKING:
     from sqla_safe.checker._ir import Expr

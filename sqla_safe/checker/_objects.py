@@ -6,18 +6,10 @@ from typing import TYPE_CHECKING
 
 from sqla_safe.checker import _ambient, _exec
 from sqla_safe.checker import _ir as ir
-from sqla_safe.checker._index import (
-    Class,
-    Function,
-)
+from sqla_safe.checker._index import Class, Function
 from sqla_safe.checker._relevance import SEEDS
 from sqla_safe.checker._run import Frame
-from sqla_safe.checker._values import (
-    Ref,
-    State,
-    Value,
-    join,
-)
+from sqla_safe.checker._values import Ref, State, Value, join
 
 if TYPE_CHECKING:
     from sqla_safe.checker._ir import Expr

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sqla_safe.checker import _ambient, _call, _escape, _eval, _objects, _verdict
+from sqla_safe.checker import _ambient, _escape, _eval, _follow, _objects, _verdict
 from sqla_safe.checker import _ir as ir
+from sqla_safe.checker._given import Given
+from sqla_safe.checker._holding import scopes_of
 from sqla_safe.checker._index import Class, dotted
 from sqla_safe.checker._models import Attribute, is_model_outside
 from sqla_safe.checker._names import last
@@ -39,7 +41,6 @@ from sqla_safe.checker._values import (
 )
 
 if TYPE_CHECKING:
-    from sqla_safe.checker._call import Given
     from sqla_safe.checker._ir import Expr, Node
     from sqla_safe.checker._run import Frame, Run
 
@@ -179,12 +180,12 @@ def _of_instance(
     if found is not None:
         ref = FunctionRef(found, owner)
         if found.is_property:
-            given = _call.Given([], {}, expr[3], expr[4], expr)
-            return _eval.unwrapped(_call.invoke(run, frame, state, ref, given))
+            given = Given([], {}, expr[3], expr[4], expr)
+            return _eval.unwrapped(_follow.invoke(run, frame, state, ref, given))
         return FunctionRef(found, None if "staticmethod" in found.decorator_names() else owner)
     value = _objects.attribute_value(run, frame, state, owner, cls, name)
     if value is None and how == "call":
-        return Method(owner, name) if _call.scopes_of(state, owner) else None
+        return Method(owner, name) if scopes_of(state, owner) else None
     return value
 
 
@@ -233,10 +234,10 @@ def _own_method(
 ) -> Value:
     if not ref.of.is_property:
         return ref
-    given = _call.Given([], {}, span[0], span[1], (0, None, (), (), *span))
+    given = Given([], {}, span[0], span[1], (0, None, (), (), *span))
     seen, before = len(run.troubles), run.mark
     own = set(_bound_to(ref))
-    found = _call.invoke(run, frame, state, ref, given)
+    found = _follow.invoke(run, frame, state, ref, given)
     _blame(run, frame, state, span, seen, before, ref.of.name, own)
     return _eval.unwrapped(found)
 

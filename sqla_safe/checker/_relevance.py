@@ -6,19 +6,10 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from sqla_safe.checker import _ir as ir
-from sqla_safe.checker._index import (
-    Class,
-    Function,
-    Module,
-    Written,
-    last_name,
-)
+from sqla_safe.checker._index import Class, Function, Module, Written, last_name
 from sqla_safe.checker._models import is_model_outside
 from sqla_safe.checker._names import Names, is_session_name, looks_like_session
-from sqla_safe.checker._values import (
-    ClassRef,
-    External,
-)
+from sqla_safe.checker._values import ClassRef, External
 
 if TYPE_CHECKING:
     from sqla_safe.checker._ir import Expr
