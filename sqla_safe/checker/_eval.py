@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqla_safe.checker import _ambient, _call, _escape, _exec, _read, _session
+from sqla_safe.checker import _ambient, _call, _exec, _nested, _read, _session
 from sqla_safe.checker import _ir as ir
 from sqla_safe.checker._index import last_name
 from sqla_safe.checker._values import (
@@ -282,7 +282,7 @@ def _not(run: Run, frame: Frame, state: State, expr: Node) -> Value:
 
 
 def _lambda(run: Run, frame: Frame, state: State, expr: Node) -> Value:
-    return _escape.lambda_(run, frame, state, expr)
+    return _nested.lambda_(run, frame, state, expr)
 
 
 def _walrus(run: Run, frame: Frame, state: State, expr: Node) -> Value:

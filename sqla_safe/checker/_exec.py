@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqla_safe.checker import _escape, _eval, _manage, _read
+from sqla_safe.checker import _escape, _eval, _manage, _mixed, _nested, _read, _tasks
 from sqla_safe.checker import _ir as ir
 from sqla_safe.checker._index import last_name
 from sqla_safe.checker._values import (
@@ -31,7 +31,7 @@ def block(run: Run, frame: Frame, state: State | None, nodes: Block) -> State | 
     for at, node in enumerate(nodes):
         if state is None:
             return None
-        run.steps += 1
+        run.step()
         if frame.on_yield and (found := _yielded(node)) is not None:
             state = _suspend(run, frame, state, found)
             continue
@@ -164,7 +164,7 @@ def _augmented(run: Run, frame: Frame, state: State, node: Node) -> State:
 
 def _expression(run: Run, frame: Frame, state: State, node: Node) -> State:
     value = _eval.value(run, frame, state, node[1])
-    _escape.dropped(run, frame, state, node[1], value)
+    _tasks.dropped(run, frame, state, node[1], value)
     return state
 
 
@@ -177,6 +177,7 @@ def _if(run: Run, frame: Frame, state: State, node: Node) -> State | None:
     _eval.value(run, frame, state, node[1])
     truth = _eval.truth(run, frame, state, node[1])
     other = state.copy()
+    run.steps += len(state.heap) >> 6  # what is copied takes time as well
     is_open = truth is None
     doubt = is_open and _eval.is_doubted(frame, state, node[1])
     frame.conditions += is_open
@@ -294,7 +295,7 @@ def _with_items(run: Run, frame: Frame, state: State, node: Node, at: int) -> St
     context, target = node[1][at]
     manager = _eval.value(run, frame, state, context)
     start = context[4] if context is not None and context[0] == ir.CALL else node[4]
-    _escape.borrowed(run, frame, state, manager, context, node)
+    _mixed.borrowed(run, frame, state, manager, context, node)
     bound = target[1] if target is not None and target[0] == ir.NAME else ""
     entered = _manage.enter(
         run, frame, state, manager, start, is_async=node[3], written=context, bound=bound
@@ -442,7 +443,7 @@ def _continue(_run: Run, frame: Frame, state: State, _node: Node) -> None:
 
 
 def _def(run: Run, frame: Frame, state: State, node: Node) -> State:
-    _escape.nested(run, frame, state, node[1])
+    _nested.nested(run, frame, state, node[1])
     return state
 
 

@@ -7,7 +7,6 @@ import warnings
 from dataclasses import dataclass
 
 from sqla_safe.checker._lower import lower_module
-from sqla_safe.checker._roomy import roomy
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +17,6 @@ class ModuleFacts:
     payload: bytes
 
 
-@roomy
 def extract(path: str, source: bytes) -> ModuleFacts:
     """Read one file.
 

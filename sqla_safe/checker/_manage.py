@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
-from sqla_safe.checker import _ambient, _call, _eval, _exec
+from sqla_safe.checker import _ambient, _eval, _exec, _follow, _outside
+from sqla_safe.checker._given import Given
+from sqla_safe.checker._holding import scopes_of
 from sqla_safe.checker._index import Class, last_name
 from sqla_safe.checker._names import last, looks_like_session
 from sqla_safe.checker._run import Frame, Operation
@@ -95,7 +97,7 @@ def _as_told(
     run: Run, frame: Frame, state: State, name: str, at: int, *, is_async: bool
 ) -> Entered:
     """Open the session that the user says a call in a `with` opens."""
-    expires = run.linked.expiry_of_sessions(is_async=is_async)
+    expires = run.linked.makers.expiry(is_async=is_async)
     ref = _ambient.new_scope(run, frame, state, at, Maker(is_async, expires, f"{name}()"))
     close: Operations = (("close", ref.oid),)
     return Entered(ref, close, close)
@@ -147,7 +149,7 @@ def _object(run: Run, frame: Frame, state: State, ref: Ref, at: int, *, is_async
     if isinstance(thing, Instance) and isinstance(thing.cls, Class):
         return _by_methods(run, frame, state, ref, thing.cls, at)
     if isinstance(thing, Instance):
-        close = tuple([("close", oid) for oid in sorted(_call.scopes_of(state, ref))])
+        close = tuple([("close", oid) for oid in sorted(scopes_of(state, ref))])
         return Entered(ref, close, close)
     return Entered(ref)
 
@@ -158,8 +160,8 @@ def _by_methods(run: Run, frame: Frame, state: State, ref: Ref, cls: Class, at: 
     end = run.names.method(cls, "__aexit__") or run.names.method(cls, "__exit__")
     if start is None or end is None:
         return Entered(ref)
-    given = _call.Given([], {}, at, at, (0, None, (), (), at, at))
-    value = _eval.unwrapped(_call.invoke(run, frame, state, FunctionRef(start, ref), given))
+    given = Given([], {}, at, at, (0, None, (), (), at, at))
+    value = _eval.unwrapped(_follow.invoke(run, frame, state, FunctionRef(start, ref), given))
     normal = _ending(run, frame, state, FunctionRef(end, ref), at, failed=False)
     failing = _ending(run, frame, state, FunctionRef(end, ref), at, failed=True)
     return Entered(value if value is not None else ref, normal, failing)
@@ -170,12 +172,12 @@ def _ending(
 ) -> Operations:
     """Return what an `__exit__` does to sessions."""
     error: Value = None if failed else Const(None)
-    given = _call.Given([error] * 3, {}, at, at, (0, None, (), (), at, at))
+    given = Given([error] * 3, {}, at, at, (0, None, (), (), at, at))
     if failed:
         given.args = [Const("raised")] * 3
     outer, maybe, run.log, run.maybe = run.log, run.maybe, [], 0
     troubles = len(run.troubles)
-    _call.follow(run, frame, state.copy(), ref, given)
+    _follow.follow(run, frame, state.copy(), ref, given)
     del run.troubles[troubles:]
     operations, run.log, run.maybe = tuple(run.log), outer, maybe
     return operations
@@ -209,7 +211,7 @@ def _scoped_services(run: Run, frame: Frame, state: State, manager: Manager, at:
     ref = _ambient.new_scope(run, frame, state, at, replace(maker, key="the scope"))
     services: list[Value] = []
     for number, service in enumerate(given.args[1:]):
-        inner = _call.Given([ref], {}, at + number, at, (0, None, (), (), at, at))
+        inner = Given([ref], {}, at + number, at, (0, None, (), (), at, at))
         services.append(_eval.unwrapped(_built(run, frame, state, service, inner)))
     if not services:
         scope = run.make(frame, state, at, Instance("Scope", (("session", ref),)), "handle")
@@ -220,13 +222,13 @@ def _scoped_services(run: Run, frame: Frame, state: State, manager: Manager, at:
     return Entered(value, (("commit", oid), ("close", oid)), (("rollback", oid), ("close", oid)))
 
 
-def _built(run: Run, frame: Frame, state: State, service: Value, given: _call.Given) -> Value:
+def _built(run: Run, frame: Frame, state: State, service: Value, given: Given) -> Value:
     if isinstance(service, ClassRef):
-        return _call.construct(run, frame, state, service.of, given)
+        return _follow.construct(run, frame, state, service.of, given)
     if isinstance(service, FunctionRef):
-        return _call.invoke(run, frame, state, service, given)
+        return _follow.invoke(run, frame, state, service, given)
     name = last(service.name) if isinstance(service, External) else "Service"
-    return _call.unresolved(run, frame, state, name, service, given)
+    return _outside.unresolved(run, frame, state, name, service, given)
 
 
 def _generator(run: Run, frame: Frame, state: State, manager: Manager, at: int) -> Entered:
@@ -240,13 +242,13 @@ def _generator(run: Run, frame: Frame, state: State, manager: Manager, at: int) 
 
 
 def _until_yield(
-    run: Run, frame: Frame, state: State, ref: FunctionRef, given: _call.Given, at: int, mode: str
+    run: Run, frame: Frame, state: State, ref: FunctionRef, given: Given, at: int, mode: str
 ) -> tuple[Value, Operations]:
-    inner = _call.enter_frame(frame, ref, at)
+    inner = _follow.enter_frame(frame, ref, at)
     inner.on_yield = "go" if mode == "go" else "raise"
     inner.guarded = mode == "raise"
-    local = State(_call.bind(run, inner, state, ref, given), state.heap)
-    inner.fixed = _call.fixed(run, ref.of, local.env)
+    local = State(_follow.bind(run, inner, state, ref, given), state.heap)
+    inner.fixed = _follow.fixed(run, ref.of, local.env)
     _dependencies(run, inner, local, ref.of)
     outer, maybe, run.log = run.log, run.maybe, None
     troubles = len(run.troubles)
@@ -281,23 +283,18 @@ def _dependencies(run: Run, frame: Frame, state: State, function: Function) -> N
 def provided(run: Run, frame: Frame, state: State, ref: FunctionRef) -> Value:
     """Return what a dependency of FastAPI gives."""
     at = ref.of.start
-    given = _call.Given([], {}, at, at, (0, None, (), (), at, at))
+    given = Given([], {}, at, at, (0, None, (), (), at, at))
     if ref.of.is_generator:
         value, _ = _until_yield(run, frame, state, ref, given, at, "go")
         return value
     if len(frame.key) > 4 or ref.of in run.stack:
         return None
-    inner = _call.enter_frame(frame, ref, at)
-    local = State(_call.bind(run, inner, state, ref, given), state.heap)
+    inner = _follow.enter_frame(frame, ref, at)
+    local = State(_follow.bind(run, inner, state, ref, given), state.heap)
     _dependencies(run, inner, local, ref.of)
     given.keywords.update(local.env)
     state.heap = local.heap
-    return _eval.unwrapped(_call.invoke(run, frame, state, ref, given))
-
-
-def scopes_of(state: State, value: Value) -> set[int]:
-    """Return the sessions that a value is or holds."""
-    return _call.scopes_of(state, value)
+    return _eval.unwrapped(_follow.invoke(run, frame, state, ref, given))
 
 
 def _unknown(
@@ -313,7 +310,7 @@ def _unknown(
         return Entered(None)
     if not is_session and "ervice" not in name and not run.linked.uses_sqlalchemy(frame.module):
         return Entered(None)
-    expires = False if run.linked.expiry_of_sessions(is_async=is_async) is False else None
+    expires = False if run.linked.makers.expiry(is_async=is_async) is False else None
     ref = _ambient.new_scope(run, frame, state, at, Maker(is_async, expires, f"{name}()"))
     close: Operations = (("close", ref.oid),)
     if is_session:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -26,6 +27,11 @@ _COLUMNS: Final = frozenset(
 _RELATIONS: Final = frozenset(("relationship", "Relationship", "relation", "backref"))
 _MANY: Final = frozenset(
     ("list", "List", "set", "Set", "Sequence", "Collection", "dict", "Dict", "WriteOnlyMapped")
+)
+_MODEL_MODULES: Final = re.compile(r"(^|\.)(models?|entities|orm|tables)(\.|$)")
+_NO_MODEL: Final = re.compile(
+    r"(Create|Update|Read|In|Out|Schema|Request|Response|Enum|Status|Type|State|Action|Params|Base"
+    r"|Data|Config|Mixin|Error|DTO|Public|Filter|Kind|Level|Role|Mode|Pagination|Register)$|^[a-z_]|^[A-Z_]+$"
 )
 
 
@@ -85,9 +91,13 @@ class Models:
                 return True
         return any(name == "mapped" for name in map(last_name, cls.decorators))
 
+    def called(self, name: str) -> list[Class]:
+        """Return every class of a name, mapped or not."""
+        return self._by_name.get(last(name), [])
+
     def named(self, name: str, near: Module | None = None) -> Class | None:
         """Return the mapped class of a name, the nearest one when there are several."""
-        found = [cls for cls in self._by_name.get(last(name), ()) if self.is_model(cls)]
+        found = [cls for cls in self.called(name) if self.is_model(cls)]
         if len(found) > 1 and near is not None:
             shared = [
                 sum(a == b for a, b in zip(c.module.parts, near.parts, strict=False)) for c in found
@@ -280,3 +290,9 @@ def class_of(value: object) -> Class | str | None:
     if isinstance(value, ClassRef):
         return value.of
     return value.name if isinstance(value, External) else None
+
+
+def is_model_outside(name: str) -> bool:
+    """Return whether a class outside of what was read lives where models live."""
+    stem = name.rpartition(".")[0]
+    return bool(_MODEL_MODULES.search(stem)) and not _NO_MODEL.search(last(name))

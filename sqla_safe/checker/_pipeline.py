@@ -163,9 +163,9 @@ class Run:
 
     def _found(self, modules: dict[str, ModuleFacts]) -> tuple[list[Finding], list[Skip]]:
         linked = _looking.Linked(project.link(modules.values(), self._settings), modules)
-        fingerprint = linked.project.fingerprint.encode()
         mine = [name for name in self._mine if name in modules]
-        keys = {name: digest(b"findings", fingerprint, self._keys[name]) for name in mine}
+        prints = linked.project.fingerprint
+        keys = {name: digest(b"findings", prints(name), self._keys[name]) for name in mine}
         stored = self._means.cache.get(keys.values())
         known = {name: _decoded(_record.decode_findings, stored.get(keys[name])) for name in mine}
         skips: list[Skip] = []

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sqla_safe.checker import _ambient, _call, _escape, _eval, _verdict
+from sqla_safe.checker import _ambient, _escape, _eval, _follow, _objects, _verdict
 from sqla_safe.checker import _ir as ir
+from sqla_safe.checker._given import Given
+from sqla_safe.checker._holding import scopes_of
 from sqla_safe.checker._index import Class, dotted
-from sqla_safe.checker._models import Attribute
+from sqla_safe.checker._models import Attribute, is_model_outside
 from sqla_safe.checker._names import last
 from sqla_safe.checker._run import Report
 from sqla_safe.checker._session import METHODS
@@ -39,7 +41,6 @@ from sqla_safe.checker._values import (
 )
 
 if TYPE_CHECKING:
-    from sqla_safe.checker._call import Given
     from sqla_safe.checker._ir import Expr, Node
     from sqla_safe.checker._run import Frame, Run
 
@@ -128,7 +129,7 @@ def _of_external(run: Run, frame: Frame, state: State, owner: External, name: st
 
 
 def _looks_class(owner: External) -> bool:
-    return _ambient.is_model_outside(owner.name)
+    return is_model_outside(owner.name)
 
 
 def _of_row(state: State, owner: Tup, name: str) -> Value:
@@ -150,7 +151,7 @@ def _of_class(run: Run, frame: Frame, state: State, owner: ClassRef, name: str) 
         return FunctionRef(found, bound)
     if run.models.is_model(cls):
         return ClassAttribute(cls, name)
-    return run.linked.class_value(cls, name)
+    return run.linked.notes.class_value(cls, name)
 
 
 def _of_object(run: Run, frame: Frame, state: State, expr: Node, owner: Ref, how: str) -> Value:
@@ -179,12 +180,12 @@ def _of_instance(
     if found is not None:
         ref = FunctionRef(found, owner)
         if found.is_property:
-            given = _call.Given([], {}, expr[3], expr[4], expr)
-            return _eval.unwrapped(_call.invoke(run, frame, state, ref, given))
+            given = Given([], {}, expr[3], expr[4], expr)
+            return _eval.unwrapped(_follow.invoke(run, frame, state, ref, given))
         return FunctionRef(found, None if "staticmethod" in found.decorator_names() else owner)
-    value = run.linked.attribute_value(run, frame, state, owner, cls, name)
+    value = _objects.attribute_value(run, frame, state, owner, cls, name)
     if value is None and how == "call":
-        return Method(owner, name) if _call.scopes_of(state, owner) else None
+        return Method(owner, name) if scopes_of(state, owner) else None
     return value
 
 
@@ -233,10 +234,10 @@ def _own_method(
 ) -> Value:
     if not ref.of.is_property:
         return ref
-    given = _call.Given([], {}, span[0], span[1], (0, None, (), (), *span))
+    given = Given([], {}, span[0], span[1], (0, None, (), (), *span))
     seen, before = len(run.troubles), run.mark
     own = set(_bound_to(ref))
-    found = _call.invoke(run, frame, state, ref, given)
+    found = _follow.invoke(run, frame, state, ref, given)
     _blame(run, frame, state, span, seen, before, ref.of.name, own)
     return _eval.unwrapped(found)
 

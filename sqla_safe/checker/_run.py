@@ -15,6 +15,11 @@ if TYPE_CHECKING:
 
 DEEPEST: Final = 5
 MOST_STEPS: Final = 2_500
+"""The statements and expressions after which a function's calls are not followed any more."""
+MOST_OF_ALL: Final = 40_000
+"""Those after which the function itself is given up: about a third of a second."""
+MOST_IN_A_FILE: Final = 150_000
+"""Those after which the rest of a file is given up."""
 Operation = Literal["commit", "rollback", "close", "flush", "expunge", "expire"]
 _RANK: Final = {"error": 0, "warning": 1, "info": 2}
 
@@ -93,6 +98,10 @@ class Trouble:
     """The class of a many-to-one: with such an entity in the session there is nothing to load."""
 
 
+class TooLongError(Exception):
+    """A function is given up."""
+
+
 class Run:
     """Everything that one analysis of one function shares."""
 
@@ -140,6 +149,16 @@ class Run:
     def is_spent(self) -> bool:
         """Whether the budget of this analysis is used up: then calls are not followed any more."""
         return self.steps > MOST_STEPS
+
+    def step(self) -> None:
+        """Count a statement.
+
+        Raises:
+            TooLongError: there were too many.
+        """
+        self.steps += 1
+        if self.steps > MOST_OF_ALL:
+            raise TooLongError
 
     def report(self, frame: Frame, report: Report) -> None:
         """Report something, unless the same place has something worse of this rule."""

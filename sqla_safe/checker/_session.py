@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from msgspec.structs import replace
 
-from sqla_safe.checker import _escape
 from sqla_safe.checker import _ir as ir
+from sqla_safe.checker import _mixed
 from sqla_safe.checker._names import last
 from sqla_safe.checker._values import (
     ClassRef,
@@ -29,7 +29,7 @@ from sqla_safe.checker._values import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sqla_safe.checker._call import Given
+    from sqla_safe.checker._given import Given
     from sqla_safe.checker._index import Class
     from sqla_safe.checker._run import Frame, Run
 
@@ -156,7 +156,7 @@ def _add(run: Run, frame: Frame, state: State, ref: Ref, given: Given) -> Value:
         for part in refs_in(value):
             entity = state.heap.get(part.oid)
             if isinstance(entity, Entity):
-                _escape.moved(run, frame, state, part, ref, given)
+                _mixed.moved(run, frame, state, part, ref, given)
                 state.heap[part.oid] = entity._replace(
                     scope=ref.oid, is_detached=False, is_free=False
                 )
@@ -197,7 +197,7 @@ def _refresh(run: Run, frame: Frame, state: State, ref: Ref, given: Given) -> Va
     for part in refs_in(target):
         entity = state.heap.get(part.oid)
         if isinstance(entity, Entity):
-            _escape.refreshed(run, frame, state, entity, ref, given)
+            _mixed.refreshed(run, frame, state, entity, ref, given)
             state.heap[part.oid] = _fresh(run, entity, names, ref.oid)
     return None
 
@@ -240,7 +240,7 @@ def _rollback(run: Run, frame: Frame, state: State, ref: Ref, given: Given) -> V
 
 
 def _close(run: Run, frame: Frame, state: State, ref: Ref, given: Given) -> Value:
-    _escape.closed(run, frame, state, ref, given)
+    _mixed.closed(run, frame, state, ref, given)
     if frame.is_top:
         run.own_ends.add(given.start)
     run.apply(state, "close", ref.oid, given.start)

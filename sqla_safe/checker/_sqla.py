@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
-from sqla_safe.checker import _ambient, _session
+from sqla_safe.checker import _ambient, _follow, _session
 from sqla_safe.checker._index import Class
 from sqla_safe.checker._names import is_sqlalchemy, last, looks_like_session
 from sqla_safe.checker._values import (
@@ -28,7 +28,7 @@ from sqla_safe.checker._values import (
 )
 
 if TYPE_CHECKING:
-    from sqla_safe.checker._call import Given
+    from sqla_safe.checker._given import Given
     from sqla_safe.checker._run import Frame, Run
 
 LOADERS: Final = frozenset(
@@ -95,7 +95,7 @@ def _sessions(
         return True, maker
     is_own = run.linked.is_own(frame.module, callee) and run.linked.uses_sqlalchemy(frame.module)
     if looks_like_session(callee.name) and is_own and not name.startswith("_"):
-        seen = run.linked.expiry_of_sessions(is_async=None)
+        seen = run.linked.makers.expiry(is_async=None)
         expires = False if seen is False else None
         return True, _ambient.new_scope(run, frame, state, given.start, Maker(None, expires, name))
     return False, None
@@ -234,7 +234,6 @@ def method(
 def _super_method(
     run: Run, frame: Frame, state: State, owner: Method, name: str, given: Given
 ) -> tuple[bool, Value]:
-    from sqla_safe.checker import _call
 
     function = frame.function
     cls = _class_of(state, owner.owner)
@@ -243,7 +242,7 @@ def _super_method(
     found = run.names.method(cls, name, after=function.cls)
     if found is None:
         return False, None
-    return True, _call.invoke(run, frame, state, FunctionRef(found, owner.owner), given)
+    return True, _follow.invoke(run, frame, state, FunctionRef(found, owner.owner), given)
 
 
 def _class_of(state: State, value: Value) -> Class | None:

@@ -67,11 +67,13 @@ class Read:
         """Whether a read cannot send SQL, because there is nobody to await it."""
         if self.scope is not None and self.scope.is_async is not None:
             return self.scope.is_async
-        if self.run.linked.kind_of_sessions() is False:
+        if self.run.linked.makers.kind() is False:
             return False
         if self.frame.function is not None and self.frame.function.is_async:
             return True
-        return self.frame.is_async or self.run.linked.is_called_by_async(self.frame.function)
+        return self.frame.is_async or self.run.linked.relevance.is_called_by_async(
+            self.frame.function
+        )
 
     @property
     def is_relation(self) -> bool:
@@ -283,7 +285,7 @@ def _expired(read: Read) -> Answer | None:
     message = f"{read.label} is read after {read.where()} has expired it"
     if expired.by == "rollback":
         return "SQS021", severity, message, _refresh_hint(read)
-    if expired.by == "commit" and not expired.is_sure and not read.run.linked.has_odd_makers:
+    if expired.by == "commit" and not expired.is_sure and not read.run.linked.makers.are_odd:
         return None
     return "SQS020", severity, message, _refresh_hint(read)
 

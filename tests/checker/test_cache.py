@@ -97,6 +97,56 @@ def test_a_damaged_cache_is_begun_anew(folder, damage, opened):
     assert again.get(KEYS)[KEYS[1]] == b"one"
 
 
+@pytest.fixture
+def home(monkeypatch, tmp_path):
+    """Give this user a home without a key."""
+    for name in ("HOME", "USERPROFILE", "LOCALAPPDATA", "XDG_CACHE_HOME"):
+        monkeypatch.setenv(name, str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+def test_a_cache_of_somebody_else_is_not_believed(home, folder, opened, monkeypatch):
+    """It may have come with the project."""
+    assert opened(folder).get(KEYS) == {KEYS[0]: b"zero"}
+    for name in ("HOME", "USERPROFILE", "LOCALAPPDATA", "XDG_CACHE_HOME"):
+        monkeypatch.setenv(name, str(home / "other"))
+    assert opened(folder).get(KEYS) == {}
+
+
+def test_an_entry_counts_under_its_own_key_only(folder, opened):
+    """Else the findings of one file could be given to another."""
+    database = sqlite3.connect(file_of(folder), isolation_level=None)
+    database.execute("UPDATE entries SET key = ?", (KEYS[1],))
+    database.close()
+    assert opened(folder).get(KEYS) == {}
+
+
+def test_an_entry_that_is_no_bytes_is_nothing(folder, opened):
+    """SQLite stores what it is given."""
+    database = sqlite3.connect(file_of(folder), isolation_level=None)
+    database.execute("UPDATE entries SET data = 'text'")
+    database.close()
+    assert opened(folder).get(KEYS) == {}
+
+
+def test_the_key_is_this_users_alone(home, folder):
+    """Who can read it can forge a cache."""
+    [key] = home.rglob("key")
+    assert key.stat().st_mode & 0o077 == 0 or sys.platform == "win32"
+    assert len(key.read_bytes()) == 32
+
+
+def test_without_a_place_for_the_key_a_cache_lasts_one_run(home, folder, opened):
+    """Rather than be believed."""
+    [key] = home.rglob("key")
+    key.unlink()
+    key.mkdir()
+    cache = opened(folder)
+    cache.put({KEYS[1]: b"one"})
+    assert cache.get(KEYS) == {KEYS[1]: b"one"}
+    assert opened(folder).get(KEYS) == {}
+
+
 def test_a_file_where_the_folder_should_be_is_no_cache(tmp_path, opened):
     """Nor is it touched."""
     (tmp_path / "cache").write_text("mine")
