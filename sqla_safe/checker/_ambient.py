@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Literal
 
 from sqla_safe.checker import _ir as ir
-from sqla_safe.checker import _manage, _memo
+from sqla_safe.checker import _manage, _memo, _objects
+from sqla_safe.checker._holding import scopes_of
 from sqla_safe.checker._index import Class, dotted, last_name
-from sqla_safe.checker._names import is_sqlalchemy, last
+from sqla_safe.checker._models import is_model_outside
+from sqla_safe.checker._names import is_sqlalchemy
 from sqla_safe.checker._values import (
     ClassRef,
     Entity,
@@ -53,51 +54,45 @@ _LISTS: Final = frozenset(
 _TRANSPARENT: Final = frozenset(
     ("Optional", "Annotated", "Awaitable", "Coroutine", "Final", "ClassVar", "Union", "Mapped")
 )
-_SESSION_NAMES: Final = re.compile(
-    r"(?i)^_?(db|sess|(async_?|db_?|sa_?|sql_?)?session|database_session|dbsession)_?$"
-)
-_MODEL_MODULES: Final = re.compile(r"(^|\.)(models?|entities|orm|tables)(\.|$)")
-_NO_MODEL: Final = re.compile(
-    r"(Create|Update|Read|In|Out|Schema|Request|Response|Enum|Status|Type|State|Action|Params|Base"
-    r"|Data|Config|Mixin|Error|DTO|Public|Filter|Kind|Level|Role|Mode|Pagination|Register)$|^[a-z_]|^[A-Z_]+$"
-)
-
-
-def is_session_name(name: str) -> bool:
-    """Return whether a name is one that people give to sessions."""
-    return bool(_SESSION_NAMES.match(name))
 
 
 def global_(run: Run, frame: Frame, state: State, name: str) -> Value:
     """Return what a name means that no local variable has."""
     found = run.linked.global_(frame.module, name)
     if found is None:
-        single = run.linked.singleton(frame.module, name)
-        if single is not None:
-            return singleton(run, frame, state, single)
+        return singleton(run, state, frame.module, name)
     return found
 
 
-def singleton(run: Run, frame: Frame, state: State, cls: Class) -> Value:
-    ref = run.known(("single", cls))
+def singleton(run: Run, state: State, module: Module, name: str) -> Value:
+    """Return the object that a module makes once, with the classes that it was made with."""
+    cls = run.linked.notes.singleton(module, name)
+    if cls is None:
+        return None
+    given = run.linked.notes.made_with(module, name)
+    ref = run.known(("single", cls, given))
     if ref.oid not in state.heap:
-        state.heap[ref.oid] = Instance(cls)
+        state.heap[ref.oid] = Instance(cls, given)
     return ref
 
 
 def new_scope(run: Run, frame: Frame, state: State, at: int, maker: Maker, tag: str = "") -> Ref:
     """Open a session."""
     is_async = maker.is_async
-    scope = Scope(is_async, maker.expires, maker.key or "the session", at, "local", is_busy=False)
+    expires = run.linked.settings.expire_on_commit if maker.expires is None else maker.expires
+    scope = Scope(is_async, expires, maker.key or "the session", at, "local", is_busy=False)
     return run.make(frame, state, at, scope, tag or "scope")
 
 
-def ambient_scope(run: Run, frame: Frame, state: State, key: object, name: str) -> Ref:
+def ambient_scope(
+    run: Run, state: State, key: object, name: str, maker: Maker | None = None
+) -> Ref:
     """Return a session that is found by its name, such as `db.session`."""
     ref = run.known(("ambient", key, name))
     if ref.oid not in state.heap:
-        is_async = run.linked.kind_of_sessions() if not frame.is_async else None
-        expires = run.linked.expiry_of_sessions(is_async=is_async)
+        is_async = run.linked.makers.kind() if maker is None else maker.is_async
+        seen = run.linked.makers.expiry(is_async=is_async)
+        expires = seen if maker is None else maker.expires
         state.heap[ref.oid] = Scope(is_async, expires, name, 0, "ambient")
     return ref
 
@@ -106,14 +101,14 @@ def session_named(
     run: Run, frame: Frame, state: State, name: str, owner: Value, expr: Node
 ) -> Value:
     """Return the session behind an attribute or item that is called like one."""
-    if not is_session_name(name) or isinstance(owner, ClassRef):
+    if not run.linked.is_session_name(name) or isinstance(owner, ClassRef):
         return None
     if not run.linked.uses_sqlalchemy(frame.module):
         return None
     key = owner.oid if isinstance(owner, Ref) else dotted(expr[1])
     if isinstance(owner, Ref) and not isinstance(state.heap.get(owner.oid), Instance):
         return None
-    return ambient_scope(run, frame, state, key, name)
+    return ambient_scope(run, state, key, name)
 
 
 def awaited(run: Run, frame: Frame, state: State, expr: Expr) -> None:
@@ -124,7 +119,7 @@ def awaited(run: Run, frame: Frame, state: State, expr: Expr) -> None:
     if owner is not None and owner[0] == ir.NAME:
         ref = state.env.get(owner[1])
         scope = state.scope(ref)
-        if scope is not None and scope.is_async is None and isinstance(ref, Ref):
+        if scope is not None and scope.is_async is not True and isinstance(ref, Ref):
             state.heap[ref.oid] = scope._replace(is_async=True)
 
 
@@ -162,7 +157,7 @@ def _self(run: Run, frame: Frame, state: State, function: Function) -> Value:
     init = run.names.method(cls, "__init__")
     if init is not None and init is not function:
         _memo.made_self(run, frame, state, ref, cls, init)
-    if run.linked.is_spawned(function):
+    if run.linked.relevance.is_spawned(function):
         for oid, thing in list(state.heap.items()):
             if isinstance(thing, Entity):
                 state.heap[oid] = thing._replace(is_captured=True)
@@ -178,15 +173,23 @@ def _session_parameter(
         found = _provided(run, frame, state, provider)
         if found is not None:
             return found
-    is_named = note is None and is_session_name(name) and run.linked.uses_sqlalchemy(frame.module)
+    is_named = note is None and run.linked.is_session_name(name)
+    is_named = is_named and run.linked.uses_sqlalchemy(frame.module)
+    is_named |= run.linked.settings.is_session(name)
     if not kind and not is_named:
         return None
-    is_async = {"async": True, "sync": False}.get(kind, True if frame.is_async else None)
+    is_async = {"async": True, "sync": False}.get(kind, _kind_nearby(run, frame))
     ref = run.known(("parameter", frame.key, name))
-    expires = run.linked.expiry_of_sessions(is_async=is_async)
+    expires = run.linked.makers.expiry(is_async=is_async)
     owner: Literal["dependency", "param"] = "dependency" if provider is not None else "param"
     state.heap[ref.oid] = Scope(is_async, expires, name, 0, owner)
     return ref
+
+
+def _kind_nearby(run: Run, frame: Frame) -> bool | None:
+    """Return the kind of a session of which only the name is known."""
+    kind = run.linked.makers.kind()
+    return True if kind is None and frame.is_async else kind
 
 
 def _parameter(
@@ -209,7 +212,7 @@ def _by_its_name(run: Run, frame: Frame, name: str) -> Expr:
     if wanted not in frame.module.names:
         return None
     note = (ir.NAME, wanted, 0)
-    found = run.linked.class_named(frame.module, note)
+    found = run.linked.notes.class_named(frame.module, note)
     is_model = isinstance(found, Class) and run.models.is_model(found)
     return note if is_model or (isinstance(found, str) and is_model_outside(found)) else None
 
@@ -243,7 +246,7 @@ def _metadata(run: Run, frame: Frame, note: Expr) -> tuple[tuple[Module, Expr], 
     if note is None:
         return ()
     if note[0] == ir.NAME:
-        alias = run.linked.alias(frame.module, note[1])
+        alias = run.linked.notes.alias(frame.module, note[1])
         return _metadata(run, _within(frame, alias[0]), alias[1]) if alias is not None else ()
     if note[0] == ir.ITEM and last_name(note[1]) == "Annotated":
         inner = note[2]
@@ -259,7 +262,7 @@ def _provided(run: Run, frame: Frame, state: State, provider: Function) -> Value
     run.dependencies[provider] = None
     ref = FunctionRef(provider)
     entered = _manage.provided(run, frame, state, ref)
-    for found in _manage.scopes_of(state, entered):
+    for found in scopes_of(state, entered):
         scope = state.heap[found]
         assert isinstance(scope, Scope)
         state.heap[found] = scope._replace(owner="dependency")
@@ -323,24 +326,24 @@ def _generic(
 
 def _maker(run: Run, outer: str, tag: str) -> Maker:
     is_async = True if outer.startswith("async") else None
-    return Maker(is_async, run.linked.expiry_of_sessions(is_async=is_async), tag)
+    return Maker(is_async, run.linked.makers.expiry(is_async=is_async), tag)
 
 
 def _named(
     run: Run, frame: Frame, state: State, note: Node, at: int, tag: str, scope: int | None
 ) -> Value:
     if note[0] == ir.NAME:
-        alias = run.linked.alias(frame.module, note[1])
+        alias = run.linked.notes.alias(frame.module, note[1])
         if alias is not None:
             return annotated(run, _within(frame, alias[0]), state, alias[1], at, tag, scope)
     kind = _session_kind(run, frame, note)
     if kind:
         is_async = kind == "async"
-        expires = run.linked.expiry_of_sessions(is_async=is_async)
+        expires = run.linked.makers.expiry(is_async=is_async)
         return run.make(frame, state, at, Scope(is_async, expires, tag, 0, "param"), f"scope {tag}")
     if last_name(note) in ("async_sessionmaker", "sessionmaker"):
         return _maker(run, last_name(note), tag)
-    found = run.linked.class_named(frame.module, note)
+    found = run.linked.notes.class_named(frame.module, note)
     if isinstance(found, Class):
         if run.models.is_model(found):
             entity = Entity(found, scope, "param", at, is_open=True)
@@ -358,16 +361,10 @@ def _session_fields(run: Run, frame: Frame, state: State, ref: Ref, cls: Class) 
     """Give an object those of its declared fields that are sessions."""
     for name, written in cls.names.items():
         if written.annotation is not None and "ession" in last_name(written.annotation):
-            value = run.linked.attribute_value(run, frame, state, ref, cls, name)
+            value = _objects.attribute_value(run, frame, state, ref, cls, name)
             instance = state.heap[ref.oid]
             if state.scope(value) is not None and isinstance(instance, Instance):
                 state.heap[ref.oid] = instance.with_(name, value)
-
-
-def is_model_outside(name: str) -> bool:
-    """Return whether a class outside of what was read lives where models live."""
-    stem = name.rpartition(".")[0]
-    return bool(_MODEL_MODULES.search(stem)) and not _NO_MODEL.search(last(name))
 
 
 def _session_kind(run: Run, frame: Frame, note: Expr) -> str:
@@ -385,7 +382,7 @@ def _session_kind(run: Run, frame: Frame, note: Expr) -> str:
             return _session_kind(run, frame, note[1])
         first = inner[1][0] if inner is not None and inner[0] == ir.TUPLE and inner[1] else inner
         return _session_kind(run, frame, first)
-    alias = run.linked.alias(frame.module, note[1]) if note[0] == ir.NAME else None
+    alias = run.linked.notes.alias(frame.module, note[1]) if note[0] == ir.NAME else None
     if alias is not None:
         return _session_kind(run, _within(frame, alias[0]), alias[1])
     found = run.names.value(frame.module, note)

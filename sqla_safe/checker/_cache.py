@@ -1,7 +1,8 @@
 """What earlier runs have found out, kept in a folder; a cache that cannot be used is no cache.
 
 One SQLite file holds everything: several runs may read and write it at once, and a run that is
-stopped leaves no half entry. Nothing in it is ever unpickled.
+stopped leaves no half entry. Each entry is sealed with a key that lies outside of the project, so
+that nothing is taken from a cache that somebody else has made.
 """
 
 from __future__ import annotations
@@ -11,10 +12,12 @@ import sys
 import time
 from contextlib import contextmanager, suppress
 from hashlib import blake2b
+from hmac import compare_digest
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from sqla_safe import __version__
+from sqla_safe.checker._secret import secret
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
@@ -23,7 +26,7 @@ FOLDER: Final = ".sqla_safe_cache"
 _DAY: Final = 24 * 60 * 60
 _KEPT: Final = 14 * _DAY
 _PATIENCE: Final = 2.0  # seconds that a run waits for another that is writing
-_CHECKSUM: Final = 8
+_SEAL: Final = 16
 _AT_ONCE: Final = 500
 _DAMAGED: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _TOUCH: Final = "UPDATE entries SET used = ? WHERE key = ? AND used < ?"
@@ -42,6 +45,7 @@ class Cache:
     def __init__(self, folder: Path | None) -> None:
         """Open the cache, if that can be done."""
         self._file = folder / f"{_version()}.db" if folder else None
+        self._key = secret() if folder else b""
         self._database: sqlite3.Connection | None = None
         if self._file:
             _mark(self._file.parent)
@@ -55,7 +59,7 @@ class Cache:
             if database:
                 for some in _batches(list(keys)):
                     found.update(_rows(database, some))
-        return {key: data for key, data in found.items() if data}
+        return {key: data for key, row in found.items() if (data := self._opened(key, row))}
 
     def put(self, entries: Mapping[bytes, bytes], used: Iterable[bytes] = ()) -> None:
         """Keep entries, and drop those that no run has used for two weeks.
@@ -65,13 +69,21 @@ class Cache:
             used: keys of earlier entries that this run has used.
         """
         now = int(time.time())
-        rows = ((key, _check(data) + data, now) for key, data in entries.items())
+        rows = ((key, self._seal(key, data) + data, now) for key, data in entries.items())
         touched = ((now, key, now - _DAY) for key in used)
         with self._tolerating() as database, _transaction(database):
             if database:
                 database.executemany("INSERT OR REPLACE INTO entries VALUES (?, ?, ?)", rows)
                 database.executemany(_TOUCH, touched)
                 database.execute("DELETE FROM entries WHERE used < ?", (now - _KEPT,))
+
+    def _seal(self, key: bytes, data: bytes) -> bytes:
+        return blake2b(key + data, digest_size=_SEAL, key=self._key).digest()
+
+    def _opened(self, key: bytes, row: bytes) -> bytes:
+        """Return the data of a row, or nothing when it is not what was stored under the key."""
+        data = row[_SEAL:]
+        return data if compare_digest(self._seal(key, data), row[:_SEAL]) else b""
 
     def close(self) -> None:
         """Close the file."""
@@ -117,22 +129,13 @@ def _rows(database: sqlite3.Connection, keys: Sequence[bytes]) -> Iterator[tuple
     marks = ",".join("?" * len(keys))
     query = f"SELECT key, data FROM entries WHERE key IN ({marks})"  # noqa: S608
     for key, data in database.execute(query, keys):
-        yield key, _checked(data)
+        if isinstance(data, bytes):
+            yield key, data
 
 
 def _batches(keys: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
     for start in range(0, len(keys), _AT_ONCE):
         yield keys[start : start + _AT_ONCE]
-
-
-def _check(data: bytes) -> bytes:
-    return blake2b(data, digest_size=_CHECKSUM).digest()
-
-
-def _checked(stored: bytes) -> bytes:
-    """Return the data, or nothing when it is not what was stored."""
-    data = stored[_CHECKSUM:]
-    return data if _check(data) == stored[:_CHECKSUM] else b""
 
 
 def _mark(folder: Path) -> None:

@@ -56,14 +56,14 @@ class Check:
         """Open the cache, and read standard input if it is asked for."""
         self._request = request
         self._filter = filter_of(request.config, request.codes, request.root)
-        self._cache = _cache.Cache(None if options.no_cache else _cache_folder(request))
+        self.cache = _cache.Cache(None if options.no_cache else _cache_folder(request))
         self._shows_progress = not options.quiet
         self.sources = Sources({request.stdin: stdin_content()} if request.stdin else None)
         self._baseline = self._read_baseline(options)
 
     def close(self) -> None:
         """Close the cache."""
-        self._cache.close()
+        self.cache.close()
 
     def result(self) -> Result:
         """Return what is found in the sources as they are now."""
@@ -83,9 +83,10 @@ class Check:
     def _outcome(self) -> Outcome:
         jobs = self._request.config.jobs or _workers.default_jobs()
         wanted = self._request
-        tree = Tree(wanted.files, wanted.context, self.sources, str(wanted.root.absolute()))
+        root, settings = str(wanted.root.absolute()), wanted.config.settings()
+        tree = Tree(wanted.files, wanted.context, self.sources, root, settings)
         with Progress(wanted=self._shows_progress) as progress:
-            return Run(tree, Means(self._cache, jobs, progress)).outcome()
+            return Run(tree, Means(self.cache, jobs, progress)).outcome()
 
     def _ordered(self, findings: list[Finding]) -> list[Finding]:
         places = {file: place for place, file in enumerate(self._request.files)}

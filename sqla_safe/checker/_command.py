@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, TextIO
 from sqla_safe.checker import _atomic, reports
 from sqla_safe.checker._check import Check
 from sqla_safe.checker._explain import explanation
-from sqla_safe.checker._mend import Mending
+from sqla_safe.checker._mend import Mending, promised
 from sqla_safe.checker._paint import Paint, paint_for
 from sqla_safe.checker._problems import UsageError
 from sqla_safe.checker._request import request
@@ -53,7 +53,7 @@ def _checked(check: Check, wanted: Request, options: Options) -> int:
         file, count = check.write_baseline(result)
         _note(f"wrote {plural(count, 'finding')} to {file}", options)
         return 0
-    _show(result, wanted, options)
+    _show(result, check, wanted, options)
     return _exit_code(result, wanted, options)
 
 
@@ -68,7 +68,7 @@ def _mended(mending: Mending, check: Check, wanted: Request, options: Options) -
         sys.stdout.buffer.write(check.sources.read(wanted.stdin))
     else:
         mending.write()
-    _show(mending.result, wanted, options, mending.count)
+    _show(mending.result, check, wanted, options, mending.count)
     return _exit_code(mending.result, wanted, options)
 
 
@@ -81,10 +81,12 @@ def _exit_code(result: Result, wanted: Request, options: Options) -> int:
     return int(bool(counted) and not options.exit_zero)
 
 
-def _show(result: Result, wanted: Request, options: Options, fixed: int = 0) -> None:
+def _show(result: Result, check: Check, wanted: Request, options: Options, fixed: int = 0) -> None:
     stream = sys.stderr if options.fix and wanted.stdin else sys.stdout  # that holds the source
     name = wanted.config.output_format
     paint = paint_for(stream, options.color) if name in _FOR_PEOPLE else Paint(on=False)
+    if name in _FOR_PEOPLE or options.statistics:
+        result = replace(result, findings=promised(result.findings, check.sources, check.cache))
     report = _report(result, paint, fixed)
     render = reports.renderer("statistics" if options.statistics else name)
     if options.output_file:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -13,6 +14,7 @@ import msgspec
 
 from sqla_safe.checker import _selection
 from sqla_safe.checker._problems import UsageError, unknown
+from sqla_safe.checker._settings import Settings
 from sqla_safe.checker.findings import Severity
 
 if TYPE_CHECKING:
@@ -48,11 +50,22 @@ class Config:
     respect_gitignore: bool = True
     context: tuple[str, ...] = ()
     """Files and folders that are read for models and services, but not reported on."""
+    scopes: tuple[str, ...] = ()
+    session_names: tuple[str, ...] = ()
+    expire_on_commit: bool | None = None
     baseline: str | None = None
     cache_dir: str | None = None
     jobs: int | None = None
     output_format: OutputFormat = "full"
     strict: bool = False
+
+    def settings(self) -> Settings:
+        """Return what is for the analysis."""
+        return Settings(
+            scopes=self.scopes,
+            session_names=self.session_names,
+            expire_on_commit=self.expire_on_commit,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +86,8 @@ def load(given: Iterable[str], start: Path) -> Found:
     files = [value for value in given if not _is_override(value)]
     if len(files) > 1:
         raise UsageError(f"--config: one file can be used, not {len(files)}: {', '.join(files)}")
-    table, root = _read_file(Path(files[0])) if files else _nearest(start)
-    config, problems = _converted(table, "")
+    table, root, where = _read_file(Path(files[0])) if files else _nearest(start)
+    config, problems = _converted(table, where)
     for value in given:
         if _is_override(value):
             config, more = _overridden(config, value)
@@ -97,9 +110,25 @@ def validated(config: Config, where: str) -> list[str]:
         for name, values in selectors.items()
         for problem in _selection.problems(values, f"{where}{name}")
     ]
+    for name in ("scopes", "session-names"):
+        patterns: tuple[str, ...] = getattr(config, name.replace("-", "_"))
+        found += [
+            f"{where}{name}: the pattern {pattern!r} {problem}"
+            for pattern in patterns
+            if (problem := _unusable(pattern))
+        ]
     if config.jobs is not None and config.jobs < 1:
         found.append(f"{where}jobs: expected 1 or more, got {config.jobs}")
     return found
+
+
+def _unusable(pattern: str) -> str:
+    """Say what is wrong with a pattern of names."""
+    if not pattern.strip("*?"):
+        return "matches every name; write the names, such as 'get_*_service'"
+    if re.search(r"[^\w*?\[\]!-]", pattern):
+        return "matches no name of Python; write the name alone, such as 'get_*_service'"
+    return ""
 
 
 def _is_override(value: str) -> bool:
@@ -114,15 +143,18 @@ def _overridden(config: Config, text: str) -> tuple[Config, list[str]]:
     return _converted(table, "--config: ", config)
 
 
-def _nearest(start: Path) -> tuple[dict[str, Any], Path]:
-    """Return the nearest table upwards, and its folder; without one nothing, and the project's."""
+def _nearest(start: Path) -> tuple[dict[str, Any], Path, str]:
+    """Return the nearest table upwards, its folder, and its place in messages.
+
+    Without one it is nothing, and the folder of the project.
+    """
     for folder in (start, *start.parents):
         file = folder / _PYPROJECT
         if file.is_file():
             table = _toml(file).get("tool", {}).get("sqla-safe")
             if table is not None:
-                return _table(table, file), folder
-    return {}, _project(start)
+                return _table(table, file), folder, _place(file)
+    return {}, _project(start), ""
 
 
 def _project(start: Path) -> Path:
@@ -134,12 +166,19 @@ def _project(start: Path) -> Path:
     return here if start.is_relative_to(here) else start
 
 
-def _read_file(file: Path) -> tuple[dict[str, Any], Path]:
+def _place(file: Path) -> str:
+    """Say where a setting stands: the file as seen from here, and the table."""
+    here = Path.cwd()
+    shown = file.relative_to(here) if file.is_relative_to(here) else file
+    return f"{shown}: [tool.sqla-safe] " if file.name == _PYPROJECT else f"{shown}: "
+
+
+def _read_file(file: Path) -> tuple[dict[str, Any], Path, str]:
     """Read the file of ``--config``: a pyproject.toml, or one that holds the table alone."""
     whole = _toml(file)
     if file.name == _PYPROJECT:
         whole = whole.get("tool", {}).get("sqla-safe", {})
-    return _table(whole, file), file.absolute().parent
+    return _table(whole, file), file.absolute().parent, _place(file)
 
 
 def _table(value: Any, file: Path) -> dict[str, Any]:
@@ -161,19 +200,29 @@ def _converted(
     table: Mapping[str, Any], where: str, base: Config | None = None
 ) -> tuple[Config, list[str]]:
     """Return the configuration that a table gives, and all that is wrong in the table."""
-    prefix = where or "[tool.sqla-safe] "
     types, values, problems = _types(), dict[str, Any](), list[str]()
     for name, value in table.items():
         if name not in types:
-            problems.append(prefix + unknown("key", name, types))
+            problems.append(where + unknown("key", name, types))
             continue
         try:
             values[name.replace("-", "_")] = msgspec.convert(value, types[name])
         except msgspec.ValidationError:
             expected = _described(types[name])
-            problems.append(f"{prefix}{name}: expected {expected}, got {value!r}")
+            mended = _mended(name, value, types[name])
+            problems.append(f"{where}{name}: expected {expected}, got {value!r}{mended}")
     config = replace(base or Config(), **values)
-    return config, problems + validated(config, prefix)
+    return config, problems + validated(config, where)
+
+
+def _mended(name: str, value: Any, kind: Any) -> str:
+    """Return the line to write instead, where it is plain what was meant."""
+    if get_origin(kind) is tuple and isinstance(value, str):
+        return f'; write `{name} = ["{value}"]`'
+    says_bool = kind is bool or bool in get_args(kind)
+    if says_bool and isinstance(value, str) and value.lower() in ("true", "false"):
+        return f"; write `{name} = {value.lower()}`"
+    return ""
 
 
 def _types() -> dict[str, Any]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from sqla_safe.checker import _ambient, _call, _escape, _exec, _read, _session
+from sqla_safe.checker import _ambient, _call, _exec, _nested, _read, _session
 from sqla_safe.checker import _ir as ir
 from sqla_safe.checker._index import last_name
 from sqla_safe.checker._values import (
@@ -35,7 +35,26 @@ def value(run: Run, frame: Frame, state: State, expr: Expr) -> Value:
     if expr is None:
         return None
     run.steps += 1
-    return _KINDS[expr[0]](run, frame, state, expr)
+    kind = expr[0]
+    if kind == ir.NAME and expr[1] in state.env:  # half of all expressions
+        return state.env[expr[1]]
+    return _KINDS[kind](run, frame, state, expr)
+
+
+def _is_told(frame: Frame, name: str) -> bool:
+    return name in _TOLD or name in frame.fixed
+
+
+def is_doubted(frame: Frame, state: State, test: Any) -> bool:
+    """Return whether a condition is about an argument of a call of which nothing is known."""
+    function = frame.function
+    if frame.is_top or function is None or not isinstance(test, tuple):
+        return False
+    node: tuple[Any, ...] = test
+    if len(node) == 3 and node[0] == ir.NAME:
+        is_param = any(name == node[1] for name, _, _ in function.params)
+        return is_param and state.env.get(str(node[1])) is None
+    return any(is_doubted(frame, state, part) for part in node)
 
 
 def truth(run: Run, frame: Frame, state: State, test: Expr) -> bool | None:
@@ -55,15 +74,16 @@ def truth(run: Run, frame: Frame, state: State, test: Expr) -> bool | None:
     if test[0] == ir.CALL and last_name(test[1]) == "isinstance" and test[2]:
         first = test[2][0]
         name = first[1] if first is not None and first[0] == ir.NAME else ""
-        is_none = name in _TOLD and state.env.get(name) == Const(None)
+        is_none = _is_told(frame, name) and state.env.get(name) == Const(None)
         return False if is_none else None
     if test[0] == ir.NAME:
         found = state.env.get(test[1])
-        return bool(found.value) if isinstance(found, Const) and test[1] in _TOLD else None
+        is_known = isinstance(found, Const) and _is_told(frame, test[1])
+        return bool(found.value) if is_known and isinstance(found, Const) else None
     if test[0] == ir.IS and test[2] == (ir.CONST, None) and test[1] is not None:
         name = test[1][1] if test[1][0] == ir.NAME else ""
         found = state.env.get(name)
-        if name in _TOLD and isinstance(found, Const):
+        if _is_told(frame, name) and isinstance(found, Const):
             return (found.value is None) is not test[3]
     return None
 
@@ -149,7 +169,9 @@ def _const(_run: Run, _frame: Frame, _state: State, expr: Node) -> Value:
 
 def _await(run: Run, frame: Frame, state: State, expr: Node) -> Value:
     inner = expr[1]
+    frame.waits += 1
     found = value(run, frame, state, inner)
+    frame.waits -= 1
     _ambient.awaited(run, frame, state, inner)
     return unwrapped(found)
 
@@ -211,20 +233,32 @@ def _comprehension(run: Run, frame: Frame, state: State, expr: Node) -> Value:
 
 def _if_else(run: Run, frame: Frame, state: State, expr: Node) -> Value:
     value(run, frame, state, expr[1])
+    told = truth(run, frame, state, expr[1])
+    if told is not None:
+        return value(run, frame, state, expr[2] if told else expr[3])
+    doubt = is_doubted(frame, state, expr[1])
     frame.conditions += 1
+    frame.doubts += doubt
     yes = value(run, frame, state, expr[2])
     no = value(run, frame, state, expr[3])
     frame.conditions -= 1
+    frame.doubts -= doubt
     return join_values(yes, no)
 
 
 def _bool(run: Run, frame: Frame, state: State, expr: Node) -> Value:
     found: Value = None
+    doubts = frame.doubts
     for at, part in enumerate(expr[2]):
         frame.conditions += at > 0
         one = value(run, frame, state, part)
         frame.conditions -= at > 0
         found = one if expr[1] else join_values(found, one)
+        told = truth(run, frame, state, part)
+        if told is not None and told is not expr[1]:
+            break
+        frame.doubts += is_doubted(frame, state, part)
+    frame.doubts = doubts
     return found
 
 
@@ -248,7 +282,7 @@ def _not(run: Run, frame: Frame, state: State, expr: Node) -> Value:
 
 
 def _lambda(run: Run, frame: Frame, state: State, expr: Node) -> Value:
-    return _escape.lambda_(run, frame, state, expr)
+    return _nested.lambda_(run, frame, state, expr)
 
 
 def _walrus(run: Run, frame: Frame, state: State, expr: Node) -> Value:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqla_safe.checker import _escape, _eval, _manage, _read
+from sqla_safe.checker import _escape, _eval, _manage, _mixed, _nested, _read, _tasks
 from sqla_safe.checker import _ir as ir
 from sqla_safe.checker._index import last_name
 from sqla_safe.checker._values import (
     Const,
+    Entity,
     Many,
     State,
     Table,
@@ -17,6 +18,7 @@ from sqla_safe.checker._values import (
     alternatives,
     join,
     join_values,
+    refs_in,
 )
 
 if TYPE_CHECKING:
@@ -26,17 +28,39 @@ if TYPE_CHECKING:
 
 def block(run: Run, frame: Frame, state: State | None, nodes: Block) -> State | None:
     """Follow a block; None when it never ends normally."""
-    for node in nodes:
+    for at, node in enumerate(nodes):
         if state is None:
             return None
-        run.steps += 1
+        run.step()
         if frame.on_yield and (found := _yielded(node)) is not None:
             state = _suspend(run, frame, state, found)
             continue
         state = _STATEMENTS[node[0]](run, frame, state, node)
-        if state is not None and frame.guarded and node[0] in _MAY_RAISE:
+        if state is None or not frame.guarded or node[0] not in _MAY_RAISE:
+            continue
+        if at + 1 == len(nodes) or _can_fail(nodes[at + 1]):
             frame.may_raise(state)
     return state
+
+
+def _can_fail(node: Node) -> bool:
+    """Return whether a statement calls something outside of a `try` of its own."""
+    if node[0] == ir.TRY:
+        return any(map(_can_fail, (*node[3], *node[4])))
+    if node[0] == ir.FOR:
+        return _calls(node[2]) or any(map(_can_fail, node[3]))
+    if node[0] == ir.IF:
+        return _calls(node[1]) or any(map(_can_fail, (*node[2], *node[3])))
+    return node[0] == ir.RAISE or _calls(node)
+
+
+def _calls(node: object) -> bool:
+    """Return whether there is a call, an `await` or an attribute read in some code."""
+    if not isinstance(node, tuple):
+        return False
+    parts: tuple[object, ...] = node
+    is_call = len(parts) > 1 and parts[0] in (ir.CALL, ir.AWAIT, ir.YIELD, ir.ITEM)
+    return is_call or any(map(_calls, parts))
 
 
 def _yielded(node: Node) -> Expr:
@@ -79,7 +103,7 @@ def assign(run: Run, frame: Frame, state: State, target: Expr, value: Value, at:
     kind = target[0]
     if kind == ir.NAME:
         if target[1] in frame.globals:
-            _escape.stored(run, frame, state, target[1], value, at, at)
+            _escape.stored(run, frame, state, target[1], value, at, at + len(target[1]))
         state.env[target[1]] = value
     elif kind == ir.TUPLE:
         _unpack(run, frame, state, target[1], value, at)
@@ -140,7 +164,7 @@ def _augmented(run: Run, frame: Frame, state: State, node: Node) -> State:
 
 def _expression(run: Run, frame: Frame, state: State, node: Node) -> State:
     value = _eval.value(run, frame, state, node[1])
-    _escape.dropped(run, frame, state, node[1], value)
+    _tasks.dropped(run, frame, state, node[1], value)
     return state
 
 
@@ -153,8 +177,11 @@ def _if(run: Run, frame: Frame, state: State, node: Node) -> State | None:
     _eval.value(run, frame, state, node[1])
     truth = _eval.truth(run, frame, state, node[1])
     other = state.copy()
+    run.steps += len(state.heap) >> 6  # what is copied takes time as well
     is_open = truth is None
+    doubt = is_open and _eval.is_doubted(frame, state, node[1])
     frame.conditions += is_open
+    frame.doubts += doubt
     run.maybe += is_open
     yes = (
         block(run, frame, _narrowed(state, node[1], truth=True), node[2])
@@ -167,6 +194,7 @@ def _if(run: Run, frame: Frame, state: State, node: Node) -> State | None:
         else None
     )
     frame.conditions -= is_open
+    frame.doubts -= doubt
     run.maybe -= is_open
     return join(yes, no)
 
@@ -200,12 +228,16 @@ def _for(run: Run, frame: Frame, state: State, node: Node) -> State | None:
         if after is None:
             break
         inner = after.copy()
+        _another(inner, item)
         assign(run, frame, inner, node[1], item, node[6])
         ended = block(run, frame, inner, node[3])
+        recovered = _recovered(after, ended) if _is_listed(node[2]) else {}
         for other in frame.continued:
             ended = join(ended, other)
         frame.continued = []
         after = join(ended, after)
+        if after is not None:
+            after.heap.update(_still_expired(after, recovered))
     frame.loops -= 1
     broken, frame.broken, frame.continued = frame.broken, outer_broken, outer_continued
     after = block(run, frame, after, node[4])
@@ -215,6 +247,19 @@ def _for(run: Run, frame: Frame, state: State, node: Node) -> State | None:
         for operation, oid in operations:
             run.apply(after, operation, oid, node[6])
     return after
+
+
+def _is_listed(source: Expr) -> bool:
+    """Return whether a loop goes over what is written down there: `for one in (user, order)`."""
+    return source is not None and source[0] == ir.TUPLE
+
+
+def _another(state: State, item: Value) -> None:
+    """Forget what the round before has assigned to its entity: this one is another."""
+    for ref in refs_in(item):
+        thing = state.heap.get(ref.oid)
+        if isinstance(thing, Entity) and (thing.is_dirty or thing.stale is not None):
+            state.heap[ref.oid] = thing._replace(is_dirty=False, stale=None)
 
 
 def _while(run: Run, frame: Frame, state: State, node: Node) -> State | None:
@@ -250,8 +295,11 @@ def _with_items(run: Run, frame: Frame, state: State, node: Node, at: int) -> St
     context, target = node[1][at]
     manager = _eval.value(run, frame, state, context)
     start = context[4] if context is not None and context[0] == ir.CALL else node[4]
-    _escape.borrowed(run, frame, state, manager, context, node)
-    entered = _manage.enter(run, frame, state, manager, start, is_async=node[3], written=context)
+    _mixed.borrowed(run, frame, state, manager, context, node)
+    bound = target[1] if target is not None and target[0] == ir.NAME else ""
+    entered = _manage.enter(
+        run, frame, state, manager, start, is_async=node[3], written=context, bound=bound
+    )
     if target is not None:
         assign(run, frame, state, target, entered.value, start)
     if not entered.normal and not entered.failing:
@@ -295,7 +343,8 @@ def _apply(run: Run, state: State, operations: _manage.Operations, at: int) -> N
 
 def _try(run: Run, frame: Frame, state: State, node: Node) -> State | None:
     marks = (len(frame.returned), len(frame.broken), len(frame.continued))
-    outer, was_guarded = frame.swap_raised(state.copy()), frame.guarded
+    before = state.copy()
+    outer, was_guarded = frame.swap_raised(before.copy()), frame.guarded
     frame.guarded = True
     is_forgiving = any(_expects(handler[0]) for handler in node[2])
     frame.forgiven += is_forgiving
@@ -305,6 +354,7 @@ def _try(run: Run, frame: Frame, state: State, node: Node) -> State | None:
     failed = frame.swap_raised(None if has_final else outer)
     frame.guarded = has_final or was_guarded
     after = block(run, frame, after, node[3])
+    recovered = _recovered(before, after)
     for _, name, body in node[2]:
         handled = failed.copy() if failed is not None else None
         if handled is not None and name:
@@ -313,6 +363,8 @@ def _try(run: Run, frame: Frame, state: State, node: Node) -> State | None:
         run.maybe += is_detour
         after = join(block(run, frame, handled, body), after)
         run.maybe -= is_detour
+    if after is not None:
+        after.heap.update(_still_expired(after, recovered))
     if has_final:
         after = _finally(run, frame, after, node, marks, failed)
         inner, frame.guarded = frame.swap_raised(outer), was_guarded
@@ -321,6 +373,30 @@ def _try(run: Run, frame: Frame, state: State, node: Node) -> State | None:
     elif not node[2] and was_guarded:
         frame.raised = join(frame.raised, failed)
     return after
+
+
+def _recovered(before: State, after: State | None) -> dict[int, Entity]:
+    """Return the entities that had expired before a `try`, and that its body has loaded again."""
+    if after is None:
+        return {}
+    found: dict[int, Entity] = {}
+    for oid, old in before.heap.items():
+        new = after.heap.get(oid)
+        if not isinstance(old, Entity) or old.expired is None or not isinstance(new, Entity):
+            continue
+        if new.expired is None or (new.expired == old.expired and new.back > old.back):
+            found[oid] = new
+    return found
+
+
+def _still_expired(after: State, recovered: dict[int, Entity]) -> dict[int, Entity]:
+    """Return entities as an attempt to load them again leaves them: as if it had worked."""
+    found: dict[int, Entity] = {}
+    for oid, good in recovered.items():
+        thing = after.heap.get(oid)
+        if isinstance(thing, Entity):
+            found[oid] = thing._replace(expired=good.expired, back=good.back)
+    return found
 
 
 def _expects(kind: Expr) -> bool:
@@ -367,7 +443,7 @@ def _continue(_run: Run, frame: Frame, state: State, _node: Node) -> None:
 
 
 def _def(run: Run, frame: Frame, state: State, node: Node) -> State:
-    _escape.nested(run, frame, state, node[1])
+    _nested.nested(run, frame, state, node[1])
     return state
 
 

@@ -6,7 +6,7 @@ import marshal
 import sys
 from functools import lru_cache
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any, TypeGuard
+from typing import TYPE_CHECKING, Any, Final, TypeGuard
 
 from sqla_safe.checker import _ir as ir
 
@@ -15,6 +15,11 @@ if TYPE_CHECKING:
 
     from sqla_safe.checker._facts import ModuleFacts
     from sqla_safe.checker._ir import Block, Expr, Node
+
+LIBRARIES: Final = frozenset(
+    (("sqlalchemy",), ("sqlmodel",), ("flask_sqlalchemy",), ("sqla_safe",))
+)
+"""What is known by its names: SQLAlchemy, and what people use it through."""
 
 Binding = Any  # a Function, a Class, an import (module, name, level), or a Written
 
@@ -142,14 +147,27 @@ class Class:
 class Module:
     """A file: what its names are bound to."""
 
-    __slots__ = ("block", "classes", "functions", "loaded", "names", "parts", "path")
+    __slots__ = (
+        "block",
+        "classes",
+        "functions",
+        "imports",
+        "loaded",
+        "names",
+        "nested",
+        "parts",
+        "path",
+    )
 
     def __init__(self, facts: ModuleFacts) -> None:
         """Read the compact form."""
         self.path = facts.path
         self.parts = _parts(facts.path)
         block: Block
-        block, self.loaded = marshal.loads(facts.payload)
+        self.loaded: tuple[str, ...]
+        self.imports: tuple[Import, ...]
+        self.nested: tuple[str, ...]
+        block, self.loaded, self.imports, self.nested = marshal.loads(facts.payload)
         self.functions: list[Function] = []
         self.classes: list[Class] = []
         self.names: dict[str, Binding] = {}
@@ -180,10 +198,45 @@ class Module:
             yield from cls.methods.values()
 
     @property
+    def is_package(self) -> bool:
+        """Whether it is the `__init__.py` of a package."""
+        return self.path.endswith(("/__init__.py", "\\__init__.py")) or self.path == "__init__.py"
+
+    @property
     def package(self) -> tuple[str, ...]:
         """The dotted parts of the package that relative imports start from."""
-        is_package = PurePath(self.path).name == "__init__.py"
-        return self.parts if is_package else self.parts[:-1]
+        return self.parts if self.is_package else self.parts[:-1]
+
+
+def bound_in(node: Any) -> Iterator[str]:
+    """Yield the names that code binds, those of the functions inside it included."""
+    if not isinstance(node, tuple):
+        return
+    parts: tuple[Any, ...] = node
+    kind = parts[0] if parts else None
+    if kind == ir.ASSIGN:
+        yield from (name for target in parts[1] for name in _names_in(target))
+    elif kind in (ir.ANNOTATED, ir.AUGMENTED, ir.FOR):
+        yield from _names_in(parts[1])
+    elif kind == ir.WALRUS:
+        yield parts[1]
+    elif kind == ir.WITH:
+        yield from (name for _, target in parts[1] for name in _names_in(target))
+    elif kind == ir.GLOBAL:
+        yield from parts[1]
+    for part in parts:
+        yield from bound_in(part)
+
+
+def _names_in(target: Any) -> Iterator[str]:
+    """Yield the plain names of a target."""
+    if isinstance(target, tuple):
+        parts: tuple[Any, ...] = target
+        if parts and parts[0] == ir.NAME:
+            yield parts[1]
+        elif parts and parts[0] in (ir.TUPLE, ir.STAR):
+            inner = parts[1] if parts[0] == ir.TUPLE else (parts[1],)
+            yield from (name for part in inner for name in _names_in(part))
 
 
 def flat(block: Block) -> Iterator[Node]:
@@ -263,27 +316,46 @@ class Index:
     def __init__(self, modules: Iterable[ModuleFacts]) -> None:
         """Read every module."""
         self.modules = {facts.path: Module(facts) for facts in modules}
-        self._by_last: dict[str, list[Module]] = {}
+        self._by_end: dict[tuple[str, ...], list[Module]] = {}
+        self._at = {module.parts: module for module in self.modules.values()}
         self._imports: dict[tuple[str, Any], Binding] = {}
         self._by_class: dict[str, list[Module]] = {}
         for module in self.modules.values():
-            if module.parts:
-                self._by_last.setdefault(module.parts[-1], []).append(module)
+            for end in {module.parts[-1:], module.parts[-2:]}:
+                self._by_end.setdefault(end, []).append(module)
             for cls in module.classes:
                 self._by_class.setdefault(cls.name, []).append(module)
 
+    def at(self, parts: tuple[str, ...]) -> Module | None:
+        """Return the module of exactly these parts."""
+        return self._at.get(parts)
+
     def module(self, parts: tuple[str, ...], near: Module) -> Module | None:
         """Return the module of that dotted name which is nearest to another one."""
+        if not parts:  # a relative import that leads above the root
+            return None
         size = len(parts)
         found = [
             module
-            for module in (self._by_last.get(parts[-1], ()) if parts else ())
+            for module in self._by_end.get(parts[-2:], ())
             if module.parts[-size:] == parts and module is not near
         ]
         rooted = [module for module in found if _is_root(module.parts[:-size], near)]
         if not rooted and (size == 1 or parts[0] in sys.stdlib_module_names):
             return None
         return max(rooted or found, key=lambda each: _common(each.parts, near.parts), default=None)
+
+    def belongs(self, module: Module, name: str) -> bool:
+        """Return whether a dotted name of something that is not here may be of the same project."""
+        root = name.partition(".")[0]
+        if not root or root in sys.stdlib_module_names or root == "builtins":
+            return False
+        is_near = root in module.parts or any(
+            binding[2] > 0 and binding[0].partition(".")[0] == root
+            for binding in module.names.values()
+            if is_import(binding)
+        )
+        return is_near or self.module((root,), module) is not None
 
     def imported(self, module: Module, binding: tuple[str, str | None, int]) -> Binding | str:
         """Return what an import brings: a module, class, function, assignment, or a dotted name."""
@@ -295,6 +367,8 @@ class Index:
     def _import(self, module: Module, binding: tuple[str, str | None, int]) -> Binding | str:
         path, name, level = binding
         parts = tuple(path.split(".")) if path else ()
+        if level <= 0 and parts[:1] in LIBRARIES:  # even where their sources are here
+            return ".".join((*parts, name) if name else parts[:1] if level < 0 else parts)
         if level > 0:
             parts = self._relative(module, level) + parts
         if name is None:

@@ -36,7 +36,7 @@ Positions are one number: the line times 65536 plus the column, both counted fro
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 Node = tuple[Any, ...]
 Expr = tuple[Any, ...] | None
@@ -101,3 +101,8 @@ def line_of(position: int) -> int:
 def column_of(position: int) -> int:
     """Return the column of a position."""
     return position & COLUMN_MASK
+
+
+def is_node(value: Any) -> TypeGuard[Node]:
+    """Return whether a part of a node is one itself, or a list of them."""
+    return isinstance(value, tuple)

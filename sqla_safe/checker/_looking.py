@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from sqla_safe.checker import _project as project
 from sqla_safe.checker import _workers
+from sqla_safe.checker._ir import line_of
 from sqla_safe.checker._reading import internal
 from sqla_safe.checker.findings import Finding, Skip
 
@@ -14,8 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from sqla_safe.checker._facts import ModuleFacts
+    from sqla_safe.checker._index import Function
     from sqla_safe.checker._project import Project
 
+_NAMED: Final = 3
 Result = tuple[str, list[Finding], Skip | None]
 
 
@@ -32,9 +35,20 @@ class Linked:
     def look(self, path: str) -> Result:
         """Return what is wrong in one file."""
         try:
-            return path, project.findings(self.project, self.modules[path]), None
+            found = project.findings(self.project, self.modules[path])
+            return path, found, _shortened(path, project.given_up(self.project))
         except Exception as error:  # noqa: BLE001 - one file must not take the others along
             return path, [], Skip(path, 1, internal(error))
+
+
+def _shortened(path: str, functions: list[Function]) -> Skip | None:
+    """Say which functions of a file were given up."""
+    if not functions:
+        return None
+    names = ", ".join([f"`{each.name}`" for each in functions[:_NAMED]])
+    more = f" and {len(functions) - _NAMED} more" if len(functions) > _NAMED else ""
+    reason = f"too long to be followed to the end: {names}{more}"
+    return Skip(path, line_of(functions[0].start), reason)
 
 
 def look(linked: Linked, groups: list[list[str]], jobs: int) -> Iterator[list[Result]]:

@@ -46,6 +46,8 @@ class Lowering:
         self._called: set[str] = set()
         self.set_elsewhere: list[Node] = []
         self.loaded: set[str] = set()
+        self.imports: dict[tuple[str, str | None, int], None] = {}
+        self.nested: set[str] = set()
 
     def start(self, node: Any) -> int:
         """Return the position where a node starts."""
@@ -336,12 +338,17 @@ class Lowering:
             (name.asname or name.name.partition(".")[0], name.name, None, 0 if name.asname else -1)
             for name in node.names
         ]
+        self._note_imports(names)
         return (ir.IMPORT, tuple(names))
 
     def on_import_from(self, node: Any) -> Node:
         module = node.module or ""
         names = [(name.asname or name.name, module, name.name, node.level) for name in node.names]
+        self._note_imports(names)
         return (ir.IMPORT, tuple(names))
+
+    def _note_imports(self, names: Iterable[tuple[str, str, str | None, int]]) -> None:
+        self.imports.update({(module, name, level): None for _, module, name, level in names})
 
     def on_delete(self, node: Any) -> Node:
         names = tuple([name.id for name in node.targets if isinstance(name, ast.Name)])
@@ -366,6 +373,8 @@ class Lowering:
         """Lower a function; its body stays marshalled until somebody reads it."""
         outer, self._flags, self._globals = self._flags, 0, set()
         called, self._called = self._called, set()
+        if self._depth:
+            self.nested.add(node.name)
         self._depth += 1
         body: Any = self.block(node.body)
         self._depth -= 1
@@ -386,7 +395,7 @@ class Lowering:
         called, self._called = self._called, outer
         if self._depth:
             outer |= called
-        return tuple(called)
+        return tuple(sorted(called))
 
     def _params(self, node: ast.arguments) -> tuple[Node, ...]:
         positional = node.posonlyargs + node.args
@@ -429,7 +438,9 @@ def lower_module(source: bytes, tree: ast.Module) -> bytes:
     """Return the compact form of a file, marshalled."""
     lowering = Lowering(source)
     block = lowering.block(tree.body)
-    return marshal.dumps((block + tuple(lowering.set_elsewhere), tuple(lowering.loaded)))
+    everything = block + tuple(lowering.set_elsewhere)
+    loaded, nested = tuple(sorted(lowering.loaded)), tuple(sorted(lowering.nested))
+    return marshal.dumps((everything, loaded, tuple(lowering.imports), nested))
 
 
 _EXPRESSIONS: dict[type, Callable[[Lowering, Any], Expr]] = {

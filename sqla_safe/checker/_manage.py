@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from sqla_safe.checker import _ambient, _call, _eval, _exec
+from msgspec.structs import replace
+
+from sqla_safe.checker import _ambient, _eval, _exec, _follow, _outside
+from sqla_safe.checker._given import Given
+from sqla_safe.checker._holding import scopes_of
 from sqla_safe.checker._index import Class, last_name
 from sqla_safe.checker._names import last, looks_like_session
 from sqla_safe.checker._run import Frame, Operation
@@ -18,6 +22,7 @@ from sqla_safe.checker._values import (
     Instance,
     Maker,
     Manager,
+    Many,
     Ref,
     Scope,
     State,
@@ -61,8 +66,69 @@ def enter(
     *,
     is_async: bool,
     written: Expr = None,
+    bound: str = "",
 ) -> Entered:
-    """Enter a `with` block."""
+    """Enter a `with` block, whose manager is written so and is bound to a name."""
+    entered = _entered(run, frame, state, manager, at, is_async=is_async, written=written)
+    if entered.normal or written is None:
+        return entered
+    name = last_name(written)
+    if not run.linked.settings.opens(name):
+        return entered
+    value = entered.value or _promised(run, frame, state, manager, at)
+    told = _as_told(run, frame, state, name, at, is_async=is_async)
+    if isinstance(told.value, Ref) and _is_for_session(run, name, bound):
+        return told
+    service = _holding(run, frame, state, value, told.value, name, at)
+    return Entered(service, told.normal, told.failing)
+
+
+def _promised(run: Run, frame: Frame, state: State, manager: Value, at: int) -> Value:
+    """Return what the annotation of a generator says that it yields."""
+    if not isinstance(manager, Manager) or not isinstance(manager.subject, FunctionRef):
+        return None
+    function = manager.subject.of
+    inner = Frame(function, function.module, frame.is_async, (*frame.key, at))
+    found = _ambient.annotated(run, inner, state, function.returns, at, "yielded", None)
+    return found.item if isinstance(found, Many) else None
+
+
+def _as_told(
+    run: Run, frame: Frame, state: State, name: str, at: int, *, is_async: bool
+) -> Entered:
+    """Open the session that the user says a call in a `with` opens."""
+    expires = run.linked.makers.expiry(is_async=is_async)
+    ref = _ambient.new_scope(run, frame, state, at, Maker(is_async, expires, f"{name}()"))
+    close: Operations = (("close", ref.oid),)
+    return Entered(ref, close, close)
+
+
+def _is_for_session(run: Run, name: str, bound: str) -> bool:
+    """Return whether it is the session itself that is bound, by one of the two names."""
+    return looks_like_session(name) or any(map(run.linked.is_session_name, (name, bound)))
+
+
+def _holding(
+    run: Run, frame: Frame, state: State, value: Value, session: Value, name: str, at: int
+) -> Ref:
+    """Return the service that a `with` gives, with the session in it."""
+    held = state.instance(value)
+    if held is not None and isinstance(value, Ref):
+        state.heap[value.oid] = held.with_("session", session)
+        return value
+    return run.make(frame, state, at, Instance(name, (("session", session),)), "service")
+
+
+def _entered(
+    run: Run,
+    frame: Frame,
+    state: State,
+    manager: Value,
+    at: int,
+    *,
+    is_async: bool,
+    written: Expr,
+) -> Entered:
     manager = next(iter(alternatives(_eval.unwrapped(manager))))
     if isinstance(manager, Ref):
         return _object(run, frame, state, manager, at, is_async=is_async)
@@ -83,7 +149,7 @@ def _object(run: Run, frame: Frame, state: State, ref: Ref, at: int, *, is_async
     if isinstance(thing, Instance) and isinstance(thing.cls, Class):
         return _by_methods(run, frame, state, ref, thing.cls, at)
     if isinstance(thing, Instance):
-        close = tuple([("close", oid) for oid in sorted(_call.scopes_of(state, ref))])
+        close = tuple([("close", oid) for oid in sorted(scopes_of(state, ref))])
         return Entered(ref, close, close)
     return Entered(ref)
 
@@ -94,8 +160,8 @@ def _by_methods(run: Run, frame: Frame, state: State, ref: Ref, cls: Class, at: 
     end = run.names.method(cls, "__aexit__") or run.names.method(cls, "__exit__")
     if start is None or end is None:
         return Entered(ref)
-    given = _call.Given([], {}, at, at, (0, None, (), (), at, at))
-    value = _eval.unwrapped(_call.invoke(run, frame, state, FunctionRef(start, ref), given))
+    given = Given([], {}, at, at, (0, None, (), (), at, at))
+    value = _eval.unwrapped(_follow.invoke(run, frame, state, FunctionRef(start, ref), given))
     normal = _ending(run, frame, state, FunctionRef(end, ref), at, failed=False)
     failing = _ending(run, frame, state, FunctionRef(end, ref), at, failed=True)
     return Entered(value if value is not None else ref, normal, failing)
@@ -106,12 +172,12 @@ def _ending(
 ) -> Operations:
     """Return what an `__exit__` does to sessions."""
     error: Value = None if failed else Const(None)
-    given = _call.Given([error] * 3, {}, at, at, (0, None, (), (), at, at))
+    given = Given([error] * 3, {}, at, at, (0, None, (), (), at, at))
     if failed:
         given.args = [Const("raised")] * 3
     outer, maybe, run.log, run.maybe = run.log, run.maybe, [], 0
     troubles = len(run.troubles)
-    _call.follow(run, frame, state.copy(), ref, given)
+    _follow.follow(run, frame, state.copy(), ref, given)
     del run.troubles[troubles:]
     operations, run.log, run.maybe = tuple(run.log), outer, maybe
     return operations
@@ -145,7 +211,7 @@ def _scoped_services(run: Run, frame: Frame, state: State, manager: Manager, at:
     ref = _ambient.new_scope(run, frame, state, at, replace(maker, key="the scope"))
     services: list[Value] = []
     for number, service in enumerate(given.args[1:]):
-        inner = _call.Given([ref], {}, at + number, at, (0, None, (), (), at, at))
+        inner = Given([ref], {}, at + number, at, (0, None, (), (), at, at))
         services.append(_eval.unwrapped(_built(run, frame, state, service, inner)))
     if not services:
         scope = run.make(frame, state, at, Instance("Scope", (("session", ref),)), "handle")
@@ -156,13 +222,13 @@ def _scoped_services(run: Run, frame: Frame, state: State, manager: Manager, at:
     return Entered(value, (("commit", oid), ("close", oid)), (("rollback", oid), ("close", oid)))
 
 
-def _built(run: Run, frame: Frame, state: State, service: Value, given: _call.Given) -> Value:
+def _built(run: Run, frame: Frame, state: State, service: Value, given: Given) -> Value:
     if isinstance(service, ClassRef):
-        return _call.construct(run, frame, state, service.of, given)
+        return _follow.construct(run, frame, state, service.of, given)
     if isinstance(service, FunctionRef):
-        return _call.invoke(run, frame, state, service, given)
+        return _follow.invoke(run, frame, state, service, given)
     name = last(service.name) if isinstance(service, External) else "Service"
-    return _call.unresolved(run, frame, state, name, service, given)
+    return _outside.unresolved(run, frame, state, name, service, given)
 
 
 def _generator(run: Run, frame: Frame, state: State, manager: Manager, at: int) -> Entered:
@@ -176,12 +242,13 @@ def _generator(run: Run, frame: Frame, state: State, manager: Manager, at: int) 
 
 
 def _until_yield(
-    run: Run, frame: Frame, state: State, ref: FunctionRef, given: _call.Given, at: int, mode: str
+    run: Run, frame: Frame, state: State, ref: FunctionRef, given: Given, at: int, mode: str
 ) -> tuple[Value, Operations]:
-    inner = _call.enter_frame(frame, ref, at)
+    inner = _follow.enter_frame(frame, ref, at)
     inner.on_yield = "go" if mode == "go" else "raise"
     inner.guarded = mode == "raise"
-    local = State(_call.bind(run, inner, state, ref, given), state.heap)
+    local = State(_follow.bind(run, inner, state, ref, given), state.heap)
+    inner.fixed = _follow.fixed(run, ref.of, local.env)
     _dependencies(run, inner, local, ref.of)
     outer, maybe, run.log = run.log, run.maybe, None
     troubles = len(run.troubles)
@@ -216,23 +283,18 @@ def _dependencies(run: Run, frame: Frame, state: State, function: Function) -> N
 def provided(run: Run, frame: Frame, state: State, ref: FunctionRef) -> Value:
     """Return what a dependency of FastAPI gives."""
     at = ref.of.start
-    given = _call.Given([], {}, at, at, (0, None, (), (), at, at))
+    given = Given([], {}, at, at, (0, None, (), (), at, at))
     if ref.of.is_generator:
         value, _ = _until_yield(run, frame, state, ref, given, at, "go")
         return value
     if len(frame.key) > 4 or ref.of in run.stack:
         return None
-    inner = _call.enter_frame(frame, ref, at)
-    local = State(_call.bind(run, inner, state, ref, given), state.heap)
+    inner = _follow.enter_frame(frame, ref, at)
+    local = State(_follow.bind(run, inner, state, ref, given), state.heap)
     _dependencies(run, inner, local, ref.of)
     given.keywords.update(local.env)
     state.heap = local.heap
-    return _eval.unwrapped(_call.invoke(run, frame, state, ref, given))
-
-
-def scopes_of(state: State, value: Value) -> set[int]:
-    """Return the sessions that a value is or holds."""
-    return _call.scopes_of(state, value)
+    return _eval.unwrapped(_follow.invoke(run, frame, state, ref, given))
 
 
 def _unknown(
@@ -243,12 +305,12 @@ def _unknown(
     target = _call_target(run, frame, written)
     if not run.linked.is_own(frame.module, target) or not name:
         return Entered(None)
-    is_session = looks_like_session(name) or _ambient.is_session_name(name)
+    is_session = looks_like_session(name) or run.linked.is_session_name(name)
     if not is_session and not _OPENS_SERVICE.search(name):
         return Entered(None)
     if not is_session and "ervice" not in name and not run.linked.uses_sqlalchemy(frame.module):
         return Entered(None)
-    expires = False if run.linked.expiry_of_sessions(is_async=is_async) is False else None
+    expires = False if run.linked.makers.expiry(is_async=is_async) is False else None
     ref = _ambient.new_scope(run, frame, state, at, Maker(is_async, expires, f"{name}()"))
     close: Operations = (("close", ref.oid),)
     if is_session:

@@ -11,35 +11,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from sqla_safe.checker import _call
+from sqla_safe.checker import _follow, _objects
+from sqla_safe.checker._given import Given
+from sqla_safe.checker._renaming import reachable_from, renamed, renamed_thing
 from sqla_safe.checker._run import Frame, Operation, Trouble
-from sqla_safe.checker._values import (
-    Alternatives,
-    ClassRef,
-    Const,
-    Entity,
-    External,
-    FunctionRef,
-    Instance,
-    Maker,
-    Manager,
-    Many,
-    Method,
-    Pending,
-    Query,
-    Ref,
-    Rows,
-    Scope,
-    State,
-    Table,
-    Tup,
-    Value,
-)
+from sqla_safe.checker._shapes import shapes_of
+from sqla_safe.checker._values import Entity, FunctionRef, Instance, Ref, Scope, State, Value
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from sqla_safe.checker._call import Given
     from sqla_safe.checker._index import Class, Function
     from sqla_safe.checker._run import Run
     from sqla_safe.checker._values import Thing
@@ -62,9 +41,9 @@ class Summary:
 def follow(run: Run, frame: Frame, state: State, ref: FunctionRef, given: Given) -> Value:
     """Follow a call, or replay what is known of it."""
     inputs: list[int] = []
-    shape = _shape(state, (ref.bound, *given.args, *given.keywords.values()), inputs)
+    shape = shapes_of(state, (ref.bound, *given.args, *given.keywords.values()), inputs)
     if shape is None or ref.closure is not None:
-        return _call.follow(run, frame, state, ref, given)
+        return _follow.follow(run, frame, state, ref, given)
     key = (ref.of, tuple(given.keywords), len(given.args), frame.is_async, shape)
     summary = run.linked.summaries.get(key)
     if summary is None:
@@ -82,18 +61,20 @@ def _summarise(
     probes = {oid: -oid for oid in inputs if isinstance(local.heap[oid], Scope)}
     for oid, probe in probes.items():
         local.heap[probe] = Entity(None, oid, "load", 0)
-    local.env = _call.bind(run, inner, local, ref, given)
+    local.env = _follow.bind(run, inner, local, ref, given)
+    inner.fixed = _follow.fixed(run, ref.of, local.env)
     outer = run.log, run.touched, run.unsure
     run.log, run.touched, run.unsure = None, set(), set()
     seen = len(run.troubles)
-    found, joined = _call.run_body(run, inner, local, ref.of)
-    troubles = tuple([each for each in run.troubles[seen:] if each.oid in inputs])
+    found, joined = _follow.run_body(run, inner, local, ref.of)
+    new = [each for each in run.troubles[seen:] if each.oid in inputs]
+    troubles = tuple(of_callers(new, state.heap, ref.of))
     del run.troubles[seen:]
     heap = joined.heap if joined is not None else {}
     operations = [each for oid, probe in probes.items() for each in _happened(heap.get(probe), oid)]
     heap = settled(heap, {})
     changed = [oid for oid in inputs if heap.get(oid) is not state.heap[oid]]
-    kept = _reachable(heap, [found, *[Ref(oid) for oid in changed]])
+    kept = reachable_from(heap, [found, *[Ref(oid) for oid in changed]])
     summary = Summary(
         found,
         {oid: heap[oid] for oid in kept if oid not in inputs or oid in changed},
@@ -106,6 +87,24 @@ def _summarise(
     )
     run.log, run.touched, run.unsure = outer
     return summary
+
+
+def of_callers(
+    troubles: list[Trouble], before: dict[int, Thing], function: Function
+) -> list[Trouble]:
+    """Return the troubles that are the callers' fault: not what the function itself has expired.
+
+    It is looked at by itself as well, where it says what its arguments are.
+    """
+    if not any(note is not None for _, note, _ in function.params):
+        return troubles
+    found: list[Trouble] = []
+    for each in troubles:
+        old = before.get(each.oid)
+        was = old.expired if isinstance(old, Entity) else None
+        if each.expired is None or each.expired == was:
+            found.append(each)
+    return found
 
 
 def _happened(probe: Thing | None, oid: int) -> list[tuple[Operation, int]]:
@@ -146,14 +145,14 @@ def _replayed(
     for oid, thing in summary.heap.items():
         new = names[oid]
         if oid not in summary.inputs and not (oid in summary.known and new in state.heap):
-            state.heap[new] = _renamed_thing(thing, names)
+            state.heap[new] = renamed_thing(thing, names)
         elif oid in summary.inputs:
-            _changed(state, new, _renamed_thing(thing, names))
+            _changed(state, new, renamed_thing(thing, names))
     for oid in summary.touched:
         run.touch(state, names[oid], busy=oid in summary.inputs and _is_busy(summary, oid))
     run.unsure |= {names[oid] for oid in summary.unsure}
     run.troubles += [replace(each, oid=names[each.oid]) for each in summary.troubles]
-    return _renamed(summary.found, names)
+    return renamed(summary.found, names)
 
 
 def _names(
@@ -196,8 +195,8 @@ def made_self(run: Run, frame: Frame, state: State, ref: Ref, cls: Class, init: 
     summary = run.linked.summaries.get(key)
     if summary is None:
         local = State({}, {ref.oid: Instance(cls)})
-        run.linked.construct(run, replace(frame, key=(), is_top=False), local, ref, init)
-        kept = _reachable(local.heap, [ref])
+        _objects.construct(run, replace(frame, key=(), is_top=False), local, ref, init)
+        kept = reachable_from(local.heap, [ref])
         known = {
             oid: run.known_keys[oid] for oid in kept if oid in run.known_keys and oid != ref.oid
         }
@@ -205,192 +204,5 @@ def made_self(run: Run, frame: Frame, state: State, ref: Ref, cls: Class, init: 
         nothing: frozenset[int] = frozenset()
         summary = Summary(ref, heap, (ref.oid,), known, (), nothing, nothing, ())
         run.linked.summaries[key] = summary
-    given = _call.Given([], {}, init.start, init.start, (0, None, (), (), init.start, init.start))
+    given = Given([], {}, init.start, init.start, (0, None, (), (), init.start, init.start))
     _replayed(run, frame, state, given, summary, (ref.oid,))
-
-
-# --- shapes ------------------------------------------------------------------------------
-
-
-def _shape(state: State, values: Iterable[Value], inputs: list[int]) -> Any:
-    """Return the arguments without the identity of their objects; None when there are odd ones."""
-    parts: list[Any] = []
-    for value in values:
-        part = _shape_of(state, value, inputs)
-        if part is None:
-            return None
-        parts.append(part)
-    return tuple(parts)
-
-
-def _shape_of(state: State, value: Value, inputs: list[int]) -> Any:
-    if value is None:
-        return ("?",)
-    if isinstance(value, Const):
-        is_word = isinstance(value.value, str | bool) or value.value is None
-        return ("const", value.value) if is_word else ("?",)
-    if isinstance(value, ClassRef | External | Maker):
-        return value
-    if isinstance(value, Ref):
-        return _shape_of_object(state, value.oid, inputs)
-    if isinstance(value, Tup):
-        return _shape(state, value.items, inputs)
-    if isinstance(value, Many):
-        inner = _shape_of(state, value.item, inputs)
-        return None if inner is None else ("many", inner)
-    if isinstance(value, Pending):
-        return _shape_of(state, value.result, inputs)
-    return None
-
-
-def _shape_of_object(state: State, oid: int, inputs: list[int]) -> Any:
-    if oid in inputs:
-        return ("same", inputs.index(oid))
-    thing = state.heap.get(oid)
-    inputs.append(oid)
-    if isinstance(thing, Scope):
-        return ("scope", thing.is_async, thing.expires, thing.is_closed, thing.is_busy, thing.owner)
-    if isinstance(thing, Instance):
-        inner = _shape(state, [value for _, value in thing.attributes], inputs)
-        names = tuple([name for name, _ in thing.attributes])
-        return None if inner is None else ("instance", thing.cls, names, inner)
-    return _shape_of_entity(state, thing, inputs) if isinstance(thing, Entity) else None
-
-
-def _shape_of_entity(state: State, entity: Entity, inputs: list[int]) -> Any:
-    scope = None if entity.scope is None else _shape_of_object(state, entity.scope, inputs)
-    related = _shape(state, [value for _, value in entity.related], inputs)
-    if related is None:
-        return None
-    names = tuple([name for name, _ in entity.related])
-    return (
-        "entity",
-        entity._replace(at=0, is_here=False, scope=None, related=()),
-        scope,
-        names,
-        related,
-    )
-
-
-# --- reaching and renaming -----------------------------------------------------------------
-
-
-def pruned(
-    run: Run, heap: dict[int, Thing], before: dict[int, Thing], found: Value
-) -> dict[int, Thing]:
-    """Drop the objects of a call that nobody can get at any more."""
-    if len(heap) == len(before):
-        return heap
-    roots: list[Value] = [found]
-    for oid, thing in before.items():
-        if heap.get(oid) is not thing:
-            roots.append(Ref(oid))
-    kept = _reachable(heap, roots)
-    return {
-        oid: thing
-        for oid, thing in heap.items()
-        if oid in before or oid in kept or oid in run.known_keys
-    }
-
-
-def _reachable(heap: dict[int, Thing], roots: list[Value]) -> frozenset[int]:
-    found: set[int] = set()
-    todo: list[int] = [oid for value in roots for oid in _oids(value)]
-    while todo:
-        oid = todo.pop()
-        if oid in found or oid not in heap:
-            continue
-        found.add(oid)
-        thing = heap[oid]
-        if isinstance(thing, Entity):
-            todo += [part for _, value in thing.related for part in _oids(value)]
-            if thing.scope is not None:
-                todo.append(thing.scope)
-        elif isinstance(thing, Instance):
-            todo += [part for _, value in thing.attributes for part in _oids(value)]
-    return frozenset(found)
-
-
-def _oids(value: Value) -> list[int]:
-    if value is None or isinstance(value, Const):
-        return []
-    if isinstance(value, Ref):
-        return [value.oid]
-    if isinstance(value, Many):
-        return _oids(value.item)
-    if isinstance(value, Tup):
-        return [oid for item in value.items for oid in _oids(item)]
-    if isinstance(value, Table):
-        return [oid for _, item in value.items for oid in _oids(item)]
-    if isinstance(value, Alternatives):
-        return [oid for item in value.options for oid in _oids(item)]
-    if isinstance(value, Pending):
-        return [*_oids(value.result), *value.scopes, *value.entities]
-    if isinstance(value, Rows):
-        return _oids(value.query)
-    if isinstance(value, Query):
-        return [] if value.scope is None else [value.scope]
-    if isinstance(value, FunctionRef):
-        return _oids(value.bound)
-    if isinstance(value, Method):
-        return _oids(value.owner)
-    if isinstance(value, Manager):
-        given = value.args
-        inner = given.all() if isinstance(given, _call.Given) else []
-        subject = value.subject
-        is_value = isinstance(subject, Ref | FunctionRef)
-        return [*(_oids(subject) if is_value else []), *[o for part in inner for o in _oids(part)]]
-    return []
-
-
-def _renamed(value: Value, names: dict[int, int]) -> Value:
-    if value is None or isinstance(value, Const):
-        return value
-    if isinstance(value, Ref):
-        return Ref(names.get(value.oid, value.oid))
-    if isinstance(value, Many):
-        return Many(_renamed(value.item, names))
-    if isinstance(value, Tup):
-        return Tup(tuple([_renamed(item, names) for item in value.items]))
-    if isinstance(value, Table):
-        return Table(tuple([(key, _renamed(item, names)) for key, item in value.items]))
-    if isinstance(value, Alternatives):
-        return Alternatives(frozenset([_renamed(item, names) for item in value.options]))
-    if isinstance(value, Rows):
-        query = _renamed(value.query, names)
-        return replace(value, query=query) if isinstance(query, Query) else value
-    if isinstance(value, Query):
-        return replace(value, scope=None if value.scope is None else names.get(value.scope))
-    return _renamed_call(value, names)
-
-
-def _renamed_call(value: Value, names: dict[int, int]) -> Value:
-    if isinstance(value, Pending):
-        scopes = frozenset([names.get(oid, oid) for oid in value.scopes])
-        entities = frozenset([names.get(oid, oid) for oid in value.entities])
-        return Pending(_renamed(value.result, names), scopes, entities, value.called)
-    if isinstance(value, FunctionRef):
-        return replace(value, bound=_renamed(value.bound, names))
-    if isinstance(value, Method):
-        return Method(_renamed(value.owner, names), value.name)
-    if isinstance(value, Manager):
-        given = value.args
-        if isinstance(given, _call.Given):
-            args = [_renamed(part, names) for part in given.args]
-            words = {key: _renamed(part, names) for key, part in given.keywords.items()}
-            given = _call.Given(args, words, given.start, given.end, given.expr)
-        is_value = isinstance(value.subject, Ref | FunctionRef)
-        subject = _renamed(value.subject, names) if is_value else value.subject
-        return Manager(value.kind, subject, given)
-    return value
-
-
-def _renamed_thing(thing: Thing, names: dict[int, int]) -> Thing:
-    if isinstance(thing, Entity):
-        related = tuple([(key, _renamed(value, names)) for key, value in thing.related])
-        scope = None if thing.scope is None else names.get(thing.scope)
-        return thing._replace(scope=scope, related=related)
-    if isinstance(thing, Instance):
-        pairs = [(key, _renamed(value, names)) for key, value in thing.attributes]
-        return thing._replace(attributes=tuple(pairs))
-    return thing

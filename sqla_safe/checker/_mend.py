@@ -6,18 +6,23 @@ import difflib
 import io
 import os
 from collections import defaultdict
+from dataclasses import replace
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from sqla_safe.checker import _atomic, fixes
 from sqla_safe.checker._problems import UsageError
+from sqla_safe.checker._record import digest
 from sqla_safe.checker._text import decoded
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
+    from sqla_safe.checker._cache import Cache
     from sqla_safe.checker._check import Check, Result
     from sqla_safe.checker._paint import Paint
+    from sqla_safe.checker._reading import Sources
     from sqla_safe.checker.findings import Finding
 
 _PASSES: Final = 10
@@ -89,6 +94,39 @@ class Mending:
                 yield paint(_STYLES.get(line[0], ""), line.rstrip("\r\n"))
                 if not line.endswith("\n"):
                     yield "\\ No newline at end of file"
+
+
+def promised(findings: Iterable[Finding], sources: Sources, cache: Cache) -> list[Finding]:
+    """Return findings without the repairs that `--fix` would not make.
+
+    Where libcst is not installed nothing is promised.
+    """
+    shown = list(findings)
+    by_file: dict[str, list[int]] = defaultdict(list)
+    for at, finding in enumerate(shown):
+        if finding.fix is not None:
+            by_file[finding.file].append(at)
+    for file, places in by_file.items():
+        wanted = [shown[at] for at in places]
+        kept = _promised(file, wanted, sources, cache) if fixes.is_possible() else []
+        for at, is_kept in zip_longest(places, kept, fillvalue=False):
+            shown[at] = shown[at] if is_kept else replace(shown[at], fix=None)
+    return shown
+
+
+def _promised(file: str, findings: list[Finding], sources: Sources, cache: Cache) -> Sequence[bool]:
+    """Return which repairs of one file would be made, from the cache if nothing has changed."""
+    try:
+        source = sources.read(file)
+    except OSError:  # it has gone since it was checked
+        return ()
+    wanted = repr([(each.line, each.column, each.fix) for each in findings])
+    key = digest(b"promises", source, wanted.encode())
+    known = cache.get([key]).get(key)
+    if known is None:
+        known = bytes(fixes.promised(source, findings))
+        cache.put({key: known})
+    return [bool(each) for each in known]
 
 
 def _lines(source: bytes) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -27,6 +28,11 @@ _RELATIONS: Final = frozenset(("relationship", "Relationship", "relation", "back
 _MANY: Final = frozenset(
     ("list", "List", "set", "Set", "Sequence", "Collection", "dict", "Dict", "WriteOnlyMapped")
 )
+_MODEL_MODULES: Final = re.compile(r"(^|\.)(models?|entities|orm|tables)(\.|$)")
+_NO_MODEL: Final = re.compile(
+    r"(Create|Update|Read|In|Out|Schema|Request|Response|Enum|Status|Type|State|Action|Params|Base"
+    r"|Data|Config|Mixin|Error|DTO|Public|Filter|Kind|Level|Role|Mode|Pagination|Register)$|^[a-z_]|^[A-Z_]+$"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +48,10 @@ class Attribute:
     """Whether it is many-to-one: then a target in the session needs no SQL."""
     target: str = ""
     is_deferred: bool = False
+    group: str = ""
+    """The group of deferred columns that it is loaded with."""
     on_update: bool = False
+    is_key: bool = False
     back: str = ""
 
 
@@ -82,9 +91,13 @@ class Models:
                 return True
         return any(name == "mapped" for name in map(last_name, cls.decorators))
 
+    def called(self, name: str) -> list[Class]:
+        """Return every class of a name, mapped or not."""
+        return self._by_name.get(last(name), [])
+
     def named(self, name: str, near: Module | None = None) -> Class | None:
         """Return the mapped class of a name, the nearest one when there are several."""
-        found = [cls for cls in self._by_name.get(last(name), ()) if self.is_model(cls)]
+        found = [cls for cls in self.called(name) if self.is_model(cls)]
         if len(found) > 1 and near is not None:
             shared = [
                 sum(a == b for a, b in zip(c.module.parts, near.parts, strict=False)) for c in found
@@ -111,6 +124,12 @@ class Models:
     def attribute(self, cls: Class | str | None, name: str) -> Attribute | None:
         """Return one mapped attribute."""
         return self.attributes(cls).get(name) if isinstance(cls, Class) else None
+
+    def keys(self, cls: Class | str | None) -> frozenset[str]:
+        """Return the names of the primary key."""
+        if not isinstance(cls, Class):
+            return frozenset(("id",))
+        return frozenset([name for name, each in self.attributes(cls).items() if each.is_key])
 
     def target(self, cls: Class | str | None, attribute: Attribute) -> Class | str | None:
         """Return the class that a relationship leads to."""
@@ -160,7 +179,9 @@ class Models:
                 name,
                 "column",
                 is_deferred=called == "deferred" or _is_true(keywords.get("deferred")),
+                group=_text(keywords.get("deferred_group")) or _text(keywords.get("group")),
                 on_update="server_onupdate" in keywords or _is_sql(keywords.get("onupdate")),
+                is_key=_is_true(keywords.get("primary_key")),
             )
         return Attribute(name, "other") if called in ("association_proxy", "hybrid") else None
 
@@ -269,3 +290,9 @@ def class_of(value: object) -> Class | str | None:
     if isinstance(value, ClassRef):
         return value.of
     return value.name if isinstance(value, External) else None
+
+
+def is_model_outside(name: str) -> bool:
+    """Return whether a class outside of what was read lives where models live."""
+    stem = name.rpartition(".")[0]
+    return bool(_MODEL_MODULES.search(stem)) and not _NO_MODEL.search(last(name))

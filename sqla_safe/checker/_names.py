@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from sqla_safe.checker import _ir as ir
 from sqla_safe.checker._index import (
+    LIBRARIES,
     Class,
     Function,
     Module,
@@ -38,10 +39,12 @@ _MAKERS: Final = {"sessionmaker": None, "async_sessionmaker": True}
 _CONTAINERS: Final = frozenset(
     ("dict", "list", "set", "defaultdict", "OrderedDict", "WeakValueDictionary", "deque")
 )
-_ROOTS: Final = frozenset(("sqlalchemy", "sqlmodel", "flask_sqlalchemy", "sqla_safe"))
 _SESSION_LIKE: Final = re.compile(
     r"(?i)(^|_)(async)?_?(session|sessions|db)_?(maker|factory|local|scope|context)?s?$"
     r"|sessionmaker|session_?local|session_?factory|^getdb$|session_?(scope|context)$"
+)
+_SESSION_NAMES: Final = re.compile(
+    r"(?i)^_?(db|sess|(async_?|db_?|sa_?|sql_?)?session|database_session|dbsession)_?$"
 )
 _NO_SESSION: Final = re.compile(
     r"(?i)client|http|aiohttp|request|boto|ssh|login|browser|chat|redis|requests|tensorflow|curl"
@@ -50,7 +53,12 @@ _NO_SESSION: Final = re.compile(
 
 def is_sqlalchemy(name: str) -> bool:
     """Return whether a dotted name belongs to SQLAlchemy or a library on top of it."""
-    return name.partition(".")[0] in _ROOTS
+    return (name.partition(".")[0],) in LIBRARIES
+
+
+def is_session_name(name: str) -> bool:
+    """Return whether a name is one that people give to sessions."""
+    return bool(_SESSION_NAMES.match(name))
 
 
 def last(name: str) -> str:
@@ -217,7 +225,7 @@ class Names:
         if isinstance(owner, ModuleRef):
             found = self.of(owner.of, name)
             if found is None and name not in owner.of.names:
-                inner = self.index.module((*owner.of.parts, name), owner.of)
+                inner = self.index.at((*owner.of.parts, name))
                 return ModuleRef(inner) if inner is not None else None
             return found
         if isinstance(owner, External):
@@ -243,8 +251,23 @@ class Names:
         if isinstance(value, ClassRef):
             return self.mro(value.of) if isinstance(value.of, Class) else (value.of,)
         if isinstance(value, External):
-            return (value.name,)
+            return (value.name, *self._given_base(cls.module, expr))
         return (dotted(expr) or "?",)
+
+    def _given_base(self, module: Module, expr: Expr) -> tuple[Class | str, ...]:
+        """Return what `Base = declarative_base(cls=PreBase)` takes its columns from."""
+        binding = module.names.get(expr[1]) if expr is not None and expr[0] == ir.NAME else None
+        while is_import(binding):
+            found = self.index.imported(module, binding)
+            if not is_elsewhere(found) or found[0] is module:
+                return ()
+            module, binding = found[0], found[0].names.get(found[1])
+        for call in binding.values if isinstance(binding, Written) else ():
+            if call is not None and call[0] == ir.CALL and "cls" in dict(call[3]):
+                value = self.value(module, dict(call[3])["cls"])
+                if isinstance(value, ClassRef) and isinstance(value.of, Class):
+                    return self.mro(value.of)
+        return ()
 
     def method(self, cls: Class, name: str, after: Class | None = None) -> Function | None:
         """Return a method, looked up as Python does; `after` a class for `super()`."""

@@ -11,6 +11,7 @@ from sqla_safe.checker import _looking, _record, _workers
 from sqla_safe.checker import _project as project
 from sqla_safe.checker._reading import Sources, Task, key_of, name_of, unreadable
 from sqla_safe.checker._record import Outcome, Read, digest, encode
+from sqla_safe.checker._settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -36,12 +37,14 @@ class Tree:
         context: the paths that are only read.
         sources: their contents.
         root: the folder of the project.
+        settings: what the user says of the code base.
     """
 
     files: Sequence[str]
     context: Sequence[str] = ()
     sources: Sources = field(default_factory=Sources)
     root: str = ""
+    settings: Settings = field(default_factory=Settings)
 
 
 def _silent(step: str, done: int, total: int) -> None:
@@ -69,6 +72,7 @@ class Run:
     def __init__(self, tree: Tree, means: Means) -> None:
         """Look at the files, without keeping their contents."""
         self._sources, self._means = tree.sources, means
+        self._settings = tree.settings
         self._paths = {name_of(path, tree.root): path for path in (*tree.files, *tree.context)}
         self._mine = [name_of(path, tree.root) for path in tree.files]
         self._keys: dict[str, bytes] = {}
@@ -121,7 +125,8 @@ class Run:
     def _key(self) -> bytes:
         """Return what the outcome depends on: every file, and which of them are reported on."""
         mine = [self._keys[name] for name in self._mine if name in self._keys]
-        return digest(b"run", encode(self._skips), digest(*mine), *self._keys.values())
+        settings = repr(self._settings).encode()
+        return digest(b"run", settings, encode(self._skips), digest(*mine), *self._keys.values())
 
     def _analysed(self) -> Outcome:
         reads = self._reads()
@@ -157,10 +162,10 @@ class Run:
         return Task(paths, self._sources.of(paths.values()))
 
     def _found(self, modules: dict[str, ModuleFacts]) -> tuple[list[Finding], list[Skip]]:
-        linked = _looking.Linked(project.link(modules.values()), modules)
-        fingerprint = linked.project.fingerprint.encode()
+        linked = _looking.Linked(project.link(modules.values(), self._settings), modules)
         mine = [name for name in self._mine if name in modules]
-        keys = {name: digest(b"findings", fingerprint, self._keys[name]) for name in mine}
+        prints = linked.project.fingerprint
+        keys = {name: digest(b"findings", prints(name), self._keys[name]) for name in mine}
         stored = self._means.cache.get(keys.values())
         known = {name: _decoded(_record.decode_findings, stored.get(keys[name])) for name in mine}
         skips: list[Skip] = []

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from sqla_safe.checker import _ambient, _escape, _exec
 from sqla_safe.checker import _ir as ir
+from sqla_safe.checker._dependencies import Dependencies
 from sqla_safe.checker._linked import Linked
-from sqla_safe.checker._run import Frame, Report, Run
+from sqla_safe.checker._roomy import roomy
+from sqla_safe.checker._run import MOST_IN_A_FILE, Frame, Report, Run, TooLongError
+from sqla_safe.checker._settings import Settings
 from sqla_safe.checker._values import Const, State
 from sqla_safe.checker.findings import Finding
 
@@ -20,41 +23,63 @@ if TYPE_CHECKING:
     from sqla_safe.checker._index import Function, Module
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Project:
     """The models, sessionmakers, services and functions of a code base, linked."""
 
-    fingerprint: str
-    """What the findings of a file depend on beyond its own content."""
     linked: Linked
+    facts: tuple[ModuleFacts, ...]
+
+    def fingerprint(self, path: str) -> bytes:
+        """Return what the findings of a file depend on: its own facts, and those of others."""
+        return self._dependencies.of(path)
+
+    @cached_property
+    def _dependencies(self) -> Dependencies:
+        return Dependencies(self.linked, {each.path: each.payload for each in self.facts})
 
 
-def link(modules: Iterable[ModuleFacts]) -> Project:
-    """Link the facts of all files."""
-    facts = sorted(modules, key=lambda each: each.path)
-    digest = hashlib.blake2b(digest_size=16)
-    for each in facts:
-        digest.update(each.path.encode(errors="replace"))
-        digest.update(each.payload)
-    return Project(digest.hexdigest(), Linked(facts))
+def link(modules: Iterable[ModuleFacts], settings: Settings = Settings()) -> Project:  # noqa: B008
+    """Link the facts of all files, with what the user says of the code base."""
+    facts = tuple(sorted(modules, key=lambda each: each.path))
+    return Project(Linked(facts, settings), facts)
 
 
+@roomy
 def findings(project: Project, module: ModuleFacts) -> list[Finding]:
     """Return what is wrong in one file, in the order of its lines."""
     linked = project.linked
+    linked.begin()
     found = linked.index.modules[module.path]
     reports: dict[tuple[int, str], Report] = {}
     if not linked.uses_sqlalchemy(found):
         return []
+    steps = 0
     for function in found.all_functions():
-        if linked.is_start(function):
-            reports.update(_follow(linked, found, function))
+        if steps > MOST_IN_A_FILE:
+            linked.given_up.append(function)
+        elif linked.relevance.is_start(function):
+            run = Run(linked)
+            _follow(run, found, function)
+            reports.update(run.reports)
+            steps += run.steps
     ordered = sorted(reports.values(), key=lambda report: (report.start, report.code))
     return [_finding(module.path, report) for report in ordered]
 
 
-def _follow(linked: Linked, module: Module, function: Function) -> dict[tuple[int, str], Report]:
-    run = Run(linked)
+def given_up(project: Project) -> list[Function]:
+    """Return the functions of the last file that were too long to be followed to their end."""
+    return project.linked.given_up
+
+
+def _follow(run: Run, module: Module, function: Function) -> None:
+    try:
+        _follow_to_its_end(run, module, function)
+    except TooLongError:
+        run.linked.given_up.append(function)
+
+
+def _follow_to_its_end(run: Run, module: Module, function: Function) -> None:
     frame = Frame(function, module, function.is_async, is_top=True)
     state = State({}, {})
     run.stack.append(function)
@@ -64,7 +89,6 @@ def _follow(linked: Linked, module: Module, function: Function) -> dict[tuple[in
         frame.returned.append((after, Const(None), function.start))
     if not function.is_generator:
         _escape.returned(run, frame)
-    return run.reports
 
 
 def _finding(path: str, report: Report) -> Finding:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sqla_safe.checker import _ambient, _call, _escape, _eval, _verdict
+from sqla_safe.checker import _ambient, _escape, _eval, _follow, _objects, _verdict
 from sqla_safe.checker import _ir as ir
+from sqla_safe.checker._given import Given
+from sqla_safe.checker._holding import scopes_of
 from sqla_safe.checker._index import Class, dotted
-from sqla_safe.checker._models import Attribute
+from sqla_safe.checker._models import Attribute, is_model_outside
 from sqla_safe.checker._names import last
 from sqla_safe.checker._run import Report
 from sqla_safe.checker._session import METHODS
@@ -35,10 +37,10 @@ from sqla_safe.checker._values import (
     alternatives,
     join_values,
     meanings,
+    refs_in,
 )
 
 if TYPE_CHECKING:
-    from sqla_safe.checker._call import Given
     from sqla_safe.checker._ir import Expr, Node
     from sqla_safe.checker._run import Frame, Run
 
@@ -49,8 +51,15 @@ _NO_READ: Final = frozenset(("metadata", "registry", "query"))
 def attribute(run: Run, frame: Frame, state: State, expr: Node, owner: Value) -> Value:
     """Read an attribute."""
     found: Value = None
-    for one in meanings(owner):
+    frame.forgiven += expr[2] == "unloaded"  # the code asks SQLAlchemy before it reads
+    ones = meanings(owner)
+    doubt = len(ones) > 1 and any(
+        _verdict.is_there(run, frame, state, one, expr[2]) for one in ones
+    )
+    frame.unsure += doubt
+    for one in ones:
         found = join_values(found, _one(run, frame, state, expr, one, "read"))
+    frame.unsure -= doubt
     if found is None:
         return _ambient.session_named(run, frame, state, expr[2], owner, expr)
     return found
@@ -74,11 +83,11 @@ def _duck(run: Run, frame: Frame, state: State, expr: Expr, owner: Value) -> Ref
         return None
     name = dotted(expr)
     is_own = run.linked.is_own(frame.module, owner) and run.linked.uses_sqlalchemy(frame.module)
-    if not name or not is_own or not _ambient.is_session_name(last(name)):
+    if not name or not is_own or not run.linked.is_session_name(last(name)):
         return None
     if expr is not None and expr[0] == ir.NAME and expr[1] in state.env and owner is None:
         return None
-    return _ambient.ambient_scope(run, frame, state, name, name)
+    return _ambient.ambient_scope(run, state, name, name)
 
 
 def _one(run: Run, frame: Frame, state: State, expr: Node, owner: Value, how: str) -> Value:
@@ -89,8 +98,7 @@ def _one(run: Run, frame: Frame, state: State, expr: Node, owner: Value, how: st
         return _of_class(run, frame, state, owner, name)
     if isinstance(owner, ModuleRef):
         found = run.names.member(owner, name)
-        single = run.linked.singleton(owner.of, name) if found is None else None
-        return _ambient.singleton(run, frame, state, single) if single is not None else found
+        return _ambient.singleton(run, state, owner.of, name) if found is None else found
     if isinstance(owner, External):
         return _of_external(run, frame, state, owner, name)
     if isinstance(owner, Tup):
@@ -106,14 +114,14 @@ def _is_method_owner(owner: Value) -> bool:
 
 def _of_external(run: Run, frame: Frame, state: State, owner: External, name: str) -> Value:
     if name == "session" and owner.name.endswith("SQLAlchemy()"):
-        ref = _ambient.ambient_scope(run, frame, state, owner.name, "db.session")
+        ref = _ambient.ambient_scope(run, state, owner.name, "db.session")
         scope = state.heap[ref.oid]
         assert isinstance(scope, Scope)
         state.heap[ref.oid] = scope._replace(is_async=False, expires=True)
         return ref
-    if _ambient.is_session_name(name) and run.linked.is_own(frame.module, owner):
+    if run.linked.is_session_name(name) and run.linked.is_own(frame.module, owner):
         text = f"{last(owner.name)}.{name}"
-        return _ambient.ambient_scope(run, frame, state, owner.name, text)
+        return _ambient.ambient_scope(run, state, owner.name, text)
     if last(owner.name)[:1].isupper() and not name[:1].isupper() and name not in METHODS:
         is_attribute = not owner.name.endswith("()")
         return ClassAttribute(owner.name, name) if is_attribute and _looks_class(owner) else None
@@ -121,7 +129,7 @@ def _of_external(run: Run, frame: Frame, state: State, owner: External, name: st
 
 
 def _looks_class(owner: External) -> bool:
-    return _ambient.is_model_outside(owner.name)
+    return is_model_outside(owner.name)
 
 
 def _of_row(state: State, owner: Tup, name: str) -> Value:
@@ -143,7 +151,7 @@ def _of_class(run: Run, frame: Frame, state: State, owner: ClassRef, name: str) 
         return FunctionRef(found, bound)
     if run.models.is_model(cls):
         return ClassAttribute(cls, name)
-    return run.linked.class_value(cls, name)
+    return run.linked.notes.class_value(cls, name)
 
 
 def _of_object(run: Run, frame: Frame, state: State, expr: Node, owner: Ref, how: str) -> Value:
@@ -172,12 +180,12 @@ def _of_instance(
     if found is not None:
         ref = FunctionRef(found, owner)
         if found.is_property:
-            given = _call.Given([], {}, expr[3], expr[4], expr)
-            return _eval.unwrapped(_call.invoke(run, frame, state, ref, given))
+            given = Given([], {}, expr[3], expr[4], expr)
+            return _eval.unwrapped(_follow.invoke(run, frame, state, ref, given))
         return FunctionRef(found, None if "staticmethod" in found.decorator_names() else owner)
-    value = run.linked.attribute_value(run, frame, state, owner, cls, name)
+    value = _objects.attribute_value(run, frame, state, owner, cls, name)
     if value is None and how == "call":
-        return Method(owner, name) if _call.scopes_of(state, owner) else None
+        return Method(owner, name) if scopes_of(state, owner) else None
     return value
 
 
@@ -226,10 +234,10 @@ def _own_method(
 ) -> Value:
     if not ref.of.is_property:
         return ref
-    given = _call.Given([], {}, span[0], span[1], (0, None, (), (), *span))
+    given = Given([], {}, span[0], span[1], (0, None, (), (), *span))
     seen, before = len(run.troubles), run.mark
     own = set(_bound_to(ref))
-    found = _call.invoke(run, frame, state, ref, given)
+    found = _follow.invoke(run, frame, state, ref, given)
     _blame(run, frame, state, span, seen, before, ref.of.name, own)
     return _eval.unwrapped(found)
 
@@ -316,6 +324,8 @@ def _set_on(
             back=thing.back | {name},
             is_dirty=thing.source != "new",
         )
+        if mapped is not None and mapped.back:
+            set_back(run, state, owner, mapped, value)
     elif isinstance(thing, Instance) and isinstance(owner, Ref):
         _escape.on_instance(run, frame, state, owner, name, value, start, end)
         is_plain = value is None or isinstance(value, Const)
@@ -323,6 +333,20 @@ def _set_on(
             state.heap[owner.oid] = thing.with_(name, value)
     elif isinstance(owner, Kept | ModuleRef | ClassRef):
         _escape.into_container(run, frame, state, owner, value, start, end)
+
+
+def set_back(run: Run, state: State, owner: Ref, mapped: Attribute, value: Value) -> None:
+    """Let an assignment set the other side of its relationship, where that is no collection."""
+    for one in refs_in(value):
+        other = state.heap.get(one.oid)
+        if not isinstance(other, Entity):
+            continue
+        back = run.models.attribute(other.cls, mapped.back)
+        if back is not None and not back.is_many:
+            related = tuple([pair for pair in other.related if pair[0] != mapped.back])
+            state.heap[one.oid] = other._replace(
+                related=(*related, (mapped.back, owner)), back=other.back | {mapped.back}
+            )
 
 
 # --- what called functions do to the caller's entities ------------------------------------
@@ -339,6 +363,8 @@ def blame(
     name: str,
 ) -> None:
     """Report what a function that was just called has done to entities of this one."""
+    if not frame.is_top or len(run.troubles) == seen:
+        return
     own = {oid for one in alternatives(callee) for oid in _bound_to(one)}
     _blame(run, frame, state, (given.start, given.end), seen, before, name, own)
 
@@ -373,5 +399,6 @@ def _blame(
             continue
         if trouble.oid <= before and (trouble.severity == "error" or trouble.oid in own):
             message = f"`{name}()` reads it: {trouble.message}"
-            run.report(frame, Report(*span, trouble.code, trouble.severity, message, trouble.hint))
+            severity = _verdict.suspected(state, entity, trouble)
+            run.report(frame, Report(*span, trouble.code, severity, message, trouble.hint))
     del run.troubles[seen:]

@@ -15,6 +15,11 @@ if TYPE_CHECKING:
 
 DEEPEST: Final = 5
 MOST_STEPS: Final = 2_500
+"""The statements and expressions after which a function's calls are not followed any more."""
+MOST_OF_ALL: Final = 40_000
+"""Those after which the function itself is given up: about a third of a second."""
+MOST_IN_A_FILE: Final = 150_000
+"""Those after which the rest of a file is given up."""
 Operation = Literal["commit", "rollback", "close", "flush", "expunge", "expire"]
 _RANK: Final = {"error": 0, "warning": 1, "info": 2}
 
@@ -44,6 +49,14 @@ class Frame:
     on_yield: Literal["", "go", "raise"] = ""
     loops: int = 0
     conditions: int = 0
+    waits: int = 0
+    """How many `await` are around this point."""
+    doubts: int = 0
+    """How many conditions around this point are about arguments that are not known."""
+    unsure: int = 0
+    """Whether what is being read may as well be another entity, that has the attribute."""
+    fixed: frozenset[str] = frozenset()
+    """The arguments that are constants, and stay what they are."""
     forgiven: int = 0
     """How many `try` around this point expect that an attribute is not there."""
 
@@ -80,8 +93,13 @@ class Trouble:
     severity: Severity
     message: str
     hint: str
+    expired: Expiry | None = None
     target: Class | str | None = None
     """The class of a many-to-one: with such an entity in the session there is nothing to load."""
+
+
+class TooLongError(Exception):
+    """A function is given up."""
 
 
 class Run:
@@ -132,6 +150,16 @@ class Run:
         """Whether the budget of this analysis is used up: then calls are not followed any more."""
         return self.steps > MOST_STEPS
 
+    def step(self) -> None:
+        """Count a statement.
+
+        Raises:
+            TooLongError: there were too many.
+        """
+        self.steps += 1
+        if self.steps > MOST_OF_ALL:
+            raise TooLongError
+
     def report(self, frame: Frame, report: Report) -> None:
         """Report something, unless the same place has something worse of this rule."""
         if not frame.is_top:
@@ -181,6 +209,8 @@ def _after(operation: Operation, entity: Entity, scope: Scope, at: int) -> Entit
         return _rolled_back(entity, scope, at)
     if operation == "expire":
         return entity._replace(expired=Expiry("hand", at, is_sure=True), back=frozenset())
+    if operation == "commit" and entity.is_deleted:
+        return entity._replace(is_free=True)
     source = "load" if entity.source == "new" else entity.source
     stale = Expiry("flush", at, is_sure=True) if entity.is_dirty else entity.stale
     entity = entity._replace(source=source, is_dirty=False, stale=stale)
@@ -197,4 +227,5 @@ def _rolled_back(entity: Entity, scope: Scope, at: int) -> Entity:
         return entity._replace(is_free=True)
     if not scope.is_busy:
         return entity
-    return entity._replace(expired=Expiry("rollback", at, is_sure=True), back=frozenset())
+    expired = Expiry("rollback", at, is_sure=True)
+    return entity._replace(expired=expired, back=frozenset(), is_deleted=False)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from sqla_safe.checker import _escape
+from msgspec.structs import replace
+
 from sqla_safe.checker import _ir as ir
+from sqla_safe.checker import _mixed
 from sqla_safe.checker._names import last
 from sqla_safe.checker._values import (
     ClassRef,
@@ -28,7 +29,7 @@ from sqla_safe.checker._values import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sqla_safe.checker._call import Given
+    from sqla_safe.checker._given import Given
     from sqla_safe.checker._index import Class
     from sqla_safe.checker._run import Frame, Run
 
@@ -155,7 +156,7 @@ def _add(run: Run, frame: Frame, state: State, ref: Ref, given: Given) -> Value:
         for part in refs_in(value):
             entity = state.heap.get(part.oid)
             if isinstance(entity, Entity):
-                _escape.moved(run, frame, state, part, ref, given)
+                _mixed.moved(run, frame, state, part, ref, given)
                 state.heap[part.oid] = entity._replace(
                     scope=ref.oid, is_detached=False, is_free=False
                 )
@@ -164,7 +165,7 @@ def _add(run: Run, frame: Frame, state: State, ref: Ref, given: Given) -> Value:
 
 def _delete(run: Run, frame: Frame, state: State, ref: Ref, given: Given) -> Value:
     run.touch(state, ref.oid)
-    _each(state, given, lambda entity: entity._replace(is_free=True))
+    _each(state, given, lambda entity: entity._replace(is_deleted=True))
     return None
 
 
@@ -196,15 +197,16 @@ def _refresh(run: Run, frame: Frame, state: State, ref: Ref, given: Given) -> Va
     for part in refs_in(target):
         entity = state.heap.get(part.oid)
         if isinstance(entity, Entity):
-            _escape.refreshed(run, frame, state, entity, ref, given)
-            state.heap[part.oid] = _fresh(entity, names, ref.oid)
+            _mixed.refreshed(run, frame, state, entity, ref, given)
+            state.heap[part.oid] = _fresh(run, entity, names, ref.oid)
     return None
 
 
-def _fresh(entity: Entity, names: Value, scope: int) -> Entity:
+def _fresh(run: Run, entity: Entity, names: Value, scope: int) -> Entity:
     if names is None or (isinstance(names, Const) and names.value is None):
-        loads = frozenset[str]() if entity.source == "new" else entity.loads
-        related = tuple([pair for pair in entity.related if pair[0] in loads])
+        is_new = entity.source == "new" or entity.is_made
+        loads = frozenset[str]() if is_new else entity.loads
+        related = tuple([pair for pair in entity.related if _stays(run, entity, pair[0], loads)])
         return entity._replace(
             source="load" if entity.source == "new" else entity.source,
             expired=None,
@@ -217,7 +219,14 @@ def _fresh(entity: Entity, names: Value, scope: int) -> Entity:
     found = frozenset([str(item.value) for item in items if isinstance(item, Const)])
     if not found:
         return entity._replace(expired=None, stale=None, is_open=True)
-    return entity._replace(back=entity.back | found, loads=entity.loads | found)
+    back = entity.back | found | run.models.keys(entity.cls)
+    return entity._replace(back=back, loads=entity.loads | found)
+
+
+def _stays(run: Run, entity: Entity, name: str, loads: frozenset[str]) -> bool:
+    """Return whether a refresh keeps what was assigned: a column, or what comes with the entity."""
+    mapped = run.models.attribute(entity.cls, name)
+    return name in loads or (mapped is not None and mapped.kind == "column")
 
 
 def _commit(run: Run, frame: Frame, state: State, ref: Ref, given: Given) -> Value:
@@ -231,7 +240,7 @@ def _rollback(run: Run, frame: Frame, state: State, ref: Ref, given: Given) -> V
 
 
 def _close(run: Run, frame: Frame, state: State, ref: Ref, given: Given) -> Value:
-    _escape.closed(run, frame, state, ref, given)
+    _mixed.closed(run, frame, state, ref, given)
     if frame.is_top:
         run.own_ends.add(given.start)
     run.apply(state, "close", ref.oid, given.start)

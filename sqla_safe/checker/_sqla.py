@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from sqla_safe.checker import _ambient, _session
+from msgspec.structs import replace
+
+from sqla_safe.checker import _ambient, _follow, _session
 from sqla_safe.checker._index import Class
 from sqla_safe.checker._names import is_sqlalchemy, last, looks_like_session
 from sqla_safe.checker._values import (
@@ -27,7 +28,7 @@ from sqla_safe.checker._values import (
 )
 
 if TYPE_CHECKING:
-    from sqla_safe.checker._call import Given
+    from sqla_safe.checker._given import Given
     from sqla_safe.checker._run import Frame, Run
 
 LOADERS: Final = frozenset(
@@ -94,7 +95,7 @@ def _sessions(
         return True, maker
     is_own = run.linked.is_own(frame.module, callee) and run.linked.uses_sqlalchemy(frame.module)
     if looks_like_session(callee.name) and is_own and not name.startswith("_"):
-        seen = run.linked.expiry_of_sessions(is_async=None)
+        seen = run.linked.makers.expiry(is_async=None)
         expires = False if seen is False else None
         return True, _ambient.new_scope(run, frame, state, given.start, Maker(None, expires, name))
     return False, None
@@ -121,7 +122,7 @@ def opened(
 def made(run: Run, frame: Frame, state: State, maker: Maker, given: Given) -> Value:
     """Call a sessionmaker."""
     if maker.is_scoped:
-        return _ambient.ambient_scope(run, frame, state, maker.key, maker.key)
+        return _ambient.ambient_scope(run, state, maker.key, maker.key, maker)
     value = given.keywords.get("expire_on_commit")
     if isinstance(value, Const):
         maker = replace(maker, expires=bool(value.value))
@@ -222,7 +223,7 @@ def method(
         if name == "remove":
             return True, None
         if owner.is_scoped:
-            ref = _ambient.ambient_scope(run, frame, state, owner.key, owner.key)
+            ref = _ambient.ambient_scope(run, state, owner.key, owner.key, owner)
             return True, _session.method(run, frame, state, ref, name, given)
         return True, None
     if isinstance(owner, Method) and owner.name == "super":
@@ -233,7 +234,6 @@ def method(
 def _super_method(
     run: Run, frame: Frame, state: State, owner: Method, name: str, given: Given
 ) -> tuple[bool, Value]:
-    from sqla_safe.checker import _call
 
     function = frame.function
     cls = _class_of(state, owner.owner)
@@ -242,7 +242,7 @@ def _super_method(
     found = run.names.method(cls, name, after=function.cls)
     if found is None:
         return False, None
-    return True, _call.invoke(run, frame, state, FunctionRef(found, owner.owner), given)
+    return True, _follow.invoke(run, frame, state, FunctionRef(found, owner.owner), given)
 
 
 def _class_of(state: State, value: Value) -> Class | None:

@@ -6,54 +6,60 @@ runs, so that values only refer to them (`Ref`), and a `State` says what they ar
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
+from dataclasses import dataclass, field
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Sequence
 
     from sqla_safe.checker._index import Class, Function, Module
 
-_MOST_ALTERNATIVES = 4
+_MOST_ALTERNATIVES = 8
 
 
-@dataclass(frozen=True, slots=True)
-class Ref:
+class Changing(Struct, frozen=True):
+    """A record of which changed copies are made."""
+
+    def _replace(self, **changes: Any) -> Self:
+        """Return a copy with some fields changed."""
+        return replace(self, **changes)
+
+
+class Ref(Struct, frozen=True):
     """An entity, scope or instance."""
 
     oid: int
 
 
-@dataclass(frozen=True, slots=True)
-class Const:
+class Const(Struct, frozen=True):
     """A text, number, boolean or None."""
 
     value: Any
 
 
-@dataclass(frozen=True, slots=True)
-class Many:
+class Many(Struct, frozen=True):
     """Any number of one value: a list, set, iterator, or the values of a dict."""
 
     item: Value
 
 
-@dataclass(frozen=True, slots=True)
-class Tup:
+class Tup(Struct, frozen=True):
     """A tuple or row."""
 
     items: tuple[Value, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Table:
+class Table(Struct, frozen=True):
     """A dict that was written down with its keys."""
 
     items: tuple[tuple[str, Value], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Rows:
+class Rows(Struct, frozen=True):
     """What `execute`, `scalars` and `query` give: rows that are still to be fetched."""
 
     query: Query
@@ -61,8 +67,7 @@ class Rows:
     at: int
 
 
-@dataclass(frozen=True, slots=True)
-class Query:
+class Query(Struct, frozen=True):
     """A statement, with the session that will run it when it is a legacy query."""
 
     targets: tuple[Value, ...]
@@ -75,8 +80,7 @@ class Query:
     """Whether the statement is written in the function that is being looked at."""
 
 
-@dataclass(frozen=True, slots=True)
-class Loader:
+class Loader(Struct, frozen=True):
     """A loader option: the paths that it loads, and those it puts off."""
 
     paths: frozenset[str]
@@ -84,15 +88,13 @@ class Loader:
     is_open: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class ClassRef:
+class ClassRef(Struct, frozen=True):
     """A class: one of the project, or the dotted name of another."""
 
     of: Class | str
 
 
-@dataclass(frozen=True, slots=True)
-class ClassAttribute:
+class ClassAttribute(Struct, frozen=True):
     """An attribute of a class, such as `User.balance` in a statement."""
 
     owner: Class | str
@@ -108,30 +110,26 @@ class FunctionRef:
     closure: Any = field(default=None, compare=False)
 
 
-@dataclass(frozen=True, slots=True)
-class ModuleRef:
+class ModuleRef(Struct, frozen=True):
     """A module of the project."""
 
     of: Module
 
 
-@dataclass(frozen=True, slots=True)
-class External:
+class External(Struct, frozen=True):
     """Something that is not part of the project, by its dotted name."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class Method:
+class Method(Struct, frozen=True):
     """A method of a value that is no instance of the project, such as `session.get`."""
 
     owner: Value
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class Maker:
+class Maker(Struct, frozen=True):
     """A sessionmaker."""
 
     is_async: bool | None
@@ -141,8 +139,7 @@ class Maker:
     is_scoped: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Manager:
+class Manager(Struct, frozen=True):
     """What a `with` statement enters: a call that opens sessions, or a transaction of one."""
 
     kind: Literal["session", "maker-begin", "begin", "savepoint", "function", "instance", "closing"]
@@ -150,8 +147,7 @@ class Manager:
     args: Any = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Pending:
+class Pending(Struct, frozen=True):
     """A coroutine that nobody has awaited yet, and the scopes that it uses."""
 
     result: Value
@@ -160,18 +156,16 @@ class Pending:
     called: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
+class Kept(Struct, frozen=True):
     """Something that lives as long as the process: a global dict, a cache."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class Alternatives:
+class Alternatives(Struct, frozen=True):
     """One of several values."""
 
-    options: frozenset[Value]
+    options: tuple[Value, ...]
 
 
 Value: TypeAlias = (
@@ -198,7 +192,7 @@ Value: TypeAlias = (
 )
 
 
-class Expiry(NamedTuple):
+class Expiry(Changing, frozen=True):
     """Why the attributes of an entity are gone, and where."""
 
     by: Literal["commit", "rollback", "flush", "delete", "hand"]
@@ -209,7 +203,7 @@ class Expiry(NamedTuple):
     """Whether it happens on every way that leads here."""
 
 
-class Entity(NamedTuple):
+class Entity(Changing, frozen=True):
     """What is known of one entity, or of all that came out of one statement."""
 
     cls: Class | str | None
@@ -225,6 +219,8 @@ class Entity(NamedTuple):
     back: frozenset[str] = frozenset()
     """What was read again after it had expired."""
     is_free: bool = False
+    is_deleted: bool = False
+    """Whether it leaves its session with the next commit."""
     is_made: bool = False
     """Whether the code in sight has made it: a foreign key that it did not set leads nowhere."""
     is_weak: bool = False
@@ -238,7 +234,7 @@ class Entity(NamedTuple):
     related: tuple[tuple[str, Value], ...] = ()
 
 
-class Scope(NamedTuple):
+class Scope(Changing, frozen=True):
     """What is known of one session."""
 
     is_async: bool | None
@@ -253,7 +249,7 @@ class Scope(NamedTuple):
     """Whether a transaction may be open: a rollback without one changes nothing."""
 
 
-class Instance(NamedTuple):
+class Instance(Changing, frozen=True):
     """An object of a class that is no entity: a service, a repository, a unit of work."""
 
     cls: Class | str | None
@@ -331,10 +327,12 @@ def _join_dicts(left: dict[Any, Any], right: dict[Any, Any], both: Callable[...,
 
 def join_values(left: Value, right: Value) -> Value:
     """Return what a name stands for where two ways meet; what is known wins over what is not."""
-    if left == right or right is None or isinstance(right, Const):
-        return left if left is not None else right
-    if left is None or isinstance(left, Const):
+    if right is None or left is right:
+        return left
+    if left is None or type(left) is Const:
         return right
+    if type(right) is Const or left == right:
+        return left
     if isinstance(left, Many) and isinstance(right, Many):
         return Many(join_values(left.item, right.item))
     if isinstance(left, Query) and isinstance(right, Query) and left.targets == right.targets:
@@ -344,17 +342,16 @@ def join_values(left: Value, right: Value) -> Value:
         pairs = zip(left.items, right.items, strict=True)
         return Tup(tuple([join_values(one, other) for one, other in pairs]))
     if isinstance(left, Tup) and isinstance(right, Tup):
+        if any(isinstance(item, Loader) for item in (*left.items, *right.items)):
+            return Tup((*left.items, *right.items))
         return left if len(left.items) > len(right.items) else right
-    options = frozenset((*alternatives(left), *alternatives(right)))
+    options = tuple(dict.fromkeys((*alternatives(left), *alternatives(right))))
     return Alternatives(options) if len(options) <= _MOST_ALTERNATIVES else left
 
 
-def alternatives(value: Value) -> Iterator[Value]:
-    """Yield each value that one may stand for."""
-    if isinstance(value, Alternatives):
-        yield from value.options
-    else:
-        yield value
+def alternatives(value: Value) -> tuple[Value, ...]:
+    """Return each value that one may stand for."""
+    return value.options if isinstance(value, Alternatives) else (value,)
 
 
 def join_things(left: Thing, right: Thing) -> Thing:
@@ -400,40 +397,43 @@ def _join_entities(left: Entity, right: Entity) -> Entity:
     )
 
 
-def meanings(value: Value) -> Iterator[Value]:
-    """Yield each value that one may stand for, a coroutine standing for what it returns."""
+def meanings(value: Value) -> Sequence[Value]:
+    """Return each value that one may stand for, a coroutine standing for what it returns."""
+    if not isinstance(value, Alternatives | Pending):
+        return (value,)
+    found: list[Value] = []
     for one in alternatives(value):
-        if isinstance(one, Pending):
-            yield from meanings(one.result)
-        else:
-            yield one
+        found += meanings(one.result) if isinstance(one, Pending) else (one,)
+    return found
 
 
 def _join_expiries(left: Expiry | None, right: Expiry | None) -> Expiry | None:
     if left is None or right is None:
         one = left or right
         return one._replace(is_certain=False) if one is not None else None
+    if left.is_sure is not right.is_sure:
+        return (left if left.is_sure else right)._replace(is_certain=False)
     return left._replace(is_certain=left.is_certain and right.is_certain)
 
 
-def refs_in(value: Value, depth: int = 3) -> Iterator[Ref]:
-    """Yield each object that a value holds, also inside lists, rows and dicts."""
-    if isinstance(value, Ref):
-        yield value
-    elif depth and value is not None:
-        for part in _parts_of(value):
-            yield from refs_in(part, depth - 1)
+def refs_in(value: Any, depth: int = 3) -> Sequence[Ref]:
+    """Return each object that a value holds, also inside lists, rows and dicts."""
+    kind = type(value)
+    if kind is Ref:
+        return (value,)
+    if kind not in _HOLDERS or not depth:
+        return ()
+    found: list[Ref] = []
+    for part in _HOLDERS[kind](value):
+        if part is not None:
+            found += refs_in(part, depth - 1)
+    return found
 
 
-def _parts_of(value: Value) -> tuple[Value, ...]:
-    if isinstance(value, Many):
-        return (value.item,)
-    if isinstance(value, Tup):
-        return value.items
-    if isinstance(value, Alternatives):
-        return tuple(value.options)
-    if isinstance(value, Table):
-        return tuple([part for _, part in value.items])
-    if isinstance(value, Pending):
-        return (value.result,)
-    return ()
+_HOLDERS: dict[type, Callable[[Any], Iterable[Value]]] = {
+    Many: lambda value: (value.item,),
+    Tup: attrgetter("items"),
+    Alternatives: attrgetter("options"),
+    Table: lambda value: [part for _, part in value.items],
+    Pending: lambda value: (value.result,),
+}

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from sqla_safe.checker._ir import Expr
     from sqla_safe.checker._models import Attribute
     from sqla_safe.checker._run import Frame, Run
-    from sqla_safe.checker._values import Expiry, Ref
+    from sqla_safe.checker._values import Expiry, Ref, Value
     from sqla_safe.checker.findings import Severity
 
 Span = tuple[int, int]
@@ -67,9 +67,13 @@ class Read:
         """Whether a read cannot send SQL, because there is nobody to await it."""
         if self.scope is not None and self.scope.is_async is not None:
             return self.scope.is_async
+        if self.run.linked.makers.kind() is False:
+            return False
         if self.frame.function is not None and self.frame.function.is_async:
             return True
-        return self.frame.is_async or self.run.linked.is_called_by_async(self.frame.function)
+        return self.frame.is_async or self.run.linked.relevance.is_called_by_async(
+            self.frame.function
+        )
 
     @property
     def is_relation(self) -> bool:
@@ -100,6 +104,11 @@ class Read:
                 return True
         return knows(self.state, self.entity, target)
 
+    def may_have_target(self) -> bool:
+        """Whether whoever has opened the session may have loaded what a many-to-one leads to."""
+        is_top = self.frame.is_top and self.mapped is not None and self.mapped.points_up
+        return is_top and (self.scope is None or self.scope.owner in ("param", "ambient"))
+
     def is_stale(self) -> bool:
         """Whether the database has filled the column in a flush, and nobody has fetched it."""
         is_known = self.entity.stale is None or self.name in self.entity.back
@@ -113,7 +122,9 @@ class Read:
 
     def is_loaded_somewhere(self) -> bool:
         """Whether any statement of the project loads this relationship."""
-        return self.run.linked.loads_anywhere(self.entity.cls, self.name)
+        group = self.mapped.group if self.mapped is not None else ""
+        linked = self.run.linked
+        return linked.loads_anywhere(self.entity.cls, self.name) or linked.loads_group(group)
 
     def where(self) -> str:
         """Return the line of the entity's last expiry."""
@@ -131,6 +142,15 @@ def knows(state: State, entity: Entity, target: Class | str | None) -> bool:
         for thing in state.heap.values()
         if thing is not entity
     )
+
+
+def suspected(state: State, entity: object, trouble: Trouble) -> Severity:
+    """Return how bad it is what a called function has done to an entity of its caller."""
+    if trouble.target is None or not isinstance(entity, Entity) or entity.is_detached:
+        return trouble.severity
+    scope = state.heap.get(entity.scope) if entity.scope is not None else None
+    is_lent = not isinstance(scope, Scope) or scope.owner in ("param", "ambient")
+    return "warning" if is_lent and trouble.severity == "error" else trouble.severity
 
 
 def _bare(cls: Class | str | None) -> str:
@@ -165,13 +185,26 @@ def judge(
     if answer is None:
         return True
     code, severity, message, hint = answer
+    if severity == "error" and frame.unsure:
+        severity = "warning"
     if frame.is_top:
         fix = _fix(read, code, written)
         run.report(frame, Report(*span, code, severity, message, hint, fix))
     elif severity != "info":
+        severity = "warning" if frame.doubts else severity
         target = run.models.target(entity.cls, mapped) if mapped and mapped.points_up else None
-        run.troubles.append(Trouble(owner.oid, code, severity, message, hint, target))
+        trouble = Trouble(owner.oid, code, severity, message, hint, entity.expired, target)
+        run.troubles.append(trouble)
     return not (severity == "error" and entity.is_detached)
+
+
+def is_there(run: Run, frame: Frame, state: State, value: Value, name: str) -> bool:
+    """Return whether a value is an entity that certainly has an attribute."""
+    entity = state.entity(value)
+    if entity is None or (entity.expired is not None and name not in entity.back):
+        return False
+    mapped = run.models.attribute(entity.cls, name)
+    return Read(run, frame, state, entity, name, mapped).is_loaded()
 
 
 def loads_itself(run: Run, frame: Frame, state: State, entity: Entity, mapped: Attribute) -> bool:
@@ -247,25 +280,29 @@ def _attached(read: Read) -> Answer | None:
 def _expired(read: Read) -> Answer | None:
     expired = read.entity.expired
     assert expired is not None
-    severity: Severity = "error" if expired.is_sure else "warning"
+    is_sure = expired.is_sure and (expired.is_certain or expired.by != "hand")
+    severity: Severity = "error" if is_sure else "warning"
     message = f"{read.label} is read after {read.where()} has expired it"
     if expired.by == "rollback":
         return "SQS021", severity, message, _refresh_hint(read)
-    if expired.by == "commit" and not expired.is_sure and not read.run.linked.has_odd_makers:
+    if expired.by == "commit" and not expired.is_sure and not read.run.linked.makers.are_odd:
         return None
     return "SQS020", severity, message, _refresh_hint(read)
 
 
 def _unloaded(read: Read) -> Answer | None:
     code = {"getattr": "SQS011", "set": "SQS012"}.get(read.how, "SQS010")
+    severity: Severity
     if read.is_certain():
         message = f"{read.label} was not loaded: reading it is implicit I/O"
-        return code, "error", message, _load_hint(read)
+        severity = "warning" if read.may_have_target() else "error"
+        return code, severity, message, _load_hint(read)
     if code == "SQS011":
+        severity = "info" if read.is_loaded_somewhere() else "warning"
         message = (
             f"{read.label} is a relationship: the default does not stand in when it is not loaded"
         )
-        return code, "warning", message, _load_hint(read)
+        return code, severity, message, _load_hint(read)
     if code == "SQS012" or read.is_loaded_somewhere():
         return None
     message = f"{read.label} is loaded nowhere: reading it is implicit I/O"

@@ -11,6 +11,7 @@ import time
 import pytest
 
 from sqla_safe.checker._cache import Cache
+from tests.checker.support import write
 
 KEYS = [bytes([number]) * 16 for number in range(3)]
 
@@ -96,6 +97,56 @@ def test_a_damaged_cache_is_begun_anew(folder, damage, opened):
     assert again.get(KEYS)[KEYS[1]] == b"one"
 
 
+@pytest.fixture
+def home(monkeypatch, tmp_path):
+    """Give this user a home without a key."""
+    for name in ("HOME", "USERPROFILE", "LOCALAPPDATA", "XDG_CACHE_HOME"):
+        monkeypatch.setenv(name, str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+def test_a_cache_of_somebody_else_is_not_believed(home, folder, opened, monkeypatch):
+    """It may have come with the project."""
+    assert opened(folder).get(KEYS) == {KEYS[0]: b"zero"}
+    for name in ("HOME", "USERPROFILE", "LOCALAPPDATA", "XDG_CACHE_HOME"):
+        monkeypatch.setenv(name, str(home / "other"))
+    assert opened(folder).get(KEYS) == {}
+
+
+def test_an_entry_counts_under_its_own_key_only(folder, opened):
+    """Else the findings of one file could be given to another."""
+    database = sqlite3.connect(file_of(folder), isolation_level=None)
+    database.execute("UPDATE entries SET key = ?", (KEYS[1],))
+    database.close()
+    assert opened(folder).get(KEYS) == {}
+
+
+def test_an_entry_that_is_no_bytes_is_nothing(folder, opened):
+    """SQLite stores what it is given."""
+    database = sqlite3.connect(file_of(folder), isolation_level=None)
+    database.execute("UPDATE entries SET data = 'text'")
+    database.close()
+    assert opened(folder).get(KEYS) == {}
+
+
+def test_the_key_is_this_users_alone(home, folder):
+    """Who can read it can forge a cache."""
+    [key] = home.rglob("key")
+    assert key.stat().st_mode & 0o077 == 0 or sys.platform == "win32"
+    assert len(key.read_bytes()) == 32
+
+
+def test_without_a_place_for_the_key_a_cache_lasts_one_run(home, folder, opened):
+    """Rather than be believed."""
+    [key] = home.rglob("key")
+    key.unlink()
+    key.mkdir()
+    cache = opened(folder)
+    cache.put({KEYS[1]: b"one"})
+    assert cache.get(KEYS) == {KEYS[1]: b"one"}
+    assert opened(folder).get(KEYS) == {}
+
+
 def test_a_file_where_the_folder_should_be_is_no_cache(tmp_path, opened):
     """Nor is it touched."""
     (tmp_path / "cache").write_text("mine")
@@ -179,3 +230,24 @@ def test_files_of_other_versions_go_after_two_weeks(folder, opened):
     os.utime(old, (0, 0))
     assert opened(folder).get(KEYS) == {KEYS[0]: b"zero"}
     assert not old.exists()
+
+
+OPENER = """\
+from container import users
+
+
+async def handler(key):
+    async with users() as service:
+        user = await service.get_user(key)
+    return user.id
+"""
+
+
+def test_another_setting_is_another_analysis(here, command):
+    """What was found without it is not believed any more, and is again when it has gone."""
+    write(here, {"app.py": OPENER, "pyproject.toml": ""})
+    clean = "All checks passed!\n"
+    assert command("check", "app.py").out == clean
+    with_scope = ("check", "--config", "scopes = ['users']", "app.py")
+    assert "SQS001" in command(*with_scope).out
+    assert command("check", "app.py").out == clean

@@ -140,8 +140,8 @@ def test_a_wrong_configuration_is_wrong_usage(shop, command):
     ran = command.check()
     assert (ran.code, ran.out) == (2, "")
     assert ran.err.splitlines() == [
-        "sqla-safe: error: [tool.sqla-safe] strict: expected true or false, got 1",
-        "sqla-safe: error: [tool.sqla-safe] jobs: expected an integer, got 'x'",
+        "sqla-safe: error: pyproject.toml: [tool.sqla-safe] strict: expected true or false, got 1",
+        "sqla-safe: error: pyproject.toml: [tool.sqla-safe] jobs: expected an integer, got 'x'",
     ]
 
 

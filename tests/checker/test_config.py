@@ -8,12 +8,14 @@ import pytest
 
 from sqla_safe.checker._config import Config, load
 from sqla_safe.checker._problems import UsageError
+from sqla_safe.checker._settings import Settings
 from sqla_safe.checker.rules import RULES
 from tests.checker.support import write
 
 FORMATS = "'concise', 'full', 'json', 'github', 'gitlab', 'sarif'"
 LEVELS = "'error', 'warning', 'info'"
 GOT = "got {'SQS001': 'bad', 'X': 'info'}"
+PLACE = "pyproject.toml: [tool.sqla-safe] "
 ALL_RULES = f"valid are: ALL, {', '.join(RULES)}"
 
 
@@ -84,16 +86,16 @@ def test_all_mistakes_are_named_at_once(here):
         'output-format = "xml"\nignore = ["SQS999"]\nseverity = { SQS001 = "bad", X = "info" }\n'
         'per-file-ignores = { "a.py" = ["SQS998"] }\nexclude = [1]\n',
     ) == (
-        "[tool.sqla-safe] unknown key 'selct'; did you mean 'select'?",
-        "[tool.sqla-safe] select: expected a list of strings, got 'SQS01'",
-        "[tool.sqla-safe] strict: expected true or false, got 3",
-        "[tool.sqla-safe] baseline: expected a string, got 1",
-        f"[tool.sqla-safe] output-format: expected one of {FORMATS}, got 'xml'",
-        f"[tool.sqla-safe] severity: expected a table with values that are one of {LEVELS}, {GOT}",
-        "[tool.sqla-safe] exclude: expected a list of strings, got [1]",
-        "[tool.sqla-safe] ignore: unknown rule 'SQS999'; " + ALL_RULES,
-        "[tool.sqla-safe] per-file-ignores.'a.py': unknown rule 'SQS998'; " + ALL_RULES,
-        "[tool.sqla-safe] jobs: expected 1 or more, got 0",
+        PLACE + "unknown key 'selct'; did you mean 'select'?",
+        PLACE + "select: expected a list of strings, got 'SQS01'; write `select = [\"SQS01\"]`",
+        PLACE + "strict: expected true or false, got 3",
+        PLACE + "baseline: expected a string, got 1",
+        PLACE + f"output-format: expected one of {FORMATS}, got 'xml'",
+        PLACE + f"severity: expected a table with values that are one of {LEVELS}, {GOT}",
+        PLACE + "exclude: expected a list of strings, got [1]",
+        PLACE + "ignore: unknown rule 'SQS999'; " + ALL_RULES,
+        PLACE + "per-file-ignores.'a.py': unknown rule 'SQS998'; " + ALL_RULES,
+        PLACE + "jobs: expected 1 or more, got 0",
     )
 
 
@@ -101,13 +103,13 @@ def test_an_unknown_key_without_a_likeness_gets_them_all(here):
     """The valid ones are what one would look up."""
     [problem] = problems_of(here, "zzz = 1\n")
     names = ", ".join(each.name.replace("_", "-") for each in fields(Config))
-    assert problem == f"[tool.sqla-safe] unknown key 'zzz'; valid are: {names}"
+    assert problem == PLACE + f"unknown key 'zzz'; valid are: {names}"
 
 
 def test_a_severity_needs_a_rule(here):
     """The keys of the table are selectors too."""
     [problem] = problems_of(here, 'severity = { SQX = "info" }\n')
-    assert problem.startswith("[tool.sqla-safe] severity: unknown rule 'SQX'; valid are: ")
+    assert problem.startswith(PLACE + "severity: unknown rule 'SQX'; valid are: ")
 
 
 def test_mistakes_on_the_command_line_are_named_as_such(here):
@@ -145,3 +147,54 @@ def test_a_named_file_must_exist(here):
     """It is not silently replaced by the defaults."""
     with pytest.raises(UsageError, match=r"gone.toml: No such file or directory"):
         load(["gone.toml"], here)
+
+
+def test_what_is_told_of_the_code_base_reaches_the_analysis(here):
+    """The three settings of the analysis, under their names in the file."""
+    write(
+        here,
+        {
+            "pyproject.toml": '[tool.sqla-safe]\nscopes = ["get_*_service"]\n'
+            'session-names = ["tx"]\nexpire-on-commit = false\n'
+        },
+    )
+    settings = load([], here).config.settings()
+    assert settings == Settings(
+        scopes=("get_*_service",), session_names=("tx",), expire_on_commit=False
+    )
+
+
+LIST = "expected a list of strings"
+KEEP = "; write `expire-on-commit = false`"
+NAMES = "such as 'get_*_service'"
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ('scopes = "get_*"', f"scopes: {LIST}, got 'get_*'; write `scopes = [\"get_*\"]`"),
+        (
+            'expire-on-commit = "False"',
+            "expire-on-commit: expected true or false, got 'False'" + KEEP,
+        ),
+        (
+            'session-names = ["*"]',
+            f"session-names: the pattern '*' matches every name; write the names, {NAMES}",
+        ),
+        (
+            'scopes = ["my tx"]',
+            f"scopes: the pattern 'my tx' matches no name of Python; write the name alone, {NAMES}",
+        ),
+    ],
+    ids=["no list", "no boolean", "every name", "no name"],
+)
+def test_a_setting_of_the_analysis_is_checked(here, line, problem):
+    """File, key, what is wrong, and what to write."""
+    assert problems_of(here, line) == (PLACE + problem,)
+
+
+def test_a_named_file_is_named(here):
+    """Also where it is no pyproject.toml."""
+    write(here, {"ci/checker.toml": "jobs = 0\n"})
+    with pytest.raises(UsageError, match=r"^ci/checker.toml: jobs: expected 1 or more, got 0$"):
+        load(["ci/checker.toml"], here)

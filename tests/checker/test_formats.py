@@ -224,6 +224,71 @@ def test_sarif_indices_lead_to_the_rules():
     assert rules[log["runs"][0]["results"][0]["ruleIndex"]]["id"] == "SQS060"
 
 
+def of_the_samples(command, form: str) -> dict:
+    """Return a report on every sample, made by the command."""
+    shown = command.check("--exit-zero", "--no-respect-gitignore", "--output-format", form, ".")
+    return json.loads(shown.out)
+
+
+@pytest.fixture
+def samples(here):
+    """Lay the sample files out in the project."""
+    for file in (Path(__file__).parent / "samples").glob("*.py"):
+        target = here / "tests" / "checker" / "samples" / file.name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(file.read_bytes())
+    return here
+
+
+def test_sarif_of_real_findings_is_what_the_standard_says(samples, command):
+    """No property that the object model does not know, and none of the wrong type."""
+    log = of_the_samples(command, "sarif")
+    accepted = Sarif.model_validate(log).model_dump(mode="json", by_alias=True, exclude_none=True)
+    assert unknown_to(log, accepted) == []
+    assert {each["ruleId"] for each in log["runs"][0]["results"]} == set(RULES)
+
+
+def unknown_to(given, accepted, place="") -> list[str]:
+    """Return what a log holds that was dropped or changed when it was read."""
+    if isinstance(given, dict) and isinstance(accepted, dict):
+        return [
+            problem
+            for key, value in given.items()
+            for problem in unknown_to(value, accepted.get(key), f"{place}/{key}")
+        ]
+    if isinstance(given, list) and isinstance(accepted, list) and len(given) == len(accepted):
+        pairs = enumerate(zip(given, accepted, strict=True))
+        return [each for at, pair in pairs for each in unknown_to(*pair, f"{place}/{at}")]
+    return [] if given == accepted else [place]
+
+
+def test_sarif_has_what_code_scanning_needs(samples, command):
+    """GitHub's rules: what its documentation calls required, and fingerprints that differ."""
+    [run] = of_the_samples(command, "sarif")["runs"]
+    rules, results = run["tool"]["driver"]["rules"], run["results"]
+    for rule in rules:
+        assert 0 < len(rule["shortDescription"]["text"]) <= 1024
+        assert 0 < len(rule["fullDescription"]["text"]) <= 1024
+        assert rule["help"]["text"]
+        assert rule["properties"]["tags"]
+    for result in results:
+        assert rules[result["ruleIndex"]]["id"] == result["ruleId"]
+        assert result["message"]["text"]
+        assert result["level"] in ("error", "warning", "note")
+        assert len(result["locations"]) == 1
+        place = result["locations"][0]["physicalLocation"]
+        assert not place["artifactLocation"]["uri"].startswith(("/", "file:"))
+        region = place["region"]
+        start = region["startLine"], region["startColumn"]
+        assert (1, 1) <= start < (region["endLine"], region["endColumn"])
+    prints = [
+        (each["locations"][0]["physicalLocation"]["artifactLocation"]["uri"], *prints)
+        for each in results
+        for prints in each["partialFingerprints"].items()
+    ]
+    assert len(prints) == len(set(prints)) == len(results)
+
+
 @pytest.mark.parametrize(
     ("file", "uri"),
     [("my app/ä.py", "my%20app/%C3%A4.py"), (str(Path("/srv/a b.py")), "file:///srv/a%20b.py")],

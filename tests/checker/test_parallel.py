@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sqla_safe.checker import _pipeline, _reading, _workers
+from sqla_safe.checker import _looking, _pipeline, _reading, _workers
 from sqla_safe.checker._cache import Cache
 from sqla_safe.checker._pipeline import Means, Run, Tree
 from sqla_safe.checker._reading import Sources
@@ -98,6 +98,157 @@ def test_one_changed_file_is_parsed_alone(many, counted, tmp_path):
     after = outcome(many, cache)
     assert counted == ["app/h03.py"]
     assert [each.line for each in after.findings if each.file == "app/h03.py"] == [LINE + 1]
+    cache.close()
+
+
+@pytest.fixture
+def looked_at(monkeypatch):
+    """Note the files whose findings are worked out."""
+    names: list[str] = []
+    findings = _looking.project.findings
+
+    def noting(project, module):
+        names.append(module.path)
+        return findings(project, module)
+
+    monkeypatch.setattr(_looking.project, "findings", noting)
+    return names
+
+
+EDITS = {
+    "a comment": ("app/h03.py", lambda text: "# a line more\n" + text, {"app/h03.py"}),
+    "a model": ("app/models.py", lambda text: text + "\n\nLIMIT = 3\n", None),
+    "nothing": ("app/h03.py", lambda text: text, set()),
+}
+
+
+@pytest.mark.parametrize("edit", EDITS)
+def test_an_edit_is_followed_where_it_can_matter(many, looked_at, tmp_path, edit):
+    """The findings of all other files come from the cache."""
+    file, change, expected = EDITS[edit]
+    cache = Cache(tmp_path / "cache")
+    outcome(many, cache)
+    looked_at.clear()
+    write(many, {file: change((many / file).read_text())})
+    outcome(many, cache)
+    handlers = {f"app/h{number:02}.py" for number in range(COUNT)} | {"app/handlers.py"}
+    if expected is None:
+        assert handlers <= set(looked_at)
+    else:
+        assert set(looked_at) == expected
+    cache.close()
+
+
+APPLICATION = {
+    "pyproject.toml": "",
+    "app/db.py": (
+        "from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine\n"
+        "Session = async_sessionmaker(create_async_engine(''), expire_on_commit=True)\n"
+    ),
+    "app/user.py": (
+        "from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship\n"
+        "class Base(DeclarativeBase): ...\n"
+        "class User(Base):\n"
+        "    __tablename__ = 'users'\n"
+        "    id: Mapped[int] = mapped_column(primary_key=True)\n"
+        "    pet: Mapped['Pet'] = relationship()\n"
+    ),
+    "app/pet.py": "from app.user import Base\nclass Pet(Base):\n    __tablename__ = 'pets'\n",
+    "app/service.py": (
+        "from app.user import User\n"
+        "async def load(session, key):\n"
+        "    return await session.get(User, key)\n"
+        "async def save(session):\n"
+        "    await session.commit()\n"
+    ),
+    "app/handler.py": (
+        "from app.db import Session\n"
+        "from app.service import load, save\n"
+        "async def show(key):\n"
+        "    async with Session() as session:\n"
+        "        user = await load(session, key)\n"
+        "        await save(session)\n"
+        "        name = user.id\n"
+        "    return name\n"
+    ),
+    "app/other.py": (
+        "from app.db import Session\n"
+        "async def other():\n"
+        "    async with Session() as session:\n"
+        "        await session.commit()\n"
+    ),
+}
+ELSEWHERE = {
+    "the setting of the sessionmaker": (
+        "app/db.py",
+        "expire_on_commit=True",
+        "expire_on_commit=False",
+    ),
+    "a called function": (
+        "app/service.py",
+        "    await session.commit()\n",
+        "    await session.flush()\n",
+    ),
+    "what loads it": (
+        "app/service.py",
+        "    return await session.get(User, key)",
+        "    return key",
+    ),
+}
+
+
+@pytest.mark.parametrize("edit", ELSEWHERE)
+def test_an_edit_elsewhere_is_followed(here, looked_at, tmp_path, edit):
+    """The file with the finding stays as it is, and what it depends on does not."""
+    file, old, new = ELSEWHERE[edit]
+    write(here, APPLICATION)
+    cache = Cache(tmp_path / "cache")
+    before = outcome(here, cache)
+    assert [(each.file, each.line, each.code) for each in before.findings] == [
+        ("app/handler.py", 7, "SQS020")
+    ]
+    looked_at.clear()
+    text = APPLICATION[file]
+    assert old in text
+    write(here, {file: text.replace(old, new)})
+    after = outcome(here, cache)
+    assert after.findings == []
+    assert after == outcome(here)
+    assert "app/handler.py" in looked_at
+    cache.close()
+
+
+def test_a_related_class_is_followed_without_an_import(here, looked_at, tmp_path):
+    """A relationship names its class in quotes."""
+    write(here, APPLICATION)
+    cache = Cache(tmp_path / "cache")
+    outcome(here, cache)
+    looked_at.clear()
+    write(here, {"app/pet.py": APPLICATION["app/pet.py"] + "    name = 1\n"})
+    outcome(here, cache)
+    assert "app/handler.py" in looked_at
+    assert "app/other.py" not in looked_at
+    cache.close()
+
+
+def test_what_is_below_a_package_is_followed(here, looked_at, tmp_path):
+    """`from app import services` reaches `services.users` by an attribute."""
+    handler = APPLICATION["app/handler.py"].replace(
+        "from app.service import load, save\n", "from app import services\n"
+    )
+    handler = handler.replace("load(", "services.users.load(").replace(
+        "save(", "services.users.save("
+    )
+    files_ = {**APPLICATION, "app/handler.py": handler, "app/services/__init__.py": ""}
+    files_["app/services/users.py"] = files_.pop("app/service.py")
+    write(here, files_)
+    cache = Cache(tmp_path / "cache")
+    assert [each.code for each in outcome(here, cache).findings] == ["SQS020"]
+    looked_at.clear()
+    text = files_["app/services/users.py"].replace("commit()", "flush()")
+    write(here, {"app/services/users.py": text})
+    assert outcome(here, cache).findings == []
+    assert "app/other.py" not in looked_at
     cache.close()
 
 
@@ -237,7 +388,7 @@ def test_ctrl_c_ends_quietly(many):
     code = (
         "import os, signal, sys\n"
         "from sqla_safe.checker import _project, cli\n"
-        "_project.link = lambda modules: os.kill(os.getpid(), signal.SIGINT) or 1 / 0\n"
+        "_project.link = lambda *_: os.kill(os.getpid(), signal.SIGINT) or 1 / 0\n"
         "sys.exit(cli.run(['check', 'app', '--no-cache']))\n"
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False, timeout=60)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from sqla_safe.checker._problems import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from sqla_safe.checker.findings import Finding
 
@@ -33,10 +33,22 @@ def require() -> None:
     Raises:
         UsageError: libcst is not installed.
     """
-    if find_spec("libcst") is None:
+    if not is_possible():
         raise UsageError(
             "--fix and --diff need libcst, which is not installed: pip install 'sqla-safe[fix]'"
         )
+
+
+def is_possible() -> bool:
+    """Return whether fixes can be made at all."""
+    return find_spec("libcst") is not None
+
+
+def promised(source: bytes, findings: Sequence[Finding]) -> list[bool]:
+    """Return of each finding whether it would be mended, if it were the only one."""
+    from sqla_safe.checker.fixes._promise import promises
+
+    return promises(source, findings)
 
 
 def mended(source: bytes, findings: Iterable[Finding]) -> Fixed:

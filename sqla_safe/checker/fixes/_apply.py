@@ -33,17 +33,34 @@ _PLANNERS: Final[Mapping[FixKind, Callable[[Tree, Finding, Plan], bool]]] = {
 def apply(source: bytes, findings: Iterable[Finding]) -> Fixed:
     """Return the source with what could be mended; unchanged when anything is in doubt."""
     unchanged = Fixed(source, 0)
+    tree, plan = tree_of(source), Plan()
+    if tree is None:
+        return unchanged
+    count = sum([is_planned(tree, each, plan) for each in findings])
+    changed = tree.module.visit(Changer(plan, tree.module))
+    result = with_imports(changed, plan.imports).bytes
+    return Fixed(result, count) if result != source and _compiles(result) else unchanged
+
+
+def is_planned(tree: Tree, finding: Finding, plan: Plan) -> bool:
+    """Plan what mends a finding; return whether it is safe."""
+    return finding.fix is not None and _PLANNERS[finding.fix.kind](tree, finding, plan)
+
+
+def tree_of(source: bytes) -> Tree | None:
+    """Return the syntax tree of a source, with all that is known of its names."""
+    module = module_of(source)
+    return None if module is None else Tree(MetadataWrapper(module, unsafe_skip_copy=True))
+
+
+def module_of(source: bytes) -> cst.Module | None:
+    """Return the syntax tree of a source, if that gives the same bytes again."""
     try:
         module = cst.parse_module(source)
     except (cst.ParserSyntaxError, SyntaxError, ValueError, RecursionError):
-        return unchanged
-    if module.bytes != source:  # a form feed, for example: nothing but the fix may change
-        return unchanged
-    tree, plan = Tree(MetadataWrapper(module, unsafe_skip_copy=True)), Plan()
-    count = sum([_PLANNERS[each.fix.kind](tree, each, plan) for each in findings if each.fix])
-    changed = tree.module.visit(Changer(plan, module))
-    result = with_imports(changed, plan.imports).bytes
-    return Fixed(result, count) if result != source and _compiles(result) else unchanged
+        return None
+    # with a form feed, for example, more than the fix would change
+    return module if module.bytes == source else None
 
 
 def _compiles(source: bytes) -> bool:

@@ -60,15 +60,13 @@ class _Keeping:
 
     def can_save(self, block: cst.With, read: cst.Attribute) -> bool:
         """Return whether the name can be bound at the end of the block and read there."""
+        if not self._ends(block) or m.findall(block, _EXPIRES):
+            return False
         here, there = self._tree.scope(block), self._tree.scope(read)
         if here is None or there is None or isinstance(here, ClassScope):
             return False
-        return (
-            self._tree.is_own(here, self._name)
-            and self._ends(block)
-            and not m.findall(block, _EXPIRES)
-            and not any(self._is_taken(scope, block) for scope in (here, there))
-        )
+        taken = any(self._is_taken(scope, block) for scope in (here, there))
+        return self._tree.is_own(here, self._name) and not taken
 
     def _ends(self, block: cst.With) -> bool:
         """Return whether what is put at the end of the block is reached."""

@@ -17,7 +17,7 @@ from libcst.metadata import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from libcst.metadata import MetadataWrapper
 
@@ -28,11 +28,21 @@ class Tree:
     """A module with its positions, parents and scopes."""
 
     def __init__(self, wrapper: MetadataWrapper) -> None:
-        """Find everything out."""
+        """Take the module; what is asked of it is found out then."""
         self.module = wrapper.module
-        self._positions = wrapper.resolve(PositionProvider)
-        self._parents = wrapper.resolve(ParentNodeProvider)
-        self._scopes = wrapper.resolve(ScopeProvider)
+        self._wrapper = wrapper
+
+    @cached_property
+    def _positions(self) -> Mapping[cst.CSTNode, CodeRange]:
+        return self._wrapper.resolve(PositionProvider)
+
+    @cached_property
+    def _parents(self) -> Mapping[cst.CSTNode, cst.CSTNode]:
+        return self._wrapper.resolve(ParentNodeProvider)
+
+    @cached_property
+    def _scopes(self) -> Mapping[cst.CSTNode, object]:
+        return self._wrapper.resolve(ScopeProvider)
 
     @cached_property
     def _by_start(self) -> dict[tuple[int, int], list[cst.CSTNode]]:

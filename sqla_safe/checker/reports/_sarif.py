@@ -42,6 +42,8 @@ def _driver() -> dict[str, Any]:
             "shortDescription": {"text": rule.summary.replace("`", "")},
             "fullDescription": {"text": rule.explanation},
             "help": {"text": rule.explanation, "markdown": rule.explanation},
+            "defaultConfiguration": {"level": "warning"},
+            "properties": {"tags": ["correctness", "sqlalchemy"], "precision": "high"},
         }
         for rule in RULES.values()
     ]

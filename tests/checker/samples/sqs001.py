@@ -113,3 +113,12 @@ async def a_savepoint_is_no_scope(session_user_id):
         async with session.begin_nested():
             user = await session.get(User, session_user_id)
         print(user.name)
+
+
+def deleted(user_id):
+    with SyncSession() as session:
+        user = session.get(User, user_id)
+        session.delete(user)
+        print(user.avatars)
+        session.commit()
+        print(user.name)

@@ -1,11 +1,11 @@
 """SQS010: a relationship that was not loaded is read in async code."""
 
-from sqlalchemy import select
+from sqlalchemy import inspect, select
 from sqlalchemy.exc import MissingGreenlet
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import selectinload
 
-from tests.checker.samples.world import Avatar, Keeping, User, UserService
+from tests.checker.samples.world import Avatar, Balance, Keeping, User, UserService
 
 
 async def lazy(session: AsyncSession, user_id):
@@ -71,3 +71,78 @@ async def parent_is_in_the_session(session: AsyncSession, avatar_id):
 
 async def parameter(user: User):
     return user.balance
+
+
+async def report(user: User, with_avatars=False, *, until=None):
+    if with_avatars:
+        print(user.avatars)
+    if until is not None:
+        return [avatar.id for avatar in user.avatars if avatar.id < until]
+    return user.name
+
+
+async def a_flag_decides(session: AsyncSession, user_id):
+    user = await session.get(User, user_id)
+    await report(user)
+    await report(user, with_avatars=True)  # error: SQS010
+
+
+async def an_unknown_argument_may_decide(session: AsyncSession, user_id, limit):
+    user = await session.get(User, user_id)
+    await report(user, until=limit)
+
+
+async def options_of_either_branch(session: AsyncSession, user_id, is_short):
+    if is_short:
+        options = [selectinload(User.balance), selectinload(User.roles)]
+    else:
+        options = [selectinload(User.avatars)]
+    user = await session.get(User, user_id, options=options)
+    return user.avatars, user.balance
+
+
+async def the_other_side_is_set(session: AsyncSession, user_id):
+    user = await session.get(User, user_id)
+    balance = Balance(coins=1)
+    balance.user = user
+    print(user.balance)
+
+
+async def of_a_row_made_with_it(session: AsyncSession, user_id):
+    user = await session.get(User, user_id)
+    session.add(Balance(coins=1, user=user))
+    print(user.balance)
+
+
+async def the_owner_may_have_loaded_the_parent(session: AsyncSession, avatar_id):
+    avatar = await session.get(Avatar, avatar_id)
+    return avatar.user.name  # warning: SQS010
+
+
+async def the_parent_is_not_there(avatar_id):
+    async with Keeping() as session:
+        avatar = await session.get(Avatar, avatar_id)
+        return avatar.user.name  # error: SQS010
+
+
+async def found_or_made(session: AsyncSession, user_id):
+    user = await session.get(User, user_id)
+    if user is None:
+        user = User(name="Ann", balance=None)
+        session.add(user)
+    return user.balance  # warning: SQS010
+
+
+async def assigned_before_a_refresh(session: AsyncSession):
+    user = User(name="Ann", balance=Balance(coins=1))
+    session.add(user)
+    await session.commit()
+    await session.refresh(user)
+    return user.balance  # error: SQS010
+
+
+async def asked_what_is_loaded(session: AsyncSession, user_id):
+    user = await session.get(User, user_id)
+    state = inspect(user)
+    if "balance" not in state.unloaded and user.balance:
+        print(user.balance.coins)

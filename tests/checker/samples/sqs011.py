@@ -22,8 +22,12 @@ async def asked(session: AsyncSession, user_id):
     return hasattr(user, "balance")  # error: SQS011
 
 
-async def of_a_parameter(user: User):
-    return getattr(user, "balance", None)  # warning: SQS011
+async def of_a_parameter_that_others_load(user: User):
+    return getattr(user, "balance", None)  # info: SQS011
+
+
+async def of_a_parameter_that_nobody_loads(user: User):
+    return getattr(user, "avatars", None)  # warning: SQS011
 
 
 async def of_a_column(session: AsyncSession, user_id):

@@ -1,5 +1,7 @@
 """SQS020: an attribute is read after a commit that has expired it."""
 
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from tests.checker.samples.world import Expiring, Keeping, SyncSession, User
 
 
@@ -49,3 +51,11 @@ def sync_loads_again(user_id):
         user = session.get(User, user_id)
         session.commit()
         print(user.name)
+
+
+async def expired_before_the_answer(session: AsyncSession, user: User, answer):
+    try:
+        session.expire_all()
+        answer()
+    except ValueError:
+        print("failed for", user.name)  # warning: SQS020

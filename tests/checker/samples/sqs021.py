@@ -1,7 +1,8 @@
 """SQS021: an attribute is read after a rollback has expired it."""
 
 from sqlalchemy import select
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, InvalidRequestError
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from tests.checker.samples.world import Keeping, SyncSession, User
 
@@ -95,3 +96,81 @@ def sync_loads_again(user_id):
         user = session.get(User, user_id)
         session.rollback()
         print(user.name)
+
+
+async def a_refresh_of_some_brings_the_key_back(user_id):
+    async with Keeping() as session:
+        user = await session.get(User, user_id)
+        await session.rollback()
+        await session.refresh(user, ["balance"])
+        print(user.id, user.balance)
+        print(user.name)  # error: SQS021
+
+
+async def an_attempt_to_load_again(user_id):
+    async with Keeping() as session:
+        user = await session.get(User, user_id)
+        await session.rollback()
+        try:
+            await session.refresh(user)
+        except InvalidRequestError:
+            print("gone")
+        print(user.name)
+
+
+async def renamed(session: AsyncSession, user: User, name):
+    try:
+        user.name = name
+        await session.commit()
+    except IntegrityError:
+        await session.rollback()
+    return user.name  # error: SQS021
+
+
+async def the_helper_is_to_blame(user_id):
+    async with Keeping() as session:
+        user = await session.get(User, user_id)
+        await renamed(session, user, "Ann")
+
+
+async def greeted(user: User):
+    print(user.name)
+
+
+async def the_caller_is_to_blame(user_id):
+    async with Keeping() as session:
+        user = await session.get(User, user_id)
+        await session.rollback()
+        await greeted(user)  # error: SQS021
+
+
+async def a_helper_that_commits_or_rolls_back(session: AsyncSession, user: User):
+    await settle(session)
+    return user.name
+
+
+async def settle(session: AsyncSession):
+    try:
+        await session.commit()
+    except IntegrityError:
+        await session.rollback()
+
+
+async def loaded_again_one_by_one(user_id, work):
+    async with Keeping() as session:
+        user = await session.get(User, user_id)
+        try:
+            work()
+        except ValueError:
+            try:
+                await session.rollback()
+                for one in (user, None):
+                    if one is None:
+                        continue
+                    try:  # noqa: SIM105
+                        await session.refresh(one)
+                    except InvalidRequestError:
+                        pass
+            except InvalidRequestError:
+                pass
+            print(user.name)

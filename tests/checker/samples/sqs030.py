@@ -1,7 +1,7 @@
 """SQS030: an entity is put into a cache, FSM state, global or attribute."""
 
 from sqla_safe import asnapshot
-from tests.checker.samples.world import Keeping, User, user_service
+from tests.checker.samples.world import Keeping, SyncSession, User, user_service
 
 cache = {}
 last_user = None
@@ -40,3 +40,8 @@ async def snapshots_and_ids(state, session, user_id):
     await state.update_data(user_id=user.id)
     local = {}
     local[user_id] = user
+
+
+def into_a_global_dict_until_the_commit(user_id):
+    with SyncSession() as session:
+        cache[user_id] = session.get(User, user_id)  # error: SQS030

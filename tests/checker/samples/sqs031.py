@@ -49,3 +49,14 @@ class Job:
 
     async def run_later(self):
         print(self.user.name)  # warning: SQS031
+
+
+async def by_a_thread_that_is_waited_for(user_id):
+    async with Keeping() as session:
+        user = await session.get(User, user_id)
+        await asyncio.to_thread(render, user)
+        await asyncio.wait_for(asyncio.to_thread(render, user), timeout=1)
+
+
+def render(user):
+    print(user.name)

@@ -2,7 +2,9 @@
 
 import asyncio
 
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Session
 
 from tests.checker.samples.world import Keeping, User
 
@@ -28,3 +30,12 @@ async def own_session(session: AsyncSession, background_tasks, user_id):
     asyncio.create_task(load_alone(user_id))
     background_tasks.add_task(load_alone, user_id)
     return await load(session, user_id)
+
+
+async def to_a_thread_that_is_waited_for(session: Session):
+    await asyncio.to_thread(session.execute, select(User))
+    await asyncio.to_thread(load_all, session)
+
+
+def load_all(session: Session):
+    return session.scalars(select(User)).all()

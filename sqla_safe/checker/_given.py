@@ -1,0 +1,29 @@
+"""The arguments of a call."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sqla_safe.checker._ir import Node
+    from sqla_safe.checker._values import Value
+
+
+@dataclass(slots=True, eq=False)
+class Given:
+    """The arguments of a call."""
+
+    args: list[Value]
+    keywords: dict[str | None, Value]
+    start: int
+    end: int
+    expr: Node
+
+    def all(self) -> list[Value]:
+        """Return every argument."""
+        return [*self.args, *self.keywords.values()]
+
+    def first(self, name: str = "") -> Value:
+        """Return the first argument, or the one of a name."""
+        return self.args[0] if self.args else self.keywords.get(name)

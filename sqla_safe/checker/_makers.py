@@ -1,0 +1,78 @@
+"""How the sessions of a code base are made."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqla_safe.checker._index import Index, Module, is_import
+from sqla_safe.checker._names import is_sqlalchemy, looks_like_session
+
+if TYPE_CHECKING:
+    from sqla_safe.checker._reach import Reach
+    from sqla_safe.checker._settings import Settings
+
+
+class Makers:
+    """The sessionmakers of the files that count, and their settings."""
+
+    def __init__(self, index: Index, reach: Reach, settings: Settings) -> None:
+        """Take what each file notes of its sessionmakers."""
+        self._index, self._settings = index, settings
+        self._counted = reach.counted
+        self._makers = {
+            name
+            for module in reach.counted
+            for name in module.loaded
+            if name.startswith("!") and not name.startswith("!task:")
+        }
+        self._has_async = any(map(_imports_async, reach.counted))
+        self._is_whole: bool | None = None
+
+    @property
+    def facts(self) -> tuple[object, ...]:
+        """All that the answers depend on."""
+        return sorted(self._makers), self._has_async, self.are_known()
+
+    @property
+    def are_odd(self) -> bool:
+        """Whether the settings of a sessionmaker are decided when the program runs."""
+        return any(maker.endswith(":?") for maker in self._makers)
+
+    def kind(self) -> bool | None:
+        """Return whether all sessionmakers are asynchronous, or all are not."""
+        kinds = {maker.partition(":")[0] for maker in self._makers}
+        if kinds == {"!sync"}:
+            return None if self._has_async else False
+        return True if kinds == {"!async"} else None
+
+    def expiry(self, *, is_async: bool | None) -> bool | None:
+        """Return `expire_on_commit` where all sessionmakers of a kind agree."""
+        prefix = {True: "!async", False: "!sync", None: "!"}[is_async]
+        found = {each.rpartition(":")[2] for each in self._makers if each.startswith(prefix)}
+        only = found.pop() if len(found) == 1 else "?"
+        if only == "True" and self.are_known():
+            return True
+        return False if only == "False" else self._settings.expire_on_commit
+
+    def are_known(self) -> bool:
+        """Return whether no sessionmaker is imported from a file that is not here."""
+        if self._is_whole is None:
+            self._is_whole = not any(
+                looks_like_session(str(binding[1] or ""))
+                and isinstance(self._index.imported(module, binding), str)
+                and self._index.belongs(module, ".".join((binding[0], str(binding[1]))))
+                for module in self._counted
+                for binding in module.names.values()
+                if is_import(binding)
+            )
+        return self._is_whole
+
+
+def _imports_async(module: Module) -> bool:
+    """Return whether a file imports SQLAlchemy's asynchronous sessions."""
+    return any(
+        is_import(binding)
+        and is_sqlalchemy(binding[0])
+        and ("asyncio" in binding[0] or "async" in str(binding[1]).lower())
+        for binding in module.names.values()
+    )

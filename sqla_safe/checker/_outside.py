@@ -1,0 +1,169 @@
+"""Calls that lead out of what was read, judged by their names."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from sqla_safe.checker import _ir as ir
+from sqla_safe.checker import _session
+from sqla_safe.checker._holding import held_by, scopes_of
+from sqla_safe.checker._names import last
+from sqla_safe.checker._values import Entity, External, Instance, Pending, Ref, State, Value
+
+if TYPE_CHECKING:
+    from sqla_safe.checker._given import Given
+    from sqla_safe.checker._run import Frame, Run
+
+
+_GIVES_ENTITIES: Final = frozenset(
+    (
+        "get",
+        "find",
+        "fetch",
+        "load",
+        "create",
+        "update",
+        "upsert",
+        "one",
+        "first",
+        "all",
+        "list",
+        "by",
+        "select",
+        "read",
+        "retrieve",
+        "lookup",
+        "save",
+        "register",
+        "search",
+        "add",
+    )
+)
+
+
+_GIVES_OTHERS: Final = frozenset(
+    (
+        "count",
+        "exists",
+        "is",
+        "has",
+        "can",
+        "total",
+        "sum",
+        "number",
+        "id",
+        "ids",
+        "balance",
+        "stats",
+        "name",
+        "names",
+        "url",
+        "status",
+        "text",
+        "setting",
+        "settings",
+        "value",
+        "token",
+        "data",
+        "path",
+        "delete",
+        "remove",
+        "statistics",
+        "schema",
+        "dict",
+        "json",
+        "response",
+        "key",
+        "engine",
+        "amount",
+        "values",
+        "paginated",
+        "page",
+        "config_value",
+        "price",
+        "limit",
+        "bind",
+        "send",
+        "message",
+        "timestamp",
+        "timestamps",
+        "date",
+        "dates",
+        "time",
+        "urls",
+        "emails",
+        "usernames",
+        "keys",
+        "counts",
+        "totals",
+        "hash",
+        "secret",
+        "language",
+        "locale",
+        "currency",
+        "rate",
+        "percent",
+        "metadata",
+        "mapping",
+    )
+)
+
+
+def unresolved(
+    run: Run, frame: Frame, state: State, name: str, owner: Value, given: Given
+) -> Value:
+    """Return what may come out of a call of something unknown that is given a session."""
+    scopes: set[int] = set()
+    for value in (*given.all(), owner):
+        scopes |= scopes_of(state, value)
+    for oid in scopes:
+        run.touch(state, oid)
+        run.unsure.add(oid)
+    _deleted(run, frame, state, name, scopes, given)
+    if len(scopes) != 1 or not run.linked.is_own(frame.module, owner):
+        return Pending(None, frozenset(scopes)) if scopes and frame.is_async else None
+    oid = scopes.pop()
+    found = _made_of(run, frame, state, name, owner, oid, given)
+    if _makes_service(name) or not frame.is_async:
+        return found
+    _, entities = held_by(run, state, given.all(), None)
+    return Pending(found, frozenset((oid,)), entities, name)
+
+
+def _made_of(
+    run: Run, frame: Frame, state: State, name: str, owner: Value, scope: int, given: Given
+) -> Value:
+    if _makes_service(name):
+        instance = Instance(name, (("session", Ref(scope)),))
+        return run.make(frame, state, given.start, instance, "service")
+    words = name.lower().lstrip("_").partition("_by_")[0].split("_")
+    says_entity = any(word in _GIVES_ENTITIES for word in words)
+    if words[-1] in _GIVES_OTHERS or words[0] in _GIVES_OTHERS:
+        return None
+    cls = owner.name if isinstance(owner, External) and last(owner.name)[:1].isupper() else None
+    entity = Entity(cls, scope, "guess", given.start, is_open=True, is_weak=not says_entity)
+    return run.make(frame, state, given.start, entity, "guess")
+
+
+def _makes_service(name: str) -> bool:
+    is_class = name[:1].isupper() and not name.isupper()
+    tail = name.lower()
+    return is_class or tail.endswith(
+        ("from_session", "factory", "_service", "_repository", "_repo")
+    )
+
+
+def _deleted(
+    run: Run, frame: Frame, state: State, name: str, scopes: set[int], given: Given
+) -> None:
+    """Let an unknown helper that deletes an entity commit as well, where that would expire it."""
+    if name not in ("delete", "remove", "destroy") or not scopes:
+        return
+    for part, value in zip(given.expr[2], given.args, strict=False):
+        entity = state.entity(value)
+        if entity is not None and isinstance(value, Ref):
+            state.heap[value.oid] = _session.after_delete(entity, given.start)
+        elif value is None and part is not None and part[0] == ir.NAME and part[1] in state.env:
+            entity = Entity(None, min(scopes), "load", given.start, is_open=True)
+            entity = _session.after_delete(entity, given.start)
+            state.env[part[1]] = run.make(frame, state, given.start, entity, "deleted")

@@ -1,0 +1,273 @@
+"""Which functions may lead to a session, as far as names tell: the others are not followed."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from sqla_safe.checker import _ir as ir
+from sqla_safe.checker._index import Class, Function, Module, Written, last_name
+from sqla_safe.checker._models import is_model_outside
+from sqla_safe.checker._names import Names, is_session_name, looks_like_session
+from sqla_safe.checker._values import ClassRef, External
+
+if TYPE_CHECKING:
+    from sqla_safe.checker._ir import Expr
+    from sqla_safe.checker._models import Models
+    from sqla_safe.checker._reach import Reach
+    from sqla_safe.checker._settings import Settings
+
+SEEDS: Final = frozenset(
+    (
+        "execute",
+        "scalars",
+        "scalar",
+        "exec",
+        "commit",
+        "rollback",
+        "flush",
+        "refresh",
+        "merge",
+        "expunge",
+        "query",
+        "select",
+        "sessionmaker",
+        "async_sessionmaker",
+        "Session",
+        "AsyncSession",
+        "gather",
+        "create_task",
+        "add_task",
+        "scoped_services",
+        "expire_all",
+        "begin",
+        "update_data",
+        "listens_for",
+        "Depends",
+        "ensure_future",
+        "to_thread",
+    )
+)
+_ALWAYS: Final = re.compile(r"^__a?(enter|exit)__$|session")
+_OPENS: Final = re.compile(
+    r"(?i)session|service|repo|uow|unit_?of_?work|dao|crud|(^|_)db(_|$)|getdb"
+)
+_COMMON: Final = frozenset(
+    (
+        "get",
+        "update",
+        "add",
+        "pop",
+        "items",
+        "append",
+        "remove",
+        "set",
+        "close",
+        "copy",
+        "values",
+        "join",
+        "format",
+        "run",
+        "start",
+        "stop",
+        "send",
+        "read",
+        "write",
+        "__init__",
+        "dict",
+        "keys",
+    )
+)
+
+
+class Relevance:
+    """What the names of functions, and of what they call, say together."""
+
+    def __init__(self, models: Models, names: Names, reach: Reach, settings: Settings) -> None:
+        """Take the files that count, and look at the names in them to a fixed point."""
+        self._models, self._names, self._reach = models, names, reach
+        self._settings = settings
+        self._counted = sorted(reach.counted, key=lambda each: each.path)
+        self._holders: dict[Class, bool] = {}
+        self._spawned = {
+            name.removeprefix("!task:")
+            for module in self._counted
+            for name in module.loaded
+            if name.startswith("!task:")
+        }
+        self._by_async, self._by_sync = self._callers()
+        self._makers_named = {
+            name
+            for module in self._counted
+            for name, value in module.names.items()
+            if _is_maker(value)
+        }
+        self._openers = self._find_openers()
+        self._sources = self._find_sources()
+        self._relevant = self._find_relevant()
+
+    def _is_session_name(self, name: str) -> bool:
+        return is_session_name(name) or self._settings.is_session(name)
+
+    def _callers(self) -> tuple[set[str], set[str]]:
+        by_async: set[str] = set()
+        by_sync: set[str] = set()
+        for module in self._counted:
+            for function in module.all_functions():
+                (by_async if function.is_async else by_sync).update(function.called)
+        return by_async, by_sync
+
+    def _find_relevant(self) -> set[str]:
+        """Return the names of functions that may lead to a session, to a fixed point."""
+        called_by: dict[str, set[str]] = {}
+        todo: list[str] = []
+        for module in self._counted:
+            for function in module.all_functions():
+                for name in function.called:
+                    called_by.setdefault(name, set()).add(function.name)
+                if self._is_seed(function):
+                    todo.append(function.name)
+        for module in self._counted:
+            for cls in module.classes:
+                if any(self._is_seed(method) for method in cls.methods.values()):
+                    todo += [cls.name, *cls.methods]
+        found = set(todo)
+        while todo:
+            name = todo.pop()
+            if name in _COMMON:
+                continue
+            for caller in called_by.get(name, ()):
+                if caller not in found:
+                    found.add(caller)
+                    todo.append(caller)
+        return found
+
+    def _find_sources(self) -> set[str]:
+        """Return the names of functions that open sessions, and of those that lead to them."""
+        called_by: dict[str, set[str]] = {}
+        todo: list[str] = []
+        for module in self._counted:
+            for function in module.all_functions():
+                for name in function.called:
+                    called_by.setdefault(name, set()).add(function.name)
+                has_with = bool(function.flags & ir.HAS_WITH)
+                if (has_with and self._opens(function)) or _is_called(function, self._makers_named):
+                    todo.append(function.name)
+        found = set(todo)
+        while todo:
+            name = todo.pop()
+            callers = () if name in _COMMON or name.startswith("__") else called_by.get(name, ())
+            new = [caller for caller in callers if caller not in found]
+            found.update(new)
+            todo += new
+        return found
+
+    def is_start(self, function: Function) -> bool:
+        """Return whether a function is worth looking at by itself."""
+        if not self.is_relevant(function):
+            return False
+        if function.name in self._sources or not SEEDS.isdisjoint(function.called):
+            return True
+        if function.cls is not None and (
+            self._models.is_model(function.cls) or self._has_session(function.cls)
+        ):
+            return True
+        module = function.module
+        return any(
+            self._mentions(module, note) or self._is_session_name(name)
+            for name, note, _ in function.params
+        )
+
+    def _has_session(self, cls: Class) -> bool:
+        """Return whether the objects of a class are likely to hold a session or an entity."""
+        if cls not in self._holders:
+            init = self._names.method(cls, "__init__")
+            params = init.params if init is not None else ()
+            self._holders[cls] = any(
+                self._is_session_name(name) or self._mentions(cls.module, note) or note is None
+                for name, note, _ in params[1:]
+            ) or any(_OPENS.search(name) for name in (*cls.names, *cls.methods))
+        return self._holders[cls]
+
+    def _is_seed(self, function: Function) -> bool:
+        if function.flags & ir.HAS_WITH and self._opens(function):
+            return True
+        if any(map(self._settings.opens, function.called)):
+            return True
+        if not SEEDS.isdisjoint(function.called) or _ALWAYS.search(function.name):
+            return True
+        if function.cls is not None and self._models.is_model(function.cls):
+            return True
+        return any(
+            self._mentions(function.module, note) or self._is_session_name(name)
+            for name, note, _ in function.params
+        )
+
+    def _opens(self, function: Function) -> bool:
+        """Return whether a function with a `with` calls something that may open a session."""
+        called = function.called
+        known = not self._openers.isdisjoint(called) or any(map(_OPENS.search, called))
+        return known or any(map(self._settings.opens, called))
+
+    def _find_openers(self) -> set[str]:
+        """Return the names of sessionmakers, and of what can stand in a `with`."""
+        found = set(self._makers_named)
+        for module in self._counted:
+            found.update([each.name for each in module.all_functions() if each.is_manager])
+            for cls in module.classes:
+                if "__enter__" in cls.methods or "__aenter__" in cls.methods:
+                    found.add(cls.name)
+        return found
+
+    def traits(self, module: Module) -> bytes:
+        """Return what the whole code base makes of the functions of one file."""
+        names = sorted({*[each.name for each in module.all_functions()], *module.nested})
+        sets = (self._relevant, self._sources, self._spawned, self._by_async, self._by_sync)
+        found = bytearray([name in each for name in names for each in sets])
+        return bytes((*found, module in self._reach.counted))
+
+    def is_relevant(self, function: Function) -> bool:
+        """Return whether following a function can tell anything."""
+        if function.module not in self._reach.counted:
+            return False
+        is_started = function.name in self._spawned
+        return function.name in self._relevant or function.is_property or is_started
+
+    def is_called_by_async(self, function: Function | None) -> bool:
+        """Return whether a function is called by coroutines only, as far as names tell."""
+        if function is None:
+            return False
+        name = function.name
+        return function.is_async or (name in self._by_async and name not in self._by_sync)
+
+    def is_spawned(self, function: Function) -> bool:
+        """Return whether a method is started as a task that nobody awaits."""
+        return function.name in self._spawned and function.is_async
+
+    def _mentions(self, module: Module, note: Expr) -> bool:
+        """Return whether an annotation names a session or an entity."""
+        if note is None:
+            return False
+        if note[0] in (ir.PARTS, ir.TUPLE):
+            return any(self._mentions(module, part) for part in note[1])
+        if note[0] == ir.ITEM:
+            return self._mentions(module, note[2]) or self._mentions(module, note[1])
+        name = last_name(note)
+        if "ession" in name:
+            return True
+        value = self._names.value(module, note)
+        if isinstance(value, ClassRef):
+            return self._models.is_model(value.of)
+        return isinstance(value, External) and is_model_outside(value.name)
+
+
+def _is_called(function: Function, names: set[str]) -> bool:
+    return not names.isdisjoint(function.called) or any(map(looks_like_session, function.called))
+
+
+def _is_maker(value: object) -> bool:
+    """Return whether a name is assigned the call of a sessionmaker's class, or imported."""
+    if not isinstance(value, Written):
+        return False
+    calls = [expr for expr in value.values if expr is not None and expr[0] == ir.CALL]
+    return any(last_name(call[1]).endswith(("sessionmaker", "scoped_session")) for call in calls)

@@ -1,0 +1,237 @@
+"""Entities and sessions that get into tasks, threads and background jobs."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from sqla_safe.checker import _escape, _mixed
+from sqla_safe.checker import _ir as ir
+from sqla_safe.checker._given import Given
+from sqla_safe.checker._index import last_name
+from sqla_safe.checker._run import Frame, Report
+from sqla_safe.checker._values import (
+    Alternatives,
+    Entity,
+    FunctionRef,
+    Instance,
+    Many,
+    Method,
+    Pending,
+    Ref,
+    Scope,
+    State,
+    Tup,
+    Value,
+    alternatives,
+    join_values,
+    refs_in,
+)
+from sqla_safe.checker._wording import entities_in, label_of
+
+if TYPE_CHECKING:
+    from sqla_safe.checker._given import Given
+    from sqla_safe.checker._ir import Expr, Node
+    from sqla_safe.checker._run import Run
+    from sqla_safe.checker.findings import Severity
+
+
+_TASKS: Final = frozenset(("create_task", "ensure_future", "run_coroutine_threadsafe", "spawn"))
+
+
+_LATER: Final = frozenset(
+    (
+        "add_task",
+        "submit",
+        "to_thread",
+        "run_in_executor",
+        "call_later",
+        "call_soon",
+        "add_job",
+        "call_soon_threadsafe",
+        "delay",
+        "apply_async",
+        "send_task",
+        "start_soon",
+        "Thread",
+    )
+)
+
+
+_WAITED: Final = frozenset(("to_thread", "run_in_executor"))
+
+
+KEEPS: Final = frozenset(("update_data", "set_data"))
+
+
+SPAWNING: Final = _TASKS | _LATER | KEEPS | {"gather", "set", "put", "setex", "add", "store"}
+
+
+_CACHE_NAME: Final = re.compile(r"(?i)cache|redis|memo")
+
+
+def _kept_by_name(run: Run, frame: Frame, state: State, name: str, given: Given) -> None:
+    """Follow `state.update_data(user=user)` and `cache.set(key, user)`."""
+    target = given.expr[1]
+    owner = last_name(target[1]) if target is not None and target[0] == ir.ATTRIBUTE else ""
+    is_cache = name in ("set", "put", "setex", "add", "store") and _CACHE_NAME.search(owner)
+    if name in KEEPS or is_cache:
+        for value in given.all():
+            _escape.stored(run, frame, state, f"{owner}.{name}", value, given.start, given.end)
+
+
+def spawned(
+    run: Run, frame: Frame, state: State, name: str, callee: Value, given: Given
+) -> tuple[bool, Value]:
+    """Follow calls that start something which runs on its own."""
+    assert name in SPAWNING
+    _kept_by_name(run, frame, state, name, given)
+    if name == "gather":
+        _shared(run, frame, state, given.args, given)
+        return True, Many(None)
+    if name in _TASKS and given.args:
+        return True, _task(run, frame, state, callee, given)
+    if name in _WAITED and frame.waits:
+        return True, None
+    if name in _LATER and len(given.all()) > 0 and not isinstance(callee, FunctionRef):
+        _later(run, frame, state, name, given)
+        return True, None
+    return False, None
+
+
+def _task(run: Run, frame: Frame, state: State, callee: Value, given: Given) -> Value:
+    started = given.args[0]
+    group = _group(state, callee)
+    if group is not None:
+        return _in_group(run, frame, state, group, started, given)
+    return started
+
+
+def _group(state: State, callee: Value) -> Ref | None:
+    if isinstance(callee, Method) and isinstance(callee.owner, Ref):
+        thing = state.heap.get(callee.owner.oid)
+        if isinstance(thing, Instance) and thing.cls == "TaskGroup":
+            return callee.owner
+    return None
+
+
+def _in_group(
+    run: Run, frame: Frame, state: State, group: Ref, started: Value, given: Given
+) -> Value:
+    thing = state.heap[group.oid]
+    assert isinstance(thing, Instance)
+    before = thing.get("started")
+    _shared(run, frame, state, [before, started], given)
+    state.heap[group.oid] = thing.with_("started", Tup((before, started)))
+    return started
+
+
+def dropped(run: Run, frame: Frame, state: State, expr: Expr, value: Value) -> None:
+    """Report what a statement that ignores its value has lost: a task's coroutine, a merge."""
+    if not frame.is_top or expr is None:
+        return
+    inner = expr[1] if expr[0] == ir.AWAIT else expr
+    if inner is None or inner[0] != ir.CALL:
+        return
+    name = last_name(inner[1])
+    if name in _TASKS and expr[0] != ir.AWAIT:
+        _fire_and_forget(run, frame, state, value, inner)
+    elif name == "merge":
+        _mixed.merge_ignored(run, frame, state, inner)
+
+
+def kept_task(run: Run, frame: Frame, state: State, expr: Expr, value: Value) -> None:
+    """Report a task that is assigned to a name but never awaited here."""
+    if frame.is_top and expr is not None and expr[0] == ir.CALL and last_name(expr[1]) in _TASKS:
+        _fire_and_forget(run, frame, state, value, expr)
+
+
+def _fire_and_forget(run: Run, frame: Frame, state: State, value: Value, call: Node) -> None:
+    if not isinstance(value, Pending):
+        return
+    span = (call[4], call[5])
+    for oid in value.entities:
+        entity = state.heap.get(oid)
+        if isinstance(entity, Entity) and not entity.is_free:
+            captured(run, frame, entity, "a task", span)
+    direct = [oid for oid in value.scopes if _is_owned(state, oid)]
+    if direct:
+        message = f"the session is handed to the task `{value.called}()`, which may outlive it"
+        hint = "open a session inside the task"
+        run.report(frame, Report(*span, "SQS032", "error", message, hint))
+
+
+def _is_owned(state: State, oid: int) -> bool:
+    scope = state.heap.get(oid)
+    return isinstance(scope, Scope) and scope.owner in ("local", "param", "dependency")
+
+
+def captured(
+    run: Run, frame: Frame, entity: Entity, by: str, span: tuple[int, int], *, sure: bool = False
+) -> None:
+    severity: Severity = "error" if sure else "warning"
+    message = f"{label_of(entity)} is captured by {by}, which runs when its session may be closed"
+    hint = "pass the id and load the entity again, or pass a snapshot"
+    run.report(frame, Report(*span, "SQS031", severity, message, hint))
+
+
+def _later(run: Run, frame: Frame, state: State, name: str, given: Given) -> None:
+    """Follow `background_tasks.add_task(f, user)` and the like."""
+    span = (given.start, given.end)
+    for value in given.all():
+        for ref, entity in entities_in(state, value):
+            if not entity.is_free and entity.source != "guess":
+                captured(run, frame, entity, f"`{name}`", span)
+            del ref
+        for oid in sorted({ref.oid for ref in refs_in(value)}):
+            if _is_owned(state, oid) and frame.is_top:
+                message = f"the session is handed to `{name}`, which runs when it may be closed"
+                hint = "open a session inside the task"
+                run.report(frame, Report(*span, "SQS032", "error", message, hint))
+
+
+def grown(old: Value, added: Value, *, is_loop: bool) -> Value:
+    """Return a list with one more element; coroutines are kept apart, to be counted."""
+    if isinstance(added, Pending) and not is_loop:
+        items = old.items if isinstance(old, Tup) else ()
+        return Tup((*items, added))
+    inner = old.item if isinstance(old, Many) else None
+    if isinstance(old, Tup):
+        for item in old.items:
+            inner = join_values(inner, item)
+    return Many(join_values(inner, added))
+
+
+def _shared(run: Run, frame: Frame, state: State, branches: list[Value], given: Given) -> None:
+    """Report a session that several branches use at once."""
+    counts: dict[int, int] = {}
+    for branch in branches:
+        for oid, count in _uses(branch).items():
+            counts[oid] = counts.get(oid, 0) + count
+    for oid, count in counts.items():
+        scope = state.heap.get(oid)
+        if count > 1 and isinstance(scope, Scope):
+            message = f"{scope.name!r} is used by several branches at once".replace("'", "`")
+            hint = "await them one after the other, or open a session in each"
+            is_sure = oid not in run.unsure and scope.is_async is not False
+            severity: Severity = "error" if is_sure else "warning"
+            report = Report(given.start, given.end, "SQS040", severity, message, hint)
+            run.report(frame, report)
+
+
+def _uses(branch: Value) -> dict[int, int]:
+    counts: dict[int, int] = {}
+    if isinstance(branch, Pending):
+        return dict.fromkeys(branch.scopes, 1)
+    if isinstance(branch, Alternatives):
+        for one in branch.options:
+            for oid, count in _uses(one).items():
+                counts[oid] = max(counts.get(oid, 0), count)
+        return counts
+    if isinstance(branch, Many):
+        return {oid: 2 for one in alternatives(branch.item) for oid in _uses(one)}
+    if isinstance(branch, Tup):
+        for item in branch.items:
+            for oid, count in _uses(item).items():
+                counts[oid] = counts.get(oid, 0) + count
+    return counts

@@ -1,0 +1,286 @@
+"""What a code base as a whole decides: the kind of its sessions, its base class, its groups."""
+
+from __future__ import annotations
+
+from textwrap import dedent
+
+import pytest
+
+from sqla_safe.checker._facts import extract
+from sqla_safe.checker._project import findings, link
+from sqla_safe.checker._settings import Settings
+
+MODELS = """
+    from sqlalchemy import ForeignKey
+    from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+
+    class Base(DeclarativeBase):
+        pass
+
+    class User(Base):
+        __tablename__ = "users"
+        id: Mapped[int] = mapped_column(primary_key=True)
+        name: Mapped[str]
+        secret: Mapped[str] = mapped_column(deferred=True, deferred_group="secrets")
+        posts: Mapped[list["Post"]] = relationship()
+
+    class Post(Base):
+        __tablename__ = "posts"
+        id: Mapped[int] = mapped_column(primary_key=True)
+        user_id: Mapped[int] = mapped_column(ForeignKey("users.id"))
+"""
+SYNC = """
+    from sqlalchemy.orm import scoped_session, sessionmaker
+
+    Session = sessionmaker()
+    registry = scoped_session(Session)
+"""
+ASYNC = """
+    from sqlalchemy.ext.asyncio import async_sessionmaker
+
+    Session = async_sessionmaker()
+"""
+
+
+def found(path: str, settings: Settings | None = None, **files: str) -> list[tuple[int, str, str]]:
+    """Return the findings of one file of a code base: line, level, code."""
+    modules = [extract(f"{name}.py", dedent(text).encode()) for name, text in files.items()]
+    project = link(modules, settings or Settings())
+    (one,) = [module for module in modules if module.path == f"{path}.py"]
+    return [(each.line, each.severity, each.code) for each in findings(project, one)]
+
+
+HANDLER = """\
+from models import User
+{imports}
+async def handler(db, user_id):
+    user = db.get(User, user_id)
+    return user.name, user.posts
+"""
+
+
+def test_a_session_of_a_synchronous_code_base_is_synchronous() -> None:
+    """A coroutine that is given `db` loads what is missing: nothing to find."""
+    handler = HANDLER.format(imports="")
+    assert found("app", app=handler, models=MODELS, database=SYNC) == []
+
+
+def test_a_session_that_is_awaited_is_asynchronous() -> None:
+    """Whatever the sessionmakers of the code base are."""
+    handler = HANDLER.format(imports="").replace("db.get", "await db.get")
+    assert found("app", app=handler, models=MODELS, database=SYNC) == [(5, "error", "SQS010")]
+
+
+@pytest.mark.parametrize("database", [ASYNC, SYNC + ASYNC])
+def test_a_session_of_another_code_base_is_taken_for_asynchronous(database: str) -> None:
+    """In a coroutine, where an asynchronous sessionmaker exists."""
+    handler = HANDLER.format(imports="")
+    assert {code for _, _, code in found("app", app=handler, models=MODELS, database=database)}
+
+
+def test_a_scoped_session_is_of_the_kind_of_its_maker() -> None:
+    """A dependency that yields it gives a synchronous session to a coroutine."""
+    app = """
+        from fastapi import Depends
+        from sqlalchemy.orm import Session
+        from database import registry
+        from models import User
+
+        def get_db():
+            db = registry()
+            try:
+                yield db
+            finally:
+                db.close()
+
+        async def handler(user_id, db: Session = Depends(get_db)):
+            user = db.query(User).get(user_id)
+            db.commit()
+            return user.name
+    """
+    assert found("app", app=app, models=MODELS, database=SYNC, other=ASYNC) == []
+
+
+def test_the_class_given_to_declarative_base_has_columns() -> None:
+    """`declarative_base(cls=PreBase)`: what `PreBase` maps, each model has."""
+    app = """
+        from sqlalchemy import Column, Integer
+        from sqlalchemy.ext.asyncio import AsyncSession
+        from sqlalchemy.orm import declarative_base
+
+        class PreBase:
+            id = Column(Integer, primary_key=True)
+
+        Base = declarative_base(cls=PreBase)
+
+        class User(Base):
+            __tablename__ = "users"
+
+        async def handler(session: AsyncSession, user_id):
+            user = await session.get(User, user_id)
+            await session.rollback()
+            return user.id
+    """
+    assert found("app", app=app) == [(17, "error", "SQS021")]
+
+
+GROUP = """
+    from sqlalchemy import select
+    from sqlalchemy.orm import undefer_group
+    from models import User
+
+    async def secret(user: User):
+        return user.secret
+
+    statement = select(User).options({option})
+"""
+
+
+def test_a_deferred_column_that_its_group_loads_is_loaded_somewhere() -> None:
+    """`undefer_group` names no column."""
+    app = GROUP.format(option='undefer_group("secrets")')
+    assert found("app", app=app, models=MODELS, database=ASYNC) == []
+
+
+def test_a_deferred_column_of_another_group_is_loaded_nowhere() -> None:
+    """A group loads its own columns only."""
+    app = GROUP.format(option='undefer_group("others")')
+    assert found("app", app=app, models=MODELS, database=ASYNC) == [(7, "warning", "SQS010")]
+
+
+SERVICE = """
+    from container import {opener}
+    from models import User
+
+    async def handler(user_id):
+        async with {opener}() as service:
+            user = await service.get_user(user_id)
+        return user.id
+"""
+
+
+@pytest.mark.parametrize("opener", ["users", "open_unit"])
+def test_a_scope_is_what_the_settings_say(opener: str) -> None:
+    """Nothing in sight says what the call in the `with` gives."""
+    app = SERVICE.format(opener=opener)
+    settings = Settings(scopes=("us*s", "open_*"))
+    assert found("app", app=app, models=MODELS) == []
+    codes = [(8, "warning", "SQS001"), (8, "warning", "SQS003")]
+    assert found("app", settings, app=app, models=MODELS)[:1] == codes[:1]
+
+
+def test_a_scope_yields_what_its_annotation_says() -> None:
+    """The methods of the service are followed, with the session that it is said to hold."""
+    app = """
+        from collections.abc import AsyncIterator
+        from contextlib import asynccontextmanager
+        from sqlalchemy.ext.asyncio import async_sessionmaker
+        from container import resolve
+        from models import User
+
+        Session = async_sessionmaker(expire_on_commit=False)
+
+        class Users:
+            def __init__(self, session):
+                self.session = session
+
+            async def get(self, user_id):
+                return await self.session.get(User, user_id)
+
+        @asynccontextmanager
+        async def users() -> AsyncIterator[Users]:
+            yield resolve(Users)
+
+        async def handler(user_id):
+            async with users() as service:
+                user = await service.get(user_id)
+            return user.id, user.posts
+    """
+    settings = Settings(scopes=("users",))
+    expected = [(24, "info", "SQS001"), (24, "error", "SQS001")]
+    assert found("app", app=app, models=MODELS) == []
+    assert found("app", settings, app=app, models=MODELS) == expected
+
+
+def test_a_session_is_what_the_settings_call_one() -> None:
+    """By the name of the parameter, whatever its annotation."""
+    app = """
+        from models import User
+
+        async def handler(tx: "Transaction", user_id):
+            user = await tx.get(User, user_id)
+            await tx.rollback()
+            return user.name
+    """
+    assert found("app", app=app, models=MODELS) == []
+    settings = Settings(session_names=("tx",))
+    assert found("app", settings, app=app, models=MODELS) == [(7, "error", "SQS021")]
+
+
+EXPIRING = """
+    from database import factory
+    from models import User
+
+    async def handler(user_id):
+        async with factory() as session:
+            user = await session.get(User, user_id)
+            await session.commit()
+            return user.name
+"""
+
+
+@pytest.mark.parametrize(
+    ("expires", "expected"), [(None, []), (False, []), (True, [(9, "error", "SQS020")])]
+)
+def test_the_settings_say_what_expires(expires: bool | None, expected: list[object]) -> None:
+    """Where no sessionmaker is in sight."""
+    settings = Settings(expire_on_commit=expires, scopes=("factory",))
+    assert found("app", settings, app=EXPIRING, models=MODELS) == expected
+
+
+def test_a_sessionmaker_in_sight_knows_better() -> None:
+    """The setting is for what is not known."""
+    app = EXPIRING.replace("from database import factory", "from database import Session")
+    app = app.replace("factory()", "Session()")
+    settings = Settings(expire_on_commit=True)
+    keeping = ASYNC.replace("maker()", "maker(expire_on_commit=False)")
+    assert found("app", settings, app=app, models=MODELS, database=keeping) == []
+    settings = Settings(expire_on_commit=False)
+    expected = [(9, "error", "SQS020")]
+    assert found("app", settings, app=app, models=MODELS, database=ASYNC) == expected
+
+
+GENERIC = """
+    from typing import Generic, TypeVar
+    from sqlalchemy import select
+    from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+    from models import Base, User
+
+    Model = TypeVar("Model", bound=Base)
+    Session = async_sessionmaker(expire_on_commit=False)
+
+    class Crud(Generic[Model]):
+        def __init__(self, model: type[Model]):
+            self.model = model
+
+        async def get(self, db: AsyncSession, id: int) -> Model | None:
+            result = await db.execute(select(self.model).where(self.model.id == id))
+            return result.scalars().first()
+
+    class UserCrud(Crud[User]):
+        pass
+
+    users = {made}
+
+    async def handler(user_id):
+        async with Session() as db:
+            user = await users.get(db, user_id)
+        return user.posts
+"""
+
+
+@pytest.mark.parametrize("made", ["UserCrud(User)", "Crud(User)", "Crud(model=User)"])
+def test_a_global_object_knows_the_model_that_it_was_made_with(made: str) -> None:
+    """`users = Crud(User)`: what its methods select is known."""
+    app = GENERIC.format(made=made)
+    assert found("app", app=app, models=MODELS) == [(26, "error", "SQS001")]
