@@ -142,7 +142,7 @@ def ask_postgres(port: int) -> None:
 
 def ask_mariadb(port: int) -> None:
     """Connect once, or raise."""
-    pymysql.connect(host=HOST, port=port, user="root").close()
+    pymysql.connect(host=HOST, port=port, user="root", ssl_disabled=True).close()
 
 
 def ask_valkey(port: int) -> None:
