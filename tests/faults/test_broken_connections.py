@@ -141,6 +141,8 @@ async def test_commits_cut(pg, figures, sized, seed, attempts):
 
         async def cut() -> bool:
             await asyncio.sleep(chance.random() * 0.03)
+            if not there.has_got_on():
+                return False
             there.proxy.at("COMMIT", chance.choice(["lost", "answer lost"]))
             return True
 
@@ -167,6 +169,8 @@ async def test_commits_cut_where_nobody_asks(pg, figures, sized, seed):
 
         async def cut() -> bool:
             await asyncio.sleep(chance.random() * 0.03)
+            if not there.has_got_on():
+                return False
             there.proxy.at("COMMIT", chance.choice(["lost", "answer lost"]))
             return True
 
