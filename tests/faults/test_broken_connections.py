@@ -155,6 +155,8 @@ async def test_commits_cut(pg, figures, sized, seed, attempts):
 
         async def cut() -> bool:
             await there.wait(chance)
+            if not there.has_got_on():
+                return False
             there.proxy.at("COMMIT", chance.choice(["lost", "answer lost"]))
             return True
 
@@ -182,6 +184,8 @@ async def test_commits_cut_where_nobody_asks(pg, figures, sized, seed):
 
         async def cut() -> bool:
             await there.wait(chance)
+            if not there.has_got_on():
+                return False
             there.proxy.at("COMMIT", chance.choice(["lost", "answer lost"]))
             return True
 
