@@ -59,7 +59,7 @@ def numbers(pages: ModuleType, text: str) -> list[float]:
 
 def value(text: str) -> float:
     """Return a number, as either language writes it."""
-    plain = text.replace("\u00a0", "")
+    plain = text.replace("\u00a0", "").rstrip(".,")
     if re.search(r",\d{3}(?!\d)", plain) and "." not in plain:
         return float(plain.replace(",", ""))
     return float(re.sub(r",(?=\d{3}\b)", "", plain).replace(",", "."))
