@@ -53,7 +53,7 @@ class Row:
         variant = f"-{bracket.removesuffix(']')}-"
         driver = next((one for one in DRIVERS if f"-{one}-" in variant), "")
         others = variant.replace(f"-{driver}-", "-").strip("-")
-        fault = ", ".join(filter(None, [name, *others.split("-")])).replace("_", " ")
+        fault = ", ".join(filter(None, [name, others])).replace("_", " ")
         took = f"{self.seconds:.0f} s"
         return fault, driver, self.size, self.figures, took, self.verdict
 
