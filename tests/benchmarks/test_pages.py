@@ -12,7 +12,7 @@ from tests.docs.pages import english
 
 ROOT = Path(__file__).parents[2]
 COST = ("docs/en/explanation/cost.md", "docs/ru/explanation/cost.md")
-NUMBER = re.compile(r"\d[\d.,\u00a0]*")
+NUMBER = re.compile(r"\d[\d.,\u00a0]*\d|\d")
 
 
 def test_the_pages_show_the_last_results(pages: ModuleType) -> None:
