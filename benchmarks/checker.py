@@ -250,5 +250,5 @@ def measure(options: Namespace) -> Iterator[Figure]:
 
 if __name__ == "__main__":
     options = parser(__doc__, rounds=3)
-    options.add_argument("--lines", type=int, default=300_000, help="of each tree")
+    options.add_argument("--lines", type=int, default=200_000, help="of each tree")
     run(options, measure)

@@ -589,7 +589,7 @@ async def following(given: AsyncIterator[Part]) -> Part | None:
 
 
 if __name__ == "__main__":
-    options = parser(__doc__, rounds=20)
+    options = parser(__doc__, rounds=16)
     options.add_argument(
         "--gc", choices=["on", "off", "both"], default="both", help="the collector"
     )

@@ -343,16 +343,6 @@ class Unit(Connected):
         if self.timer is not None:
             self.timer.disarm()
 
-    def abandon(self) -> None:
-        """End without waiting for anything: the event loop was closed with the block still open."""
-        self.is_open, self.is_guarded, self.phase = False, True, "releasing"
-        self.outcome = self.outcome or "rolled_back"
-        self.sever()
-        self.discard_all()
-        self.is_closed = True
-        session: Any = self.session
-        session._sqs_unit = Ended(self.place)
-
     # -- an answer that was lost ---------------------------------------------------------------
 
     @property
@@ -437,3 +427,13 @@ class AsyncUnit(Unit):
     def public(self) -> AsyncSession:
         """The session that services are given."""
         return self.calm
+
+    def abandon(self) -> None:
+        """End without waiting for anything: the event loop was closed with the block still open."""
+        self.give_up(None)
+        self.is_open, self.is_guarded, self.phase = False, True, "releasing"
+        self.sever()
+        self.discard_all()
+        self.is_closed = True
+        session: Any = self.session
+        session._sqs_unit = Ended(self.place)

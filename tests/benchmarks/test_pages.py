@@ -12,7 +12,7 @@ from tests.docs.pages import english
 
 ROOT = Path(__file__).parents[2]
 COST = ("docs/en/explanation/cost.md", "docs/ru/explanation/cost.md")
-NUMBER = re.compile(r"\d[\d.,\u00a0]*")
+NUMBER = re.compile(r"\d[\d.,\u00a0]*\d|\d")
 
 
 def test_the_pages_show_the_last_results(pages: ModuleType) -> None:
@@ -59,7 +59,7 @@ def numbers(pages: ModuleType, text: str) -> list[float]:
 
 def value(text: str) -> float:
     """Return a number, as either language writes it."""
-    plain = text.replace("\u00a0", "")
+    plain = text.replace("\u00a0", "").rstrip(".,")
     if re.search(r",\d{3}(?!\d)", plain) and "." not in plain:
         return float(plain.replace(",", ""))
     return float(re.sub(r",(?=\d{3}\b)", "", plain).replace(",", "."))

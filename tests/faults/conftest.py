@@ -43,7 +43,7 @@ class Row:
     item: pytest.Item
     size: str = ""
     figures: str = ""
-    verdict: str = "ok"
+    verdict: str = "unfinished"
     began: float = field(default_factory=time.perf_counter)
     seconds: float = 0.0
 
@@ -53,7 +53,7 @@ class Row:
         variant = f"-{bracket.removesuffix(']')}-"
         driver = next((one for one in DRIVERS if f"-{one}-" in variant), "")
         others = variant.replace(f"-{driver}-", "-").strip("-")
-        fault = ", ".join(filter(None, [name, *others.split("-")])).replace("_", " ")
+        fault = ", ".join(filter(None, [name, others])).replace("_", " ")
         took = f"{self.seconds:.0f} s"
         return fault, driver, self.size, self.figures, took, self.verdict
 
@@ -139,6 +139,8 @@ def pytest_runtest_makereport(
         report.sections.append(("To repeat", row.replay()))
     elif report.skipped:
         del ROWS[item.nodeid]
+    elif report.when == "teardown" and row.verdict != FAILED:
+        row.verdict = "ok"
     if IS_SOAK and report.when == "teardown" and item.nodeid in ROWS:
         show(item.config, row)
     return report

@@ -47,9 +47,30 @@ def run(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedP
     )
 
 
-def test_demo_shows_the_error_and_the_answer() -> None:
+Ran = subprocess.CompletedProcess[str]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give what the demo takes for the folder of temporary files."""
+    return tmp_path_factory.mktemp("demo")
+
+
+@pytest.fixture(scope="module")
+def demo(folder: Path) -> Ran:
+    """Run the whole demo, with a DATABASE_URL that is none of its business."""
+    url = f"sqlite+aiosqlite:///{folder / 'production.db'}"
+    return run(*SCRIPT, cwd=EXAMPLES, TMPDIR=str(folder), DATABASE_URL=url)
+
+
+@pytest.fixture(scope="module")
+def bug() -> Ran:
+    """Run `demo --bug` where the locale knows no Russian."""
+    return run(*SCRIPT, "--bug", cwd=EXAMPLES, PYTHONIOENCODING="ascii")
+
+
+def test_demo_shows_the_error_and_the_answer(demo: Ran) -> None:
     """The transcript holds the error of the old way, then the answers of the new one."""
-    demo = run(*SCRIPT, cwd=EXAMPLES)
     assert (demo.returncode, demo.stderr) == (0, "")
     old, new, details, own = demo.stdout.split("── ")[1:]
     assert "[ Создать аватар ]" in old
@@ -64,38 +85,32 @@ def test_demo_shows_the_error_and_the_answer() -> None:
     assert "✗" not in demo.stdout
 
 
-def test_bug_shows_only_the_old_way() -> None:
+def test_bug_shows_only_the_old_way(bug: Ran) -> None:
     """`demo --bug` ends after the error, and succeeds: the error is what it is to show."""
-    demo = run(*SCRIPT, "--bug", cwd=EXAMPLES)
-    assert (demo.returncode, demo.stderr) == (0, "")
-    assert REPORTED in demo.stdout
-    assert "scoped_services" not in demo.stdout
+    assert (bug.returncode, bug.stderr) == (0, "")
+    assert REPORTED in bug.stdout
+    assert "scoped_services" not in bug.stdout
 
 
-def test_bug_explains_the_error() -> None:
+def test_bug_explains_the_error(bug: Ran) -> None:
     """Below the error of the report stand the lines that led to it, and what to write instead."""
-    demo = run(*SCRIPT, "--bug", cwd=EXAMPLES)
-    assert "SQS101 User.balance was read after its scope had ended" in demo.stdout
-    assert "read:    avatar_bot/handlers/avatar/main_unsafe.py:" in demo.stdout
-    assert "loaded:  avatar_bot/services/user.py:" in demo.stdout
-    assert "scope:   opened avatar_bot/handlers/avatar/main_unsafe.py:" in demo.stdout
-    assert "instead: await asnapshot(user, User.balance) inside the scope" in demo.stdout
+    assert "SQS101 User.balance was read after its scope had ended" in bug.stdout
+    assert "read:    avatar_bot/handlers/avatar/main_unsafe.py:" in bug.stdout
+    assert "loaded:  avatar_bot/services/user.py:" in bug.stdout
+    assert "scope:   opened avatar_bot/handlers/avatar/main_unsafe.py:" in bug.stdout
+    assert "instead: await asnapshot(user, User.balance) inside the scope" in bug.stdout
 
 
-def test_transcript_is_plain_and_utf8_when_piped() -> None:
+def test_transcript_is_plain_and_utf8_when_piped(bug: Ran) -> None:
     """No escape sequences go into a pipe, and Russian texts do not depend on the locale."""
-    demo = run(*SCRIPT, "--bug", cwd=EXAMPLES, PYTHONIOENCODING="ascii")
-    assert demo.returncode == 0
-    assert "Добро пожаловать" in demo.stdout
-    assert "\x1b" not in demo.stdout
+    assert "Добро пожаловать" in bug.stdout
+    assert "\x1b" not in bug.stdout
 
 
-def test_demo_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_demo_leaves_nothing_behind(demo: Ran, folder: Path) -> None:
     """The demo's database is gone at the end, and DATABASE_URL is not touched."""
-    url = f"sqlite+aiosqlite:///{tmp_path / 'production.db'}"
-    demo = run(*SCRIPT, cwd=EXAMPLES, TMPDIR=str(tmp_path), DATABASE_URL=url)
     assert demo.returncode == 0
-    assert list(tmp_path.iterdir()) == []
+    assert list(folder.iterdir()) == []
 
 
 def test_demo_fails_when_the_bug_does_not_show(

@@ -24,7 +24,7 @@ from tests.unit.snapshots.models.gallery import Avatar, Photo, Tag, Team, User, 
 from tests.unit.snapshots.models.trees import Node, chain
 from tests.unit.snapshots.support import sent
 
-SIZES = [1, 10, 500]
+SIZES = [1, 10, 200]
 
 
 class Base(DeclarativeBase):

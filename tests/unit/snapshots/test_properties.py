@@ -243,7 +243,8 @@ def test_what_was_named_is_held(engine, graph, paths):
     """By every object that has the attribute."""
     wanted = {path.key for path in paths if path.class_ is Vertex}
     with Session(engine) as session:
-        for one, _, _ in walk(Example(session, graph, paths).shown):
+        shown = {id(one): one for one, _, _ in walk(Example(session, graph, paths).shown)}
+        for one in shown.values():
             if isinstance(one, Vertex):
                 assert wanted <= set(held_names(one))
 

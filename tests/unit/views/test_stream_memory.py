@@ -14,10 +14,10 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, rela
 
 from sqla_safe import astream_views, fetch, stream_views
 
-USERS = 100_000
+USERS = 40_000
 BATCH = 1_000
 LIMIT = 10 * 1024 * 1024
-"""Five times under what is promised; a stream took 1.5 MB, and all at once 50 MB."""
+"""Five times under what is promised; a stream took 1.5 MB, and all at once 20 MB."""
 
 
 class Base(DeclarativeBase):
@@ -87,7 +87,7 @@ def traced() -> Iterator[None]:
 
 @pytest.mark.usefixtures("traced")
 def test_a_stream_holds_a_batch(engine: Engine) -> None:
-    """A hundred thousand users take a small part of 50 MB."""
+    """Forty thousand users take a small part of 20 MB."""
     with Session(engine) as session:
         seen = sum(len(batch) for batch in stream_views(session, UserCard, ALL, batch_size=BATCH))
     assert seen == USERS
