@@ -60,16 +60,19 @@ def global_(run: Run, frame: Frame, state: State, name: str) -> Value:
     """Return what a name means that no local variable has."""
     found = run.linked.global_(frame.module, name)
     if found is None:
-        single = run.linked.notes.singleton(frame.module, name)
-        if single is not None:
-            return singleton(run, frame, state, single)
+        return singleton(run, state, frame.module, name)
     return found
 
 
-def singleton(run: Run, frame: Frame, state: State, cls: Class) -> Value:
-    ref = run.known(("single", cls))
+def singleton(run: Run, state: State, module: Module, name: str) -> Value:
+    """Return the object that a module makes once, with the classes that it was made with."""
+    cls = run.linked.notes.singleton(module, name)
+    if cls is None:
+        return None
+    given = run.linked.notes.made_with(module, name)
+    ref = run.known(("single", cls, given))
     if ref.oid not in state.heap:
-        state.heap[ref.oid] = Instance(cls)
+        state.heap[ref.oid] = Instance(cls, given)
     return ref
 
 

@@ -18,6 +18,7 @@ from sqla_safe.checker._values import (
     alternatives,
     join,
     join_values,
+    refs_in,
 )
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 def block(run: Run, frame: Frame, state: State | None, nodes: Block) -> State | None:
     """Follow a block; None when it never ends normally."""
-    for node in nodes:
+    for at, node in enumerate(nodes):
         if state is None:
             return None
         run.step()
@@ -35,9 +36,31 @@ def block(run: Run, frame: Frame, state: State | None, nodes: Block) -> State | 
             state = _suspend(run, frame, state, found)
             continue
         state = _STATEMENTS[node[0]](run, frame, state, node)
-        if state is not None and frame.guarded and node[0] in _MAY_RAISE:
+        if state is None or not frame.guarded or node[0] not in _MAY_RAISE:
+            continue
+        if at + 1 == len(nodes) or _can_fail(nodes[at + 1]):
             frame.may_raise(state)
     return state
+
+
+def _can_fail(node: Node) -> bool:
+    """Return whether a statement calls something outside of a `try` of its own."""
+    if node[0] == ir.TRY:
+        return any(map(_can_fail, (*node[3], *node[4])))
+    if node[0] == ir.FOR:
+        return _calls(node[2]) or any(map(_can_fail, node[3]))
+    if node[0] == ir.IF:
+        return _calls(node[1]) or any(map(_can_fail, (*node[2], *node[3])))
+    return node[0] == ir.RAISE or _calls(node)
+
+
+def _calls(node: object) -> bool:
+    """Return whether there is a call, an `await` or an attribute read in some code."""
+    if not isinstance(node, tuple):
+        return False
+    parts: tuple[object, ...] = node
+    is_call = len(parts) > 1 and parts[0] in (ir.CALL, ir.AWAIT, ir.YIELD, ir.ITEM)
+    return is_call or any(map(_calls, parts))
 
 
 def _yielded(node: Node) -> Expr:
@@ -205,12 +228,16 @@ def _for(run: Run, frame: Frame, state: State, node: Node) -> State | None:
         if after is None:
             break
         inner = after.copy()
+        _another(inner, item)
         assign(run, frame, inner, node[1], item, node[6])
         ended = block(run, frame, inner, node[3])
+        recovered = _recovered(after, ended) if _is_listed(node[2]) else {}
         for other in frame.continued:
             ended = join(ended, other)
         frame.continued = []
         after = join(ended, after)
+        if after is not None:
+            after.heap.update(_still_expired(after, recovered))
     frame.loops -= 1
     broken, frame.broken, frame.continued = frame.broken, outer_broken, outer_continued
     after = block(run, frame, after, node[4])
@@ -220,6 +247,19 @@ def _for(run: Run, frame: Frame, state: State, node: Node) -> State | None:
         for operation, oid in operations:
             run.apply(after, operation, oid, node[6])
     return after
+
+
+def _is_listed(source: Expr) -> bool:
+    """Return whether a loop goes over what is written down there: `for one in (user, order)`."""
+    return source is not None and source[0] == ir.TUPLE
+
+
+def _another(state: State, item: Value) -> None:
+    """Forget what the round before has assigned to its entity: this one is another."""
+    for ref in refs_in(item):
+        thing = state.heap.get(ref.oid)
+        if isinstance(thing, Entity) and (thing.is_dirty or thing.stale is not None):
+            state.heap[ref.oid] = thing._replace(is_dirty=False, stale=None)
 
 
 def _while(run: Run, frame: Frame, state: State, node: Node) -> State | None:

@@ -53,13 +53,21 @@ def refreshed(
         run.report(frame, Report(given.start, given.end, "SQS051", "error", message, hint))
 
 
+def _is_held(state: State, name: str, session: Value) -> bool:
+    """Return whether a session has loaded what a name stands for: then `merge` gives it back."""
+    entity = state.entity(state.env.get(name))
+    if entity is None or entity.source not in ("load", "child") or entity.is_detached:
+        return False
+    return isinstance(session, Ref) and session.oid == entity.scope
+
+
 def merge_ignored(run: Run, frame: Frame, state: State, call: Node) -> None:
     target = call[1]
     first = call[2][0] if call[2] else None
     if target is None or target[0] != ir.ATTRIBUTE or first is None or first[0] != ir.NAME:
         return
     owner = _eval.value(run, frame, state, target[1])
-    if state.scope(owner) is None or frame.function is None:
+    if state.scope(owner) is None or frame.function is None or _is_held(state, first[1], owner):
         return
     if _is_used_after(frame.function, first[1], call[4]):
         message = f"the result of `merge()` is ignored, and `{first[1]}` stays detached"

@@ -11,6 +11,7 @@ from sqla_safe.checker._index import (
     Index,
     Module,
     Written,
+    flat,
     is_elsewhere,
     is_import,
     last_name,
@@ -46,6 +47,40 @@ class Notes:
                 if isinstance(target, ClassRef) and isinstance(target.of, Class):
                     return None if self._models.is_model(target.of) else target.of
         return None
+
+    def made_with(self, module: Module, name: str) -> tuple[tuple[str, Value], ...]:
+        """Return the attributes of such an object that are classes: `users = Crud(User)`."""
+        binding = module.names.get(name)
+        if is_import(binding):
+            found = self._index.imported(module, binding)
+            return self.made_with(*found) if is_elsewhere(found) and found[0] is not module else ()
+        for expr in binding.values if isinstance(binding, Written) else ():
+            if expr is not None and expr[0] == ir.CALL:
+                target = self._names.value(module, expr[1])
+                if isinstance(target, ClassRef) and isinstance(target.of, Class):
+                    return self._classes_kept(target.of, module, expr)
+        return ()
+
+    def _classes_kept(
+        self, cls: Class, module: Module, call: ir.Node
+    ) -> tuple[tuple[str, Value], ...]:
+        """Return the attributes that a constructor sets to the classes it is given."""
+        init = self._names.method(cls, "__init__")
+        if init is None:
+            return ()
+        params = [name for name, _, _ in init.params[1:]]
+        given = {**dict(zip(params, call[2], strict=False)), **dict(call[3])}
+        classes = {name: self._names.value(module, part) for name, part in given.items()}
+        return tuple(
+            (target[2], classes[node[2][1]])
+            for node in flat(init.body)
+            for target in (node[1] if node[0] == ir.ASSIGN else ())
+            if target is not None
+            and target[0] == ir.ATTRIBUTE
+            and node[2] is not None
+            and node[2][0] == ir.NAME
+            and isinstance(classes.get(node[2][1]), ClassRef)
+        )
 
     def alias(self, module: Module, name: str) -> tuple[Module, Expr] | None:
         """Return what an alias of a type stands for: `SessionDep = Annotated[...]`."""

@@ -51,6 +51,7 @@ _NO_READ: Final = frozenset(("metadata", "registry", "query"))
 def attribute(run: Run, frame: Frame, state: State, expr: Node, owner: Value) -> Value:
     """Read an attribute."""
     found: Value = None
+    frame.forgiven += expr[2] == "unloaded"  # the code asks SQLAlchemy before it reads
     ones = meanings(owner)
     doubt = len(ones) > 1 and any(
         _verdict.is_there(run, frame, state, one, expr[2]) for one in ones
@@ -97,8 +98,7 @@ def _one(run: Run, frame: Frame, state: State, expr: Node, owner: Value, how: st
         return _of_class(run, frame, state, owner, name)
     if isinstance(owner, ModuleRef):
         found = run.names.member(owner, name)
-        single = run.linked.notes.singleton(owner.of, name) if found is None else None
-        return _ambient.singleton(run, frame, state, single) if single is not None else found
+        return _ambient.singleton(run, state, owner.of, name) if found is None else found
     if isinstance(owner, External):
         return _of_external(run, frame, state, owner, name)
     if isinstance(owner, Tup):

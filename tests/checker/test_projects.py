@@ -248,3 +248,39 @@ def test_a_sessionmaker_in_sight_knows_better() -> None:
     settings = Settings(expire_on_commit=False)
     expected = [(9, "error", "SQS020")]
     assert found("app", settings, app=app, models=MODELS, database=ASYNC) == expected
+
+
+GENERIC = """
+    from typing import Generic, TypeVar
+    from sqlalchemy import select
+    from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+    from models import Base, User
+
+    Model = TypeVar("Model", bound=Base)
+    Session = async_sessionmaker(expire_on_commit=False)
+
+    class Crud(Generic[Model]):
+        def __init__(self, model: type[Model]):
+            self.model = model
+
+        async def get(self, db: AsyncSession, id: int) -> Model | None:
+            result = await db.execute(select(self.model).where(self.model.id == id))
+            return result.scalars().first()
+
+    class UserCrud(Crud[User]):
+        pass
+
+    users = {made}
+
+    async def handler(user_id):
+        async with Session() as db:
+            user = await users.get(db, user_id)
+        return user.posts
+"""
+
+
+@pytest.mark.parametrize("made", ["UserCrud(User)", "Crud(User)", "Crud(model=User)"])
+def test_a_global_object_knows_the_model_that_it_was_made_with(made: str) -> None:
+    """`users = Crud(User)`: what its methods select is known."""
+    app = GENERIC.format(made=made)
+    assert found("app", app=app, models=MODELS) == [(26, "error", "SQS001")]

@@ -1,6 +1,6 @@
 """SQS010: a relationship that was not loaded is read in async code."""
 
-from sqlalchemy import select
+from sqlalchemy import inspect, select
 from sqlalchemy.exc import MissingGreenlet
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import selectinload
@@ -139,3 +139,10 @@ async def assigned_before_a_refresh(session: AsyncSession):
     await session.commit()
     await session.refresh(user)
     return user.balance  # error: SQS010
+
+
+async def asked_what_is_loaded(session: AsyncSession, user_id):
+    user = await session.get(User, user_id)
+    state = inspect(user)
+    if "balance" not in state.unloaded and user.balance:
+        print(user.balance.coins)

@@ -154,3 +154,23 @@ async def settle(session: AsyncSession):
         await session.commit()
     except IntegrityError:
         await session.rollback()
+
+
+async def loaded_again_one_by_one(user_id, work):
+    async with Keeping() as session:
+        user = await session.get(User, user_id)
+        try:
+            work()
+        except ValueError:
+            try:
+                await session.rollback()
+                for one in (user, None):
+                    if one is None:
+                        continue
+                    try:  # noqa: SIM105
+                        await session.refresh(one)
+                    except InvalidRequestError:
+                        pass
+            except InvalidRequestError:
+                pass
+            print(user.name)

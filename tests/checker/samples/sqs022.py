@@ -1,5 +1,6 @@
 """SQS022: a column that the database fills on update is read after a flush."""
 
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from tests.checker.samples.world import Keeping, User
@@ -32,3 +33,10 @@ async def unchanged(session: AsyncSession, user_id):
     user = await session.get(User, user_id)
     await session.flush()
     print(user.updated_at)
+
+
+async def each_is_another_one(session: AsyncSession):
+    for user in (await session.scalars(select(User))).all():
+        print(user.updated_at)
+        user.name = "Ann"
+        await session.flush()

@@ -23,3 +23,9 @@ async def used(session: AsyncSession, user: User):
 async def not_needed_any_more(session: AsyncSession, user: User):
     await session.merge(user)
     await session.commit()
+
+
+async def of_its_own_session(session: AsyncSession, user_id):
+    user = await session.get(User, user_id)
+    await session.merge(user)
+    return user
