@@ -44,6 +44,17 @@ def test_nothing_counts_where_nobody_knows_of_sessions():
     )
 
 
+def test_a_session_that_is_here_counts_by_what_it_is():
+    """The one of a test framework has to do with tests."""
+    files = {
+        "frame__init": "",
+        "frame__main": "class Session: ...",
+        "frame__run": "from frame.main import Session",
+        "app__x": "import sqlalchemy",
+    }
+    assert counted(**files) == {"app/x"}
+
+
 def test_the_importers_of_what_counts_count():
     """However many files are between."""
     files = {
@@ -116,9 +127,7 @@ def test_a_folder_called_sqlalchemy_is_not_the_library():
 @pytest.mark.parametrize("source", ["from .. import x", "from .... import x", "from ...a import x"])
 def test_a_relative_import_may_lead_above_the_root(source):
     """When the folder that is checked is a package."""
-    project = linked(
-        a=source + "\nimport sqlalchemy\ndef f(s: x.Y): s.commit()\n", init=""
-    )
+    project = linked(a=source + "\nimport sqlalchemy\ndef f(s: x.Y): s.commit()\n", init="")
     [facts] = [each for each in project.facts if each.path == "a.py"]
     assert findings(project, facts) == []
 
