@@ -22,6 +22,20 @@ def driver_error(error: BaseException) -> BaseException:
     return error
 
 
+def unmasked(error: BaseException) -> BaseException:
+    """Return what a failed assertion of SQLAlchemy's hides: an exception in the midst of its work.
+
+    A signal handler's may come where SQLAlchemy takes its own state for certain.
+    """
+    hidden, trace = error.__context__, error.__traceback__
+    if not isinstance(error, AssertionError) or hidden is None or trace is None:
+        return error
+    while trace.tb_next is not None:
+        trace = trace.tb_next
+    where = trace.tb_frame.f_globals.get("__name__", "")
+    return hidden if where.startswith("sqlalchemy.") else error
+
+
 def sqlstate(error: BaseException) -> str | None:
     """Return the five-letter SQLSTATE, where the driver gives one."""
     cause = driver_error(error)

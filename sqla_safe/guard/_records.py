@@ -100,11 +100,6 @@ class Record:
         """``file:line`` of the block, or of the session where there is none."""
         return shown(self.opened[-1]) if self.opened else "an unknown line"
 
-    def close(self, at: Site) -> None:
-        """Note the end."""
-        self.closed = at
-        self.is_closed = True
-
     def come(self, session: Any, what: str | None = None) -> None:
         """An operation begins: warn if the transaction was left open for long before it."""
         if self.idle is not None and session._sqs_unit is None and session.in_transaction():

@@ -61,7 +61,8 @@ def using(inner: Callable[..., Any]) -> Callable[..., Any]:
         guard = self._sqs_guard
         if self._sqs_unit is not None or guard.mode == "off":
             return inner(self, *args, **kwargs)
-        me, busy = current_owner(), self._sqs_busy
+        loop = _get_running_loop()  # `current_owner` written out: each query flushes first
+        me, busy = get_ident() if loop is None else current_task(loop), self._sqs_busy
         if busy is not None:
             if busy != me:
                 _overlap(self, busy, me)
@@ -162,7 +163,7 @@ def closing(inner: Callable[..., Any]) -> Callable[..., Any]:
         if record.guard.mode == "strict":
             record.was_strict = True
             _expire_all(self)
-        record.close(record.leaving or site())
+        record.closed, record.is_closed = record.leaving or site(), True
         self._sqs_record, self._sqs_last = None, record
         return inner(self, *args, **kwargs)
 

@@ -40,23 +40,20 @@ def seen(session: Any, statement: Any, caller: FrameType | None) -> Any:
             if KINDS[code.co_filename] != "project":
                 return _seen(session, statement, caller)
             place = Place((code, caller.f_lasti))
-        return _marked(session, statement, place)
+        if isinstance(statement, Select) or _loads_entities(statement):
+            return marked(statement, session, place)
     except MissingGreenlet:
         raise
-    except Exception:  # noqa: BLE001  (on any doubt the statement runs as it is)
-        return statement
-
-
-def _marked(session: Any, statement: Any, place: Place | None) -> Any:
-    if isinstance(statement, Select) or _loads_entities(statement):
-        return marked(statement, session, place)
+    except Exception:  # noqa: BLE001, S110  (on any doubt the statement runs as it is)
+        pass
     return statement
 
 
 def _seen(session: Any, statement: Any, caller: FrameType) -> Any:
     load = _internals.load_in(caller)
     if load.kind == "statement":
-        return _marked(session, statement, here(caller))
+        is_ours = isinstance(statement, Select) or _loads_entities(statement)
+        return marked(statement, session, here(caller)) if is_ours else statement
     session._sqs_place = None
     return _loaded(session, statement, load)
 

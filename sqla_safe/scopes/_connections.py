@@ -41,8 +41,8 @@ MARK = "sqla_safe_unit"
 
 def listen(connection: Any) -> None:
     """Listen, once per dialect, for statements that fail, and tell the connection's unit."""
-    connection.dialect.sqla_safe_unit = None
     event.listen(connection.engine, "handle_error", _on_error)
+    connection.dialect.sqla_safe_unit = None  # last: whoever is interrupted before listens again
 
 
 def _on_error(context: ExceptionContext) -> BaseException | None:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from asyncio import _get_running_loop, current_task
+from contextlib import suppress
 from threading import get_ident
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
@@ -68,7 +69,7 @@ class ScopedServices(Generic[T]):
         self._scope: Any = None
 
     def __enter__(self) -> T:
-        if self._scope is not None:
+        if self._scope is not None and self._scope.is_active:
             raise entered_twice(self._scope)
         around = _innermost()
         if around is None and self._options is DEFAULT and type(self._source) is sessionmaker:
@@ -99,7 +100,6 @@ class ScopedServices(Generic[T]):
         trace: TracebackType | None,
     ) -> None:
         scope: Scope[Any] = self._scope
-        self._scope = None
         scope.is_active = False
         if _innermost() is scope:
             _set_innermost(scope._around)
@@ -111,10 +111,21 @@ class ScopedServices(Generic[T]):
                     _go_on(unit, None, failed)
             else:
                 _end(unit, error)
-        elif self._kind == "savepoint":
-            self._end_savepoint(scope, error)
         else:
-            self._leave(scope, error)
+            leave = self._end_savepoint if self._kind == "savepoint" else self._leave
+            failed = leave(scope, error)
+            self._scope = None
+            if failed is not None and failed is not error:
+                raise failed
+
+    def __del__(self) -> None:
+        """Clean up after an exception out of a signal handler on the way in or out.
+
+        It can come just before the block begins, when nobody will call `__exit__`, or within it.
+        """
+        if self._scope is not None:
+            with suppress(Exception):  # of a driver, on a connection that may be in any state
+                _abandon(self._scope, is_outermost=self._kind == "open")
 
     if not TYPE_CHECKING:  # a static error already
 
@@ -158,24 +169,22 @@ class ScopedServices(Generic[T]):
         owner = current_owner()
         return Scope(unit, owner, Inner(boundary, self._place, options))
 
-    def _end_savepoint(self, scope: Scope[Any], body: BaseException | None) -> None:
+    def _end_savepoint(self, scope: Scope[Any], body: BaseException | None) -> BaseException | None:
         unit, boundary = scope._unit, scope._boundary
         unit.timer = Timer(unit)
         error = unit.end_savepoint(boundary, self._before_leaving(scope, body))
         unit.timer = None
         if error is None:
             _callbacks.move_up(boundary)
-            return
-        _callbacks.after_rollback(boundary, error)
-        if error is not body:
-            raise error
+        else:
+            _callbacks.after_rollback(boundary, error)
+        return error
 
-    def _leave(self, scope: Scope[Any], body: BaseException | None) -> None:
+    def _leave(self, scope: Scope[Any], body: BaseException | None) -> BaseException | None:
         error = self._before_leaving(scope, body)
         if error is not None:
             doom_by_inner(scope, error)
-            if error is not body:
-                raise error
+        return error
 
     def _before_leaving(
         self, scope: Scope[Any], body: BaseException | None
@@ -218,6 +227,19 @@ class Timer:
         if self._key is not None:
             watchdog.disarm(self._key)
             self._key = None
+
+
+def _abandon(scope: Scope[Any], *, is_outermost: bool) -> None:
+    """Let nobody join a block that was never left, nor store what it wrote."""
+    scope.is_active = False
+    _ambient.pop(scope)
+    if is_outermost:
+        if not scope._unit.is_closed:
+            scope._unit.abandon()
+        return
+    around = scope._boundary.parent or scope._boundary
+    where = f"the inner scope opened at {scope.opened_at}"
+    around.set_doom("an exception came just as an inner scope was entered or left", where, None)
 
 
 def _end(unit: Unit, body: BaseException | None) -> None:

@@ -162,6 +162,7 @@ class Unit(Connected):
         return None
 
     def _end_badly(self, error: BaseException) -> BaseException:
+        error = _dbapi.unmasked(error)
         self._undo(error)
         if self.outcome == "unknown" and self.xid is None:
             error = self._unknown(error)
@@ -360,6 +361,14 @@ class Unit(Connected):
             return self._unknown(None)
         silent = Doom("the database did not answer in time", None, None)
         return rollback_only(silent, self.opened_at)
+
+    def abandon(self) -> None:
+        """End without a word to anybody what nobody will end any more."""
+        self.give_up(None)
+        self.acting = self.who()
+        self.discard_all()
+        self._close(None)
+        self.connections, self.is_closed, self.acting = (), True, None
 
     def seconds_to_ask(self) -> float:
         """Return what COMMIT has left of ``cleanup_timeout``, or at least its last part."""

@@ -52,6 +52,12 @@ def figures(request: pytest.FixtureRequest) -> Figures:
     return write
 
 
+@pytest.fixture
+def silent_finalisers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let exceptions that are raised at any moment come in a finaliser, which only reports them."""
+    monkeypatch.setattr("sys.unraisablehook", lambda _: None)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item,
