@@ -90,7 +90,7 @@ class Reach:
         """Return the outermost package that a file is part of, nothing for a file in none."""
         package: Parts = ()
         parts = module.package
-        while parts in self._packages:
+        while parts and parts in self._packages:  # the folder itself may be a package too
             package, parts = parts, parts[:-1]
         return package
 

@@ -287,7 +287,7 @@ def test_a_global_object_knows_the_model_that_it_was_made_with(made: str) -> Non
 
 
 def test_a_base_class_that_is_imported_in_a_circle_is_no_end() -> None:
-    """`from b import Base` in one file, `from a import Base` in the other."""
+    """`from other import Base` in one file, `from app import Base` in the other."""
     app = """
         from other import Base
         from sqlalchemy.ext.asyncio import AsyncSession
@@ -299,4 +299,10 @@ def test_a_base_class_that_is_imported_in_a_circle_is_no_end() -> None:
             await session.rollback()
             return user.id
     """
-    assert found("app", app=app, other="from app import Base", third="from other import Base")
+    assert found("app", app=app, other="from app import Base") == []
+
+
+def test_a_folder_that_is_a_package_itself_is_no_end() -> None:
+    """An `__init__.py` beside the files that are checked."""
+    files = {"__init__": "", "app": HANDLER.format(imports=""), "models": MODELS}
+    assert found("app", **files, database=ASYNC)
