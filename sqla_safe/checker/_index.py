@@ -210,9 +210,9 @@ class Module:
 
 def bound_in(node: Any) -> Iterator[str]:
     """Yield the names that code binds, those of the functions inside it included."""
-    if not isinstance(node, tuple):
+    if not ir.is_node(node):
         return
-    parts: tuple[Any, ...] = node
+    parts = node
     kind = parts[0] if parts else None
     if kind == ir.ASSIGN:
         yield from (name for target in parts[1] for name in _names_in(target))
@@ -230,8 +230,8 @@ def bound_in(node: Any) -> Iterator[str]:
 
 def _names_in(target: Any) -> Iterator[str]:
     """Yield the plain names of a target."""
-    if isinstance(target, tuple):
-        parts: tuple[Any, ...] = target
+    if ir.is_node(target):
+        parts = target
         if parts and parts[0] == ir.NAME:
             yield parts[1]
         elif parts and parts[0] in (ir.TUPLE, ir.STAR):
