@@ -45,16 +45,19 @@ def _is_told(frame: Frame, name: str) -> bool:
     return name in _TOLD or name in frame.fixed
 
 
-def is_doubted(frame: Frame, state: State, test: Any) -> bool:
+def is_doubted(frame: Frame, state: State, test: Expr) -> bool:
     """Return whether a condition is about an argument of a call of which nothing is known."""
     function = frame.function
-    if frame.is_top or function is None or not isinstance(test, tuple):
+    if frame.is_top or function is None or test is None:
         return False
-    node: tuple[Any, ...] = test
+    unknown = [name for name, _, _ in function.params if state.env.get(name) is None]
+    return bool(unknown) and _names_one(test, unknown)
+
+
+def _names_one(node: Any, names: list[str]) -> bool:
     if len(node) == 3 and node[0] == ir.NAME:
-        is_param = any(name == node[1] for name, _, _ in function.params)
-        return is_param and state.env.get(str(node[1])) is None
-    return any(is_doubted(frame, state, part) for part in node)
+        return node[1] in names
+    return any(_names_one(part, names) for part in node if type(part) is tuple and part)
 
 
 def truth(run: Run, frame: Frame, state: State, test: Expr) -> bool | None:

@@ -56,11 +56,10 @@ def _can_fail(node: Node) -> bool:
 
 def _calls(node: object) -> bool:
     """Return whether there is a call, an `await` or an attribute read in some code."""
-    if not isinstance(node, tuple):
+    if not ir.is_node(node):
         return False
-    parts: tuple[object, ...] = node
-    is_call = len(parts) > 1 and parts[0] in (ir.CALL, ir.AWAIT, ir.YIELD, ir.ITEM)
-    return is_call or any(map(_calls, parts))
+    is_call = len(node) > 1 and node[0] in (ir.CALL, ir.AWAIT, ir.YIELD, ir.ITEM)
+    return is_call or any(map(_calls, node))
 
 
 def _yielded(node: Node) -> Expr:

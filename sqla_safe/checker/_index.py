@@ -210,9 +210,9 @@ class Module:
 
 def bound_in(node: Any) -> Iterator[str]:
     """Yield the names that code binds, those of the functions inside it included."""
-    if not isinstance(node, tuple):
+    if not ir.is_node(node):
         return
-    parts: tuple[Any, ...] = node
+    parts = node
     kind = parts[0] if parts else None
     if kind == ir.ASSIGN:
         yield from (name for target in parts[1] for name in _names_in(target))
@@ -230,8 +230,8 @@ def bound_in(node: Any) -> Iterator[str]:
 
 def _names_in(target: Any) -> Iterator[str]:
     """Yield the plain names of a target."""
-    if isinstance(target, tuple):
-        parts: tuple[Any, ...] = target
+    if ir.is_node(target):
+        parts = target
         if parts and parts[0] == ir.NAME:
             yield parts[1]
         elif parts and parts[0] in (ir.TUPLE, ir.STAR):
@@ -319,6 +319,7 @@ class Index:
         self._by_end: dict[tuple[str, ...], list[Module]] = {}
         self._at = {module.parts: module for module in self.modules.values()}
         self._imports: dict[tuple[str, Any], Binding] = {}
+        self._near: dict[tuple[str, str], bool] = {}
         self._by_class: dict[str, list[Module]] = {}
         for module in self.modules.values():
             for end in {module.parts[-1:], module.parts[-2:]}:
@@ -347,7 +348,12 @@ class Index:
 
     def belongs(self, module: Module, name: str) -> bool:
         """Return whether a dotted name of something that is not here may be of the same project."""
-        root = name.partition(".")[0]
+        key = (module.path, name.partition(".")[0])
+        if key not in self._near:
+            self._near[key] = self._belongs(module, key[1])
+        return self._near[key]
+
+    def _belongs(self, module: Module, root: str) -> bool:
         if not root or root in sys.stdlib_module_names or root == "builtins":
             return False
         is_near = root in module.parts or any(

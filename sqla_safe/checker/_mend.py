@@ -108,7 +108,9 @@ def promised(findings: Iterable[Finding], sources: Sources, cache: Cache) -> lis
             by_file[finding.file].append(at)
     for file, places in by_file.items():
         wanted = [shown[at] for at in places]
-        kept = _promised(file, wanted, sources, cache) if fixes.is_possible() else []
+        kept: Sequence[bool] = ()
+        if fixes.is_possible():
+            kept = _promised(file, wanted, sources, cache)
         for at, is_kept in zip_longest(places, kept, fillvalue=False):
             shown[at] = shown[at] if is_kept else replace(shown[at], fix=None)
     return shown

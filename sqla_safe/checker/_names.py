@@ -46,6 +46,7 @@ _SESSION_LIKE: Final = re.compile(
 _SESSION_NAMES: Final = re.compile(
     r"(?i)^_?(db|sess|(async_?|db_?|sa_?|sql_?)?session|database_session|dbsession)_?$"
 )
+_MOST_STEPS: Final = 5
 _NO_SESSION: Final = re.compile(
     r"(?i)client|http|aiohttp|request|boto|ssh|login|browser|chat|redis|requests|tensorflow|curl"
 )
@@ -257,9 +258,11 @@ class Names:
     def _given_base(self, module: Module, expr: Expr) -> tuple[Class | str, ...]:
         """Return what `Base = declarative_base(cls=PreBase)` takes its columns from."""
         binding = module.names.get(expr[1]) if expr is not None and expr[0] == ir.NAME else None
-        while is_import(binding):
+        for _ in range(_MOST_STEPS):  # imports can go round in a circle
+            if not is_import(binding):
+                break
             found = self.index.imported(module, binding)
-            if not is_elsewhere(found) or found[0] is module:
+            if not is_elsewhere(found):
                 return ()
             module, binding = found[0], found[0].names.get(found[1])
         for call in binding.values if isinstance(binding, Written) else ():

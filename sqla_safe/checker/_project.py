@@ -56,9 +56,11 @@ def findings(project: Project, module: ModuleFacts) -> list[Finding]:
         return []
     steps = 0
     for function in found.all_functions():
+        if not linked.relevance.is_start(function):
+            continue
         if steps > MOST_IN_A_FILE:
             linked.given_up.append(function)
-        elif linked.relevance.is_start(function):
+        else:
             run = Run(linked)
             _follow(run, found, function)
             reports.update(run.reports)

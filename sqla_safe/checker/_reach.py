@@ -49,7 +49,7 @@ class Reach:
         used = [each for each in self._modules if not self._is_library(each)]
         if self._settings.scopes or self._settings.session_names:
             return frozenset(used)  # what leads there may be no part of the files
-        seeds = [each for each in used if any(map(_leads_to_sessions, each.imports))]
+        seeds = [each for each in used if self._knows_sessions(each)]
         if not seeds:
             return frozenset()
         reached = self._importers(seeds)
@@ -60,6 +60,17 @@ class Reach:
                 for module in used
                 if module in reached or self._package(module) in packages or _has_session(module)
             ]
+        )
+
+    def _knows_sessions(self, module: Module) -> bool:
+        """Return whether a file imports SQLAlchemy, or what is called like a session elsewhere."""
+        return any(
+            is_sqlalchemy(path)
+            or (
+                looks_like_session(f"{path.partition('.')[0]}.{name}")
+                and self._target(module, (path, name, level)) is None
+            )
+            for path, name, level in module.imports
         )
 
     def _importers(self, modules: Iterable[Module]) -> set[Module]:
@@ -79,7 +90,7 @@ class Reach:
         """Return the outermost package that a file is part of, nothing for a file in none."""
         package: Parts = ()
         parts = module.package
-        while parts in self._packages:
+        while parts and parts in self._packages:  # the folder itself may be a package too
             package, parts = parts, parts[:-1]
         return package
 
@@ -90,12 +101,6 @@ class Reach:
             return False
         root = parts[: parts.index("sqlalchemy") + 1]
         return self._index.at((*root, *_PART_OF_SQLALCHEMY)) is not None
-
-
-def _leads_to_sessions(written: Import) -> bool:
-    """Return whether an import is of SQLAlchemy, or of what is called like a session."""
-    path, name, _ = written
-    return is_sqlalchemy(path) or looks_like_session(f"{path.partition('.')[0]}.{name}")
 
 
 def _has_session(module: Module) -> bool:

@@ -416,15 +416,15 @@ def _join_expiries(left: Expiry | None, right: Expiry | None) -> Expiry | None:
     return left._replace(is_certain=left.is_certain and right.is_certain)
 
 
-def refs_in(value: Any, depth: int = 3) -> Sequence[Ref]:
+def refs_in(value: object, depth: int = 3) -> Sequence[Ref]:
     """Return each object that a value holds, also inside lists, rows and dicts."""
-    kind = type(value)
-    if kind is Ref:
+    if isinstance(value, Ref):
         return (value,)
-    if kind not in _HOLDERS or not depth:
+    parts_of = _HOLDERS.get(type(value)) if depth else None
+    if parts_of is None:
         return ()
     found: list[Ref] = []
-    for part in _HOLDERS[kind](value):
+    for part in parts_of(value):
         if part is not None:
             found += refs_in(part, depth - 1)
     return found

@@ -252,6 +252,41 @@ def test_what_is_below_a_package_is_followed(here, looked_at, tmp_path):
     cache.close()
 
 
+LONG = """\
+from sqlalchemy.orm import Session
+
+
+def long(session: Session):
+{lines}
+
+def short(session: Session, user_id: int):
+    user = session.get(dict, user_id)
+    return user
+"""
+
+
+def test_a_function_that_is_too_long_is_given_up(here, monkeypatch):
+    """A file with it still ends soon, and the report says so."""
+    lines = "".join(f"    a{number} = session.get(dict, {number})\n" for number in range(200))
+    write(here, {"app/generated.py": LONG.format(lines=lines)})
+    assert outcome(here).skips == []
+    monkeypatch.setattr("sqla_safe.checker._run.MOST_OF_ALL", 500)
+    [skip] = outcome(here).skips
+    assert (skip.file, skip.line) == ("app/generated.py", 4)
+    assert skip.reason == "too long to be followed to the end: `long`"
+
+
+def test_what_comes_after_too_much_is_given_up(here, monkeypatch):
+    """A file may be long by many functions."""
+    lines = "    session.commit()\n"
+    more = "".join(f"\n\ndef f{number}(session: Session):\n{lines}" for number in range(9))
+    write(here, {"app/generated.py": LONG.format(lines=lines) + more})
+    assert outcome(here).skips == []
+    monkeypatch.setattr("sqla_safe.checker._project.MOST_IN_A_FILE", 5)
+    [skip] = outcome(here).skips
+    assert skip.reason.endswith(": `f0`, `f1`, `f2` and 6 more")
+
+
 def test_a_change_elsewhere_changes_findings(many, tmp_path):
     """A relationship that is loaded eagerly mends every handler."""
     cache = Cache(tmp_path / "cache")

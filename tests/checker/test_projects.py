@@ -284,3 +284,25 @@ def test_a_global_object_knows_the_model_that_it_was_made_with(made: str) -> Non
     """`users = Crud(User)`: what its methods select is known."""
     app = GENERIC.format(made=made)
     assert found("app", app=app, models=MODELS) == [(26, "error", "SQS001")]
+
+
+def test_a_base_class_that_is_imported_in_a_circle_is_no_end() -> None:
+    """`from other import Base` in one file, `from app import Base` in the other."""
+    app = """
+        from other import Base
+        from sqlalchemy.ext.asyncio import AsyncSession
+
+        class User(Base):
+            __tablename__ = "users"
+
+        async def handler(session: AsyncSession, user: User):
+            await session.rollback()
+            return user.id
+    """
+    assert found("app", app=app, other="from app import Base") == []
+
+
+def test_a_folder_that_is_a_package_itself_is_no_end() -> None:
+    """An `__init__.py` beside the files that are checked."""
+    files = {"__init__": "", "app": HANDLER.format(imports=""), "models": MODELS}
+    assert found("app", **files, database=ASYNC)
