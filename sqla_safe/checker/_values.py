@@ -416,7 +416,7 @@ def _join_expiries(left: Expiry | None, right: Expiry | None) -> Expiry | None:
     return left._replace(is_certain=left.is_certain and right.is_certain)
 
 
-def refs_in(value: Any, depth: int = 3) -> Sequence[Ref]:
+def refs_in(value: object, depth: int = 3) -> Sequence[Ref]:
     """Return each object that a value holds, also inside lists, rows and dicts."""
     if isinstance(value, Ref):
         return (value,)
