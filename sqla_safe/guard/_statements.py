@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from sqla_safe.guard._records import Record
 
 
+_SELECT: Any = Select  # whose type arguments are of no interest here
+
+
 def seen(session: Any, statement: Any, caller: FrameType | None) -> Any:
     """Return the statement to execute in place of one, marked with where it was executed.
 
@@ -40,7 +43,8 @@ def seen(session: Any, statement: Any, caller: FrameType | None) -> Any:
             if KINDS[code.co_filename] != "project":
                 return _seen(session, statement, caller)
             place = Place((code, caller.f_lasti))
-        if isinstance(statement, Select) or _loads_entities(statement):
+        is_ours = isinstance(statement, _SELECT) or _loads_entities(statement)
+        if is_ours:
             return marked(statement, session, place)
     except MissingGreenlet:
         raise
@@ -52,7 +56,7 @@ def seen(session: Any, statement: Any, caller: FrameType | None) -> Any:
 def _seen(session: Any, statement: Any, caller: FrameType) -> Any:
     load = _internals.load_in(caller)
     if load.kind == "statement":
-        is_ours = isinstance(statement, Select) or _loads_entities(statement)
+        is_ours = isinstance(statement, _SELECT) or _loads_entities(statement)
         return marked(statement, session, here(caller)) if is_ours else statement
     session._sqs_place = None
     return _loaded(session, statement, load)
