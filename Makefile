@@ -32,7 +32,8 @@ test: ## Run the tests, on servers that they start and stop themselves
 
 soak: ## Run the fault tests at full size (an hour); SQLA_SAFE_SOAK=10 is ten times that
 	@sh .ci/venv .venv --editable . --group test
-	@SQLA_SAFE_SOAK=$${SQLA_SAFE_SOAK:-1} $(BIN)/python -m pytest tests/faults $(PYTEST_ARGS)
+	@SQLA_SAFE_SOAK=$${SQLA_SAFE_SOAK:-1} $(BIN)/python -m pytest tests/faults \
+		tests/integration/views/test_random_models.py $(PYTEST_ARGS)
 
 coverage: ## Run the tests and report the lines and branches they miss
 	@sh .ci/venv .venv --editable . --group test
