@@ -17,6 +17,8 @@ PAGES = {
 }
 """Where promises are made, and the heading from which on."""
 TEST = re.compile(r"\[(?:`(test_\w+)`|[^\]]*)\]\(([^)#]*tests/[^)#]*)\)")
+MEASURED = re.compile(r"^\| (?:fault|сбой) \|.*?^$", re.MULTILINE | re.DOTALL)
+"""What a soak has counted is no promise."""
 
 
 def promises(page: str) -> list[str]:
@@ -24,6 +26,7 @@ def promises(page: str) -> list[str]:
     lines = read(page).partition(PAGES[page])[2]
     for heading in ("## What cannot be promised", "## Чего обещать нельзя"):
         lines = lines.partition(heading)[0]
+    lines = MEASURED.sub("", lines)
     items = re.findall(r"^(?:- .*(?:\n  .*)*|\| .*)$", lines, re.MULTILINE)
     return [item for item in items if not re.match(r"\| (?:promise|обещание) ", item)]
 
