@@ -422,7 +422,7 @@ def test_ctrl_c_ends_quietly(many):
     """With the exit code of an interrupted command."""
     code = (
         "import os, signal, sys\n"
-        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a job in the background has none
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # none in the background
         "from sqla_safe.checker import _project, cli\n"
         "_project.link = lambda *_: os.kill(os.getpid(), signal.SIGINT) or 1 / 0\n"
         "sys.exit(cli.run(['check', 'app', '--no-cache']))\n"
