@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Enum
 
 from sqla_safe.errors import ViewDataError
-from sqla_safe.views._shapes import Choice, Composite, Constant, Held, Made, Value
+from sqla_safe.views._shapes import Choice, Constant, Guarded, Held, Made, Value
 from sqla_safe.views._source import Source
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from sqla_safe.views._shapes import Level, Shape
+    from sqla_safe.views._shapes import Composite, Level, Shape
 
 _EMPTY = {
     "none": "None",
@@ -209,18 +209,23 @@ class _Builder:
         return f"o{self.variables}"
 
     def _write(self, shape: Shape) -> str:
-        if isinstance(shape, Value):
-            return self._value(shape.column)
-        if isinstance(shape, Composite):
-            values = ", ".join(self._value(column) for column in shape.columns)
-            return f"{self.source.name('composite', shape.build)}({values})"
-        if isinstance(shape, Constant):
-            return _EMPTY[shape.kind]
         if isinstance(shape, Held):
             return self._held(shape)
         if isinstance(shape, Choice):
             return self._choice(shape)
-        return self._made(shape)
+        if isinstance(shape, Made):
+            return self._made(shape)
+        return self._expression(shape)
+
+    def _expression(self, shape: Value | Composite | Guarded | Constant) -> str:
+        if isinstance(shape, Value):
+            return self._value(shape.column)
+        if isinstance(shape, Guarded):
+            return f"(None if c{shape.key} is None else {self._expression(shape.shape)})"
+        if isinstance(shape, Constant):
+            return _EMPTY[shape.kind]
+        values = ", ".join(self._value(column) for column in shape.columns)
+        return f"{self.source.name('composite', shape.build)}({values})"
 
     # --- objects -------------------------------------------------------------
 

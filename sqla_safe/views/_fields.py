@@ -15,9 +15,10 @@ from sqla_safe import _mapping
 from sqla_safe.views import _fits
 from sqla_safe.views._hints import type_name
 from sqla_safe.views._markers import Expr, Path
+from sqla_safe.views._nulls import keeps_null
 from sqla_safe.views._relationships import Relating, held
 from sqla_safe.views._resolver import NOTHING, Spot, as_expression, can_be_none, name_of
-from sqla_safe.views._shapes import Composite, Value
+from sqla_safe.views._shapes import Composite, Guarded, Value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -101,12 +102,25 @@ class Filling(Relating):
         """Go on from what a to-one leads to: joined, or in a statement of its own."""
         mapper = relation.mapper
         if self.may_join(relation, spot.trail):
-            return go_on(replace(spot, mapper=mapper, trail=self.join(relation, spot.trail)))
+            there = replace(spot, mapper=mapper, trail=self.join(relation, spot.trail))
+            return self._guarded(go_on(there), there)
         level = self.child(relation, "one", spot)
         is_nullable = spot.trail.is_nullable or can_be_none(relation)
         trail = replace(spot.trail.below(level), is_nullable=is_nullable)
         level.shape = go_on(replace(spot, mapper=mapper, trail=trail))
         return held(level, spot, relation, "none")
+
+    def _guarded(self, shape: Shape, there: Spot) -> Shape:
+        """Only the key tells an absent row from one whose column makes something of NULL."""
+        if not isinstance(shape, (Value, Composite)):
+            return shape
+        columns = there.trail.level.columns
+        # Criteria hide rows that foreign keys promise.
+        is_sure = self.mode.may_alias and not there.trail.is_nullable
+        if is_sure or all(keeps_null(columns[place].sample) for place in shape.columns):
+            return shape
+        key, *_ = _mapping.key_names(there.mapper)
+        return Guarded(self.column(there.trail, there.mapper, key), shape)
 
     def _through(
         self, spot: Spot, relation: RelationshipProperty[Any], last: Any, *, is_last: bool

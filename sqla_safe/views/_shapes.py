@@ -55,6 +55,11 @@ class Value:
 
     column: int
 
+    @property
+    def columns(self) -> list[int]:
+        """The one column."""
+        return [self.column]
+
 
 @dataclass
 class Composite:
@@ -62,6 +67,15 @@ class Composite:
 
     build: Callable[..., Any]
     columns: list[int]
+
+
+@dataclass
+class Guarded:
+    """A value that is None where its row is absent, whatever its columns make of NULL."""
+
+    key: int
+    """A column that is None where there is no row."""
+    shape: Value | Composite
 
 
 @dataclass
@@ -111,7 +125,7 @@ class Choice:
     absence: str
 
 
-Shape = Value | Composite | Constant | Made | Held | Choice
+Shape = Value | Composite | Guarded | Constant | Made | Held | Choice
 
 
 @dataclass(eq=False)

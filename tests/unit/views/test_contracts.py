@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from sqlalchemy import Select, bindparam, select
+from sqlalchemy import Column, Integer, Select, String, Text, bindparam, select
 from sqlalchemy.engine.cursor import CursorFetchStrategy, CursorResultMetaData
 from sqlalchemy.orm import Session, load_only, with_loader_criteria
 
+from sqla_safe.views._nulls import keeps_null, variants_of
 from sqla_safe.views._selects import RAW_RESULT, is_grouped, is_locking, options_of, shape_of
-from tests.unit.views.models import User
+from tests.unit.views.models import Reversed, User
 
 
 def test_the_options_of_a_select_can_be_read() -> None:
@@ -83,3 +84,12 @@ def test_rows_can_be_taken_from_the_drivers_cursor(session: Session) -> None:
     raw = session.execute(statement).raw  # type: ignore[attr-defined]
     assert type(raw.cursor_strategy) is CursorFetchStrategy
     assert raw.cursor.fetchall() == [(1, "Ann")]
+
+
+def test_the_variants_of_a_type_can_be_seen() -> None:
+    """And whether any of them can make something of NULL."""
+    variants = String().with_variant(Text(), "oracle").with_variant(Reversed(), "sqlite")
+    assert [type(one) for one in variants_of(variants)] == [Text, Reversed]
+    assert variants_of(Integer()) == variants_of(Reversed()) == []
+    kept = [keeps_null(Column(kind)) for kind in (String(), variants, Reversed())]
+    assert kept == [True, False, False]
