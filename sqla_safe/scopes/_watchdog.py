@@ -1,10 +1,17 @@
-"""One thread that cuts off blocking driver calls which take too long, in sync scopes."""
+"""One thread that cuts off blocking driver calls which take too long, in sync scopes.
+
+An exception from a signal handler can come at any call into Python code, also just after a lock was
+taken in one, which then stays taken. So the only lock here is one of C, that `with` takes and gives
+back whatever happens, and neither a condition nor `Thread.start`, which waits for one, is used.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import threading
+import queue
+from _thread import start_new_thread
+from threading import Lock
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -16,39 +23,42 @@ class Watchdog:
     """Calls functions at their time unless they are called off; its thread ends when idle."""
 
     def __init__(self) -> None:
-        self._changed = threading.Condition()
+        self._lock = Lock()
+        self._sooner: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._tasks: dict[object, tuple[float, Callable[[], None]]] = {}
-        self._thread: threading.Thread | None = None
         self._next = float("inf")
+        self._is_running = False
 
     def arm(self, seconds: float, action: Callable[[], None]) -> object:
         """Call ``action`` from the watchdog's thread in so many seconds; return the key."""
         key, due = object(), monotonic() + seconds
-        with self._changed:
-            self._tasks[key] = (due, action)
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="sqla_safe", daemon=True)
-                self._thread.start()
+        self._tasks[key] = (due, action)  # before the lock: who has it next sees the task
+        with self._lock:
+            if not self._is_running:
+                start_new_thread(self._run, ())
+                self._is_running = True
             elif due < self._next:
-                self._changed.notify()
+                self._sooner.put(None)
         return key
 
     def disarm(self, key: object) -> None:
         """Call an action off; harmless when it has been called."""
-        with self._changed:
-            self._tasks.pop(key, None)
+        self._tasks.pop(key, None)
 
     def _run(self) -> None:
         while True:
-            with self._changed:
+            with self._lock:
                 if not self._tasks:
-                    self._thread, self._next = None, float("inf")
+                    self._is_running, self._next = False, float("inf")
                     return
-                self._next = min(due for due, _ in self._tasks.values())
-                self._changed.wait(max(0.0, self._next - monotonic()))
-                due_now = [k for k, (due, _) in self._tasks.items() if due <= monotonic()]
-                actions = [self._tasks.pop(key)[1] for key in due_now]
-            for action in actions:
+                self._next = min((due for due, _ in list(self._tasks.values())), default=0.0)
+            with contextlib.suppress(queue.Empty):
+                self._sooner.get(timeout=max(0.0, self._next - monotonic()))
+            self._call_what_is_due()
+
+    def _call_what_is_due(self) -> None:
+        for key, (due, action) in list(self._tasks.items()):
+            if due <= monotonic() and self._tasks.pop(key, None) is not None:
                 with contextlib.suppress(Exception):  # one that fails must not stop the others
                     action()
 

@@ -102,3 +102,23 @@ raise SystemExit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) or not works
         [sys.executable, "-c", code], capture_output=True, check=False, timeout=30
     )
     assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_no_lock_stays_taken_when_a_signal_handler_raises() -> None:
+    """All that it calls is C's: an exception cannot come between a lock and its `with` block."""
+    watchdog, called = Watchdog(), []
+
+    def note(frame, event: str, _: object) -> None:
+        if event == "call":
+            called.append(frame.f_code.co_qualname)
+
+    before = sys.getprofile()
+    sys.setprofile(note)
+    try:
+        first = watchdog.arm(60, list)
+        second = watchdog.arm(30, list)
+        watchdog.disarm(second)
+        watchdog.disarm(first)
+    finally:
+        sys.setprofile(before)
+    assert called == ["Watchdog.arm", "Watchdog.arm", "Watchdog.disarm", "Watchdog.disarm"]
