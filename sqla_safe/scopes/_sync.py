@@ -125,7 +125,7 @@ class ScopedServices(Generic[T]):
         """
         if self._scope is not None:
             with suppress(Exception):  # of a driver, on a connection that may be in any state
-                _abandon(self._scope, is_outermost=self._kind == "open")
+                abandon(self._scope, is_outermost=self._kind == "open")
 
     if not TYPE_CHECKING:  # a static error already
 
@@ -229,7 +229,7 @@ class Timer:
             self._key = None
 
 
-def _abandon(scope: Scope[Any], *, is_outermost: bool) -> None:
+def abandon(scope: Scope[Any], *, is_outermost: bool) -> None:
     """Let nobody join a block that was never left, nor store what it wrote."""
     scope.is_active = False
     _ambient.pop(scope)

@@ -12,6 +12,7 @@ from sqlalchemy import event
 from sqlalchemy.pool import Pool
 
 from sqla_safe._locations import current_line, task_line
+from sqla_safe.scopes import _sync
 from sqla_safe.scopes._scope import BaseScope
 
 if TYPE_CHECKING:
@@ -26,12 +27,13 @@ class Watch:
 
     def __init__(self) -> None:
         self._scopes: WeakSet[BaseScope[Any]] = WeakSet()
+        self._left: list[str] = []
         self._connections: dict[int, tuple[ref[Any], str]] = {}
         self._excused = 0
         self.tasks: list[str] = []
         event.listen(Pool, "checkout", self._checkout)
         event.listen(Pool, "checkin", self._checkin)
-        self._unwatch = _watch_scopes(self._opened)
+        self._unwatch = _watch_scopes(self._opened, self._abandoned)
 
     def stop(self) -> None:
         """See nothing any more."""
@@ -50,8 +52,8 @@ class Watch:
 
     def found(self) -> list[str]:
         """Return a line for each thing that is open, and forget them."""
-        scopes = [s for s in self._scopes if s.is_active]
-        lines = [f"a scope, opened at {s.opened_at}" for s in scopes]
+        scopes = [s.opened_at for s in self._scopes if s.is_active]
+        lines = [f"a scope, opened at {opened_at}" for opened_at in (*scopes, *self._left)]
         lines += [
             f"a connection, taken from its pool at {place}"
             for record, place in self._connections.values()
@@ -59,6 +61,7 @@ class Watch:
         ]
         lines += self.tasks
         self._scopes.clear()
+        self._left.clear()
         self._connections.clear()
         self.tasks = []
         return lines
@@ -66,6 +69,10 @@ class Watch:
     def _opened(self, scope: BaseScope[Any]) -> None:
         if not self._excused:
             self._scopes.add(scope)
+
+    def _abandoned(self, scope: BaseScope[Any]) -> None:
+        if scope in self._scopes and scope.is_active:
+            self._left.append(scope.opened_at)
 
     def _checkout(self, _driver: object, record: Any, _proxy: object) -> None:
         if not self._excused:
@@ -75,19 +82,26 @@ class Watch:
         self._connections.pop(id(record), None)
 
 
-def _watch_scopes(opened: Callable[[BaseScope[Any]], None]) -> Callable[[], None]:
-    """Hear of each scope that is made; scopes themselves pay nothing while nobody listens."""
+def _watch_scopes(
+    opened: Callable[[BaseScope[Any]], None], abandoned: Callable[[BaseScope[Any]], None]
+) -> Callable[[], None]:
+    """Hear of each scope that is made or given up; scopes pay nothing while nobody listens."""
     cls: Any = BaseScope
-    original = cls.__init__
+    module: Any = _sync
+    original, abandon = cls.__init__, module.abandon
 
     def init(self: BaseScope[Any], *args: Any, **kwargs: Any) -> None:
         original(self, *args, **kwargs)
         opened(self)
 
-    cls.__init__ = init
+    def note(scope: BaseScope[Any], *, is_outermost: bool) -> None:
+        abandoned(scope)
+        abandon(scope, is_outermost=is_outermost)
+
+    cls.__init__, module.abandon = init, note
 
     def unwatch() -> None:
-        cls.__init__ = original
+        cls.__init__, module.abandon = original, abandon
 
     return unwatch
 

@@ -178,7 +178,8 @@ LEAKS = """
 
     @pytest.mark.sqla_safe(leaks=False)
     def test_excused():
-        scoped_services(Session).__enter__()
+        globals()["block"] = scoped_services(Session)
+        globals()["block"].__enter__()
 """
 
 each_runner = pytest.mark.parametrize(
