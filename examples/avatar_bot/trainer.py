@@ -131,7 +131,7 @@ class Trainer:
     async def _claim(self, worker: str) -> Training | None:
         async with scoped_services(self.sessions, TRAININGS) as trainings:
             training = await trainings.claim(worker, time.time(), self.lease_seconds)
-            return None if training is None else await asnapshot(training)
+            return None if training is None else await asnapshot(training, Avatar.picture)
 
     async def _carry_on(self, training: Training, worker: str) -> None:
         try:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from aiogram.exceptions import TelegramNetworkError
-from aiogram.methods import GetFile
+from aiogram.methods import GetFile, SendPhoto
 from PIL import Image
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.exc import OperationalError
@@ -241,6 +241,27 @@ async def test_telegram_out_of_reach_is_waited_for(chat: Chat) -> None:
     down = False
     assert await chat.trainer.work_once()
     assert (await state(chat))[0] is TrainingStatus.DONE
+    assert (await books(chat))[2] == [-PRICE]
+
+
+async def test_an_end_that_telegram_did_not_take_is_told_later(chat: Chat) -> None:
+    """The avatar is ready when the news of it fails: the next attempt sends its picture."""
+    await chat.start_training()
+    chat.trainer.lease_seconds = 0.0
+    down = True
+
+    async def watch(make_request, bot, method):
+        if down and isinstance(method, SendPhoto):
+            raise TelegramNetworkError(method, "down")
+        return await make_request(bot, method)
+
+    chat.telegram.middleware(watch)
+    with pytest.raises(TelegramNetworkError):
+        await chat.trainer.work_once()
+    assert await state(chat) == (TrainingStatus.DONE, AvatarStatus.READY, False)
+    down = False
+    assert await chat.trainer.work_once()
+    assert await state(chat) == (TrainingStatus.DONE, AvatarStatus.READY, True)
     assert (await books(chat))[2] == [-PRICE]
 
 
