@@ -114,9 +114,10 @@ class ScopedServices(Generic[T]):
         else:
             leave = self._end_savepoint if self._kind == "savepoint" else self._leave
             failed = leave(scope, error)
-            self._scope = None
             if failed is not None and failed is not error:
+                self._scope = None
                 raise failed
+        self._scope = None
 
     def __del__(self) -> None:
         """Clean up after an exception out of a signal handler on the way in or out.
