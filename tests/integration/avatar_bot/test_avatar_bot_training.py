@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 
@@ -223,22 +225,28 @@ async def test_a_deleted_user_ends_a_training(chat: Chat) -> None:
     assert len(chat.telegram.calls) == before
 
 
-async def test_telegram_out_of_reach_is_waited_for(chat: Chat) -> None:
-    """A network error is no failure: the training is kept, and goes on later."""
-    await chat.start_training()
-    chat.trainer.lease_seconds = 0.0
+@contextmanager
+def out_of_reach(chat: Chat, kind: type) -> Iterator[None]:
+    """Let requests of one kind fail on the network."""
     down = True
 
     async def watch(make_request, bot, method):
-        if down and isinstance(method, GetFile):
+        if down and isinstance(method, kind):
             raise TelegramNetworkError(method, "down")
         return await make_request(bot, method)
 
     chat.telegram.middleware(watch)
-    with pytest.raises(TelegramNetworkError):
+    yield
+    down = False
+
+
+async def test_telegram_out_of_reach_is_waited_for(chat: Chat) -> None:
+    """A network error is no failure: the training is kept, and goes on later."""
+    await chat.start_training()
+    chat.trainer.lease_seconds = 0.0
+    with out_of_reach(chat, GetFile), pytest.raises(TelegramNetworkError):
         await chat.trainer.work_once()
     assert await state(chat) == (TrainingStatus.RUNNING, AvatarStatus.TRAINING, False)
-    down = False
     assert await chat.trainer.work_once()
     assert (await state(chat))[0] is TrainingStatus.DONE
     assert (await books(chat))[2] == [-PRICE]
@@ -248,18 +256,9 @@ async def test_an_end_that_telegram_did_not_take_is_told_later(chat: Chat) -> No
     """The avatar is ready when the news of it fails: the next attempt sends its picture."""
     await chat.start_training()
     chat.trainer.lease_seconds = 0.0
-    down = True
-
-    async def watch(make_request, bot, method):
-        if down and isinstance(method, SendPhoto):
-            raise TelegramNetworkError(method, "down")
-        return await make_request(bot, method)
-
-    chat.telegram.middleware(watch)
-    with pytest.raises(TelegramNetworkError):
+    with out_of_reach(chat, SendPhoto), pytest.raises(TelegramNetworkError):
         await chat.trainer.work_once()
     assert await state(chat) == (TrainingStatus.DONE, AvatarStatus.READY, False)
-    down = False
     assert await chat.trainer.work_once()
     assert await state(chat) == (TrainingStatus.DONE, AvatarStatus.READY, True)
     assert (await books(chat))[2] == [-PRICE]
