@@ -7,9 +7,12 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import TextClause, text
+from sqlalchemy import TextClause, event, text
+from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.util import await_only
 
 from tests.databases import Database
 
@@ -87,6 +90,42 @@ def is_running(database: Database, statement: str) -> bool:
             f"AND pid <> pg_backend_pid() AND state = 'active' AND query LIKE '{statement}%'"
         )
     )
+
+
+def handed_over(engine: AsyncEngine, beginning: object) -> asyncio.Event:
+    """Return an event that is set when the driver is given a statement that begins so."""
+    given = asyncio.Event()
+
+    @event.listens_for(engine.sync_engine, "before_cursor_execute")
+    def note(_connection, _cursor, statement, _parameters, _context, _many) -> None:
+        if statement.startswith(str(beginning)):
+            given.set()
+
+    return given
+
+
+class Gate:
+    """Holds one statement up before the driver has it, for as long as a test wants.
+
+    Attributes:
+        statement: Waits at the gate; any task may execute it.
+        reached: Set when somebody waits there.
+    """
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self.statement = text("SELECT 'held up'")
+        self.reached = asyncio.Event()
+        self._opened = asyncio.Event()
+        event.listen(engine.sync_engine, "before_cursor_execute", self._wait)
+
+    def _wait(self, _connection: Any, _cursor: Any, statement: str, *_more: Any) -> None:
+        if statement == str(self.statement):
+            self.reached.set()
+            await_only(self._opened.wait())
+
+    def open(self) -> None:
+        """Let the statement go on."""
+        self._opened.set()
 
 
 async def until(condition: Callable[[], object], seconds: float = 30.0) -> None:

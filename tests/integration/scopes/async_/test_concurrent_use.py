@@ -12,6 +12,8 @@ from sqlalchemy.exc import IntegrityError
 
 from sqla_safe import ConcurrentUseError, RollbackOnlyError, configure, scoped_services
 from tests.integration.scopes.async_.support import (
+    Gate,
+    handed_over,
     make_inserts_slow,
     on_postgres,
     on_two,
@@ -105,14 +107,17 @@ def line_of(function) -> str:
 
 
 @on_two
-async def test_error_names_both_tasks_and_lines(maker, async_engine, async_database, pool_of):
+async def test_error_names_both_tasks_and_lines(maker, async_engine, pool_of):
     """ConcurrentUseError names both tasks, and the line at which each of them uses the session."""
-    slow = slow_select(async_database, 0.4)
+    gate = Gate(async_engine)
     with pytest.raises(ConcurrentUseError) as caught:
         async with scoped_services(maker) as scope:
-            reader = asyncio.create_task(read(scope.session, slow), name="the reader")
-            await asyncio.sleep(0.01)
-            await asyncio.create_task(write(scope.session), name="the writer")
+            reader = asyncio.create_task(read(scope.session, gate.statement), name="the reader")
+            await gate.reached.wait()
+            writer = asyncio.create_task(write(scope.session), name="the writer")
+            await asyncio.wait([writer])
+            gate.open()
+            await writer
     await reader
     error = caught.value
     assert "the reader" in error.first_task
@@ -167,10 +172,11 @@ async def test_guard_owner_allows_the_owner(maker, async_database):
 async def test_own_error_of_a_branch_wins(maker, async_engine, async_database, pool_of):
     """The error of one branch leaves the block while the statement of another still runs."""
     slow = slow_select(async_database, 0.2)
+    begun = handed_over(async_engine, slow)
     own = KeyError("own")
 
     async def fail() -> None:
-        await asyncio.sleep(0.01)
+        await begun.wait()
         raise own
 
     with pytest.raises(KeyError) as caught:
@@ -184,9 +190,10 @@ async def test_own_error_of_a_branch_wins(maker, async_engine, async_database, p
 async def test_own_error_of_a_task_group_wins(maker, async_engine, async_database, pool_of):
     """A TaskGroup whose task fails cancels the statement of another, and its error leaves alone."""
     slow = slow_select(async_database, 0.2)
+    begun = handed_over(async_engine, slow)
 
     async def fail() -> None:
-        await asyncio.sleep(0.01)
+        await begun.wait()
         raise KeyError
 
     with pytest.raises(ExceptionGroup) as caught:
@@ -204,9 +211,10 @@ async def test_own_error_of_a_task_group_wins(maker, async_engine, async_databas
 async def test_own_error_of_an_anyio_group_wins(maker, async_engine, async_database):
     """An anyio task group whose task fails cancels the statement of another all the same."""
     slow = slow_select(async_database, 0.2)
+    begun = handed_over(async_engine, slow)
 
     async def fail() -> None:
-        await asyncio.sleep(0.01)
+        await begun.wait()
         raise KeyError
 
     with pytest.raises(ExceptionGroup) as caught:
@@ -227,6 +235,7 @@ async def test_forgotten_statement_is_awaited(maker, async_engine, async_databas
     """The end of a scope waits for another task's statement, and then stores everything."""
     configure(maker, drain_timeout=60)
     slow = slow_select(async_database, 0.2)
+    begun = handed_over(async_engine, slow)
 
     async def forgotten(session) -> str:
         await session.execute(slow)
@@ -235,7 +244,7 @@ async def test_forgotten_statement_is_awaited(maker, async_engine, async_databas
     async with scoped_services(maker, Notes) as notes:
         await notes.add("a")
         task = asyncio.create_task(forgotten(notes.session))
-        await asyncio.sleep(0.02)
+        await begun.wait()
     assert async_engine.pool.checkedout() == 0
     assert stored(async_database) == ["a"]
     assert await task == "done"
@@ -245,16 +254,17 @@ async def test_forgotten_statement_is_awaited(maker, async_engine, async_databas
 async def test_forgotten_task_goes_no_further(maker, async_engine, async_database):
     """A forgotten task may end its statement, but not begin another one in the scope's session."""
     configure(maker, drain_timeout=60)
-    slow = slow_select(async_database, 0.2)
+    gate = Gate(async_engine)
 
     async def forgotten(notes: Notes) -> None:
-        await notes.session.execute(slow)
+        await notes.session.execute(gate.statement)
         await notes.add("late")
 
     async with scoped_services(maker, Notes) as notes:
         await notes.add("a")
         task = asyncio.create_task(forgotten(notes))
-        await asyncio.sleep(0.02)
+        await gate.reached.wait()
+        asyncio.get_running_loop().call_later(0.05, gate.open)  # when the end waits for it
     [error] = await asyncio.gather(task, return_exceptions=True)
     assert type(error).__name__ == "ScopeClosedError"
     assert async_engine.pool.checkedout() == 0
@@ -267,12 +277,13 @@ async def test_forgotten_statement_that_takes_too_long(
     """After drain_timeout the end raises ConcurrentUseError, stores nothing, and is free again."""
     configure(maker, drain_timeout=0.1, cleanup_timeout=0.5)
     slow = slow_select(async_database, SLOW)
-    before = time.monotonic()
+    begun = handed_over(async_engine, slow)
     with pytest.raises(ConcurrentUseError) as caught:
         async with scoped_services(maker, Notes) as notes:
             await notes.add("a")
             task = asyncio.create_task(read(notes.session, slow), name="the forgotten one")
-            await asyncio.sleep(0.02)
+            await begun.wait()
+            before = time.monotonic()
     in_time(before, 0.6)
     assert "the forgotten one" in str(caught.value)
     assert line_of(read) in str(caught.value)
@@ -288,12 +299,13 @@ async def test_forgotten_statement_that_takes_too_long(
 async def test_forgotten_statement_and_an_error(maker, async_engine, async_database):
     """The body's error wins over the statement of a forgotten task."""
     slow = slow_select(async_database, 0.2)
+    begun = handed_over(async_engine, slow)
     own = KeyError("own")
     with pytest.raises(KeyError) as caught:
         async with scoped_services(maker, Notes) as notes:
             await notes.add("a")
             task = asyncio.create_task(read(notes.session, slow))
-            await asyncio.sleep(0.02)
+            await begun.wait()
             raise own
     assert caught.value is own
     assert async_engine.pool.checkedout() == 0
@@ -307,12 +319,13 @@ async def test_forgotten_statement_that_fails(maker, async_engine, async_databas
     async with scoped_services(maker, Notes) as notes:
         await notes.add("a")
     make_inserts_slow(async_database, 0.1)
+    begun = handed_over(async_engine, "INSERT INTO note")
     with pytest.raises((RollbackOnlyError, IntegrityError)):
         async with scoped_services(maker) as scope:
             await scope.session.execute(text("INSERT INTO author (id, name) VALUES (1, 'Vanya')"))
             scope.session.add(Note(text="a"))
             task = asyncio.create_task(scope.session.flush())
-            await asyncio.sleep(0.02)
+            await begun.wait()
     await asyncio.gather(task, return_exceptions=True)
     assert async_engine.pool.checkedout() == 0
     assert async_database.probe.scalar("SELECT count(*) FROM author") == 0
@@ -328,7 +341,7 @@ async def test_pool_survives_many_forgotten_statements(maker, async_engine, asyn
         async with scoped_services(maker, Notes) as notes:
             await notes.add(str(number))
             tasks.append(asyncio.create_task(read(notes.session, slow)))
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0)  # its first step sends the statement
 
     await asyncio.gather(*map(handler, range(20)))
     await asyncio.gather(*tasks)

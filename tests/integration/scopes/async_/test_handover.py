@@ -14,7 +14,7 @@ from sqla_safe import (
     current_scope,
     scoped_services,
 )
-from tests.integration.scopes.async_.support import on_sqlite, on_two, slow_select
+from tests.integration.scopes.async_.support import Gate, on_sqlite, on_two
 from tests.integration.scopes.models import Notes, stored
 
 
@@ -118,16 +118,17 @@ async def test_never_with_a_scope_is_refused(maker):
 @on_two
 async def test_overlap_in_what_was_handed_over_is_refused(maker, async_engine, async_database):
     """Handing a scope over does not allow two tasks to use it at the same time."""
-    slow = slow_select(async_database, 0.1)
+    gate = Gate(async_engine)
 
     async def child(scope) -> None:
         async with scoped_services(scope) as same:
-            await same.session.execute(slow)
+            await same.session.execute(gate.statement)
 
     with pytest.raises(ConcurrentUseError):
         async with scoped_services(maker, Notes) as notes:
             task = asyncio.create_task(child(current_scope(maker)))
-            await asyncio.sleep(0.02)
+            await gate.reached.wait()
+            asyncio.get_running_loop().call_later(0.05, gate.open)  # when the end waits for it
             await notes.add("parent")
     await asyncio.gather(task, return_exceptions=True)
     assert async_engine.pool.checkedout() == 0

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -57,6 +58,25 @@ def thread(function: Callable[[], Any], name: str = "worker") -> Iterator[Future
     """Run a function in a thread beside the block; wait for it at the end."""
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix=name) as pool:
         yield pool.submit(function)
+
+
+@contextmanager
+def held_up(engine: Engine, function: Callable[[TextClause], Any]) -> Iterator[Future[Any]]:
+    """Run a function in a thread beside the block: the statement it is given lasts as long."""
+    held, reached, go_on = text("SELECT 'held up'"), Event(), Event()
+
+    @event.listens_for(engine, "before_cursor_execute")
+    def wait(_connection, _cursor, statement, _parameters, _context, _many) -> None:
+        if statement == str(held):
+            reached.set()
+            go_on.wait(30)
+
+    with thread(lambda: function(held)) as result:
+        try:
+            assert reached.wait(30), "nobody executed the statement"
+            yield result
+        finally:
+            go_on.set()
 
 
 def in_thread(function: Callable[[], Any]) -> Any:

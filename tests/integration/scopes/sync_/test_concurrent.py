@@ -13,6 +13,7 @@ from sqlalchemy import text
 from sqla_safe import ConcurrentUseError, RollbackOnlyError, configure, scoped_services
 from tests.integration.scopes.models import Note, SyncNotes, stored
 from tests.integration.scopes.sync_.support import (
+    held_up,
     here,
     in_thread,
     on_sqlite,
@@ -35,24 +36,22 @@ def is_busy(session) -> bool:
 
 
 @pytest.mark.parametrize("pool", ["cold", "warm"])
-def test_two_threads_at_once_are_refused(sync_maker, sync_engine, sync_database, pool):
+def test_two_threads_at_once_are_refused(sync_maker, sync_engine, pool):
     """The second of two overlapping operations raises, whether or not a connection was there."""
-    slow = sleeping(sync_database, 0.3)
     if pool == "warm":
         with scoped_services(sync_maker) as scope:
             scope.session.execute(SELECT)
     with pytest.raises(ConcurrentUseError), scoped_services(sync_maker) as scope:
         if pool == "warm":
             scope.session.execute(SELECT)
-        with thread(lambda: scope.session.execute(slow).scalar()):
-            until(lambda: is_busy(scope.session))
+        with held_up(sync_engine, scope.session.scalar):
             scope.session.execute(SELECT)
     assert sync_engine.pool.checkedout() == 0
 
 
 def test_the_error_names_both_threads_and_both_lines(sync_maker, sync_database):
     """The names of the threads, the users' lines and the scope's own line are in the text."""
-    slow = sleeping(sync_database, 0.3)
+    slow = sleeping(sync_database, 1.0)
     lines = []
 
     def first():
@@ -63,7 +62,6 @@ def test_the_error_names_both_threads_and_both_lines(sync_maker, sync_database):
         lines.append(here(-1))
         with thread(first, "importer"):
             until(lambda: is_busy(scope.session))
-            time.sleep(0.1)
             lines.append(here(1))
             scope.session.execute(SELECT)
     error = caught.value
@@ -87,14 +85,12 @@ def test_the_error_names_both_threads_and_both_lines(sync_maker, sync_database):
         pytest.param(lambda session: session.query(Note).all(), id="query"),
     ],
 )
-def test_every_operation_counts(sync_maker, sync_database, operation):
+def test_every_operation_counts(sync_maker, sync_engine, operation):
     """Whatever talks to the database is refused while another thread does."""
-    slow = sleeping(sync_database, 0.2)
     with pytest.raises(ConcurrentUseError), scoped_services(sync_maker) as scope:
         scope.session.add(Note(text="a"))
         scope.session.flush()
-        with thread(lambda: scope.session.execute(slow).scalar()):
-            until(lambda: is_busy(scope.session))
+        with held_up(sync_engine, scope.session.scalar):
             operation(scope.session)
 
 
@@ -122,17 +118,17 @@ def test_guard_owner_refuses_another_thread_altogether(sync_maker, sync_database
 
 def test_a_swallowed_refusal_ends_in_rollback(sync_maker, sync_engine, sync_database):
     """Nobody is told of success when one half of the work was refused."""
-    slow = sleeping(sync_database, 0.3)
     with (
         pytest.raises(RollbackOnlyError) as caught,
         scoped_services(sync_maker, SyncNotes) as notes,
     ):
         notes.add("a")
-        with thread(lambda: notes.session.execute(slow).scalar()) as done:
-            until(lambda: is_busy(notes.session))
-            with pytest.raises(ConcurrentUseError):
-                notes.session.execute(SELECT)
-            done.result()
+        with (
+            held_up(sync_engine, notes.session.scalar) as done,
+            pytest.raises(ConcurrentUseError),
+        ):
+            notes.session.execute(SELECT)
+        done.result()
     assert isinstance(caught.value.__cause__, ConcurrentUseError)
     assert sync_engine.pool.checkedout() == 0
     assert stored(sync_database) == []
