@@ -33,7 +33,8 @@ def prepare_sqlite(engine: EngineT, /, *, busy_timeout: float = 5.0) -> EngineT:
     * ``busy_timeout``, so that a writer waits for its turn;
     * foreign keys.
 
-    Calling it again changes nothing.
+    ``execution_options(isolation_level="AUTOCOMMIT")`` has no transaction, as everywhere: it is
+    for ``VACUUM`` and the like. Calling it again changes nothing.
 
     Args:
         engine: an ``Engine`` (sqlite3) or ``AsyncEngine`` (aiosqlite).
@@ -93,6 +94,13 @@ def _free_locks(driver: Any, _record: Any) -> None:
             driver.rollback()
 
 
+def stores_at_once(connection: Connection) -> bool:
+    """Say whether a connection was asked to store each statement by itself, on any database."""
+    return connection.get_execution_options().get("isolation_level") == "AUTOCOMMIT"
+
+
 def _begin(connection: Connection) -> None:
+    if stores_at_once(connection):
+        return
     reads_only = connection.get_execution_options().get(READ_ONLY_OPTION, False)
     connection.exec_driver_sql("BEGIN" if reads_only else "BEGIN IMMEDIATE")

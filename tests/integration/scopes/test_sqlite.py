@@ -168,6 +168,24 @@ def test_copies_of_the_engine_are_prepared_as_well(sync_database, make_engine):
 
 
 @only_sqlite3
+def test_autocommit_begins_no_transaction(sync_maker, sync_engine, sync_database):
+    """Each statement is stored at once, and VACUUM may run; the next transaction is one again."""
+    alone = sync_engine.execution_options(isolation_level="AUTOCOMMIT")
+    with alone.connect() as connection:
+        connection.execute(insert(Note).values(text="a"))
+        connection.rollback()
+        connection.execute(text("VACUUM"))
+    with sync_engine.connect() as connection:
+        connection.execution_options(isolation_level="AUTOCOMMIT")
+        connection.execute(insert(Note).values(text="b"))
+        connection.rollback()
+    with pytest.raises(KeyError), scoped_services(sync_maker, SyncNotes) as notes:
+        notes.add("c")
+        raise KeyError
+    assert stored(sync_database) == ["a", "b"]
+
+
+@only_sqlite3
 @pytest.mark.parametrize("after_a_statement", [False, True], ids=["at-once", "after-a-statement"])
 def test_a_nested_scope_without_it_is_refused(bare, sync_database, after_a_statement):
     """The error names the call to add; the outer scope is not harmed."""
@@ -269,6 +287,21 @@ async def test_an_async_engine_is_prepared(maker, async_engine, pragma):
     """The same settings through aiosqlite."""
     async with async_engine.connect() as connection:
         assert await connection.scalar(text(f"PRAGMA {pragma}")) == PRAGMAS[pragma]
+
+
+@only_aiosqlite
+async def test_autocommit_begins_no_transaction_async(maker, async_engine, async_database):
+    """The same with the async driver."""
+    alone = async_engine.execution_options(isolation_level="AUTOCOMMIT")
+    async with alone.connect() as connection:
+        await connection.execute(insert(Note).values(text="a"))
+        await connection.rollback()
+        await connection.execute(text("VACUUM"))
+    with pytest.raises(KeyError):
+        async with scoped_services(maker) as scope:
+            await scope.session.execute(insert(Note).values(text="b"))
+            raise KeyError
+    assert stored(async_database) == ["a"]
 
 
 @only_aiosqlite

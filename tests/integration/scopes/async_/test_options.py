@@ -12,6 +12,7 @@ from tests.integration.scopes.async_.support import (
     on_postgres,
     on_servers,
     on_sqlite,
+    on_two,
     only_on,
 )
 from tests.integration.scopes.models import Note, Notes, stored
@@ -130,6 +131,27 @@ async def test_isolation_level_on_sqlite(maker, async_engine):
         async with scoped_services(maker, isolation_level="REPEATABLE READ") as scope:
             await scope.session.execute(text("SELECT 1"))
     assert async_engine.pool.checkedout() == 0
+
+
+async def test_autocommit_engine_is_refused(maker, async_engine, async_database):
+    """An engine that stores each statement at once gives a scope no transaction, and it says so."""
+    alone = async_sessionmaker(async_engine.execution_options(isolation_level="AUTOCOMMIT"))
+    with pytest.raises(ScopeOptionError, match="AUTOCOMMIT"):
+        async with scoped_services(alone, Notes) as notes:
+            await notes.add("a")
+    assert async_engine.pool.checkedout() == 0
+    assert stored(async_database) == []
+
+
+@on_two
+async def test_autocommit_connection_is_refused(maker, async_engine, async_database):
+    """The same for a service that asks for such a connection inside the scope."""
+    with pytest.raises(ScopeOptionError, match="AUTOCOMMIT"):
+        async with scoped_services(maker, Notes) as notes:
+            await notes.session.connection(execution_options={"isolation_level": "AUTOCOMMIT"})
+            await notes.add("a")
+    assert async_engine.pool.checkedout() == 0
+    assert stored(async_database) == []
 
 
 IMPOSSIBLE = [

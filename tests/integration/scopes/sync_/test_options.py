@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from sqlalchemy import create_engine, event, inspect, select, text
+from sqlalchemy import create_engine, event, insert, inspect, select, text
 from sqlalchemy.orm import Session, sessionmaker
 
-from sqla_safe import configure, prepare_sqlite, scoped_services
+from sqla_safe import ScopeOptionError, configure, prepare_sqlite, scoped_services
 from tests.integration.scopes.models import Author, Note, SyncNotes, create_tables, stored
 from tests.integration.scopes.sync_.support import on_sqlite
 
@@ -46,6 +46,15 @@ def test_configure_overrides_expire_on_commit(sync_maker, sync_engine, value):
     configure(maker, expire_on_commit=value)
     assert expired_after(maker) is value
     assert maker().expire_on_commit is not value
+
+
+def test_autocommit_engine_is_refused(sync_maker, sync_engine, sync_database):
+    """An engine that stores each statement at once gives a scope no transaction, and it says so."""
+    alone = sessionmaker(sync_engine.execution_options(isolation_level="AUTOCOMMIT"))
+    with pytest.raises(ScopeOptionError, match="AUTOCOMMIT"), scoped_services(alone) as scope:
+        scope.session.execute(insert(Note).values(text="a"))
+    assert sync_engine.pool.checkedout() == 0
+    assert stored(sync_database) == []
 
 
 @pytest.mark.parametrize("value", [True, False])
