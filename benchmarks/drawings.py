@@ -48,21 +48,15 @@ def draw_views(found: Found, language: str) -> None:
 
 def draw_driver(axes: Axes, driver: str, found: Found, language: str) -> None:
     """Draw the ways on one driver."""
-    for (way, names), color, marker in zip(WAYS.items(), SERIES, MARKERS, strict=True):
-        points = {users: found.get(f"views-plot.{driver}.{users}.{way}") for users in USERS}
-        there = {users: point.median for users, point in points.items() if point}
-        width = 2.6 if way == "dataclass" else 1.4
-        label = names[language]
-        xs, ys = list(there), list(there.values())
-        axes.plot(xs, ys, color=color, marker=marker, label=label, linewidth=width)
+
+    def points(way: str) -> dict[int, float]:
+        return medians(found, {users: f"views-plot.{driver}.{users}.{way}" for users in USERS})
+
+    draw_ways(axes, WAYS, points, language)
     axes.axhline(1, color=INK, linewidth=1, linestyle="--")
-    axes.set_xscale("log")
     axes.set_yscale("log")
-    axes.set_xticks(USERS)
     axes.set_yticks([0.03, 0.1, 0.3, 1])
-    axes.minorticks_off()
-    axes.xaxis.set_major_formatter(decimal(language))
-    axes.yaxis.set_major_formatter(decimal(language))
+    finish(axes, USERS, language)
     axes.set_title("sqlite3" if driver == "sqlite" else driver)
     axes.set_xlabel(NUMBER[language])
 
@@ -133,18 +127,45 @@ def draw_growth(found: Found, language: str) -> None:
 
 def draw_lines(axes: Axes, name: str, sizes: Sequence[int], found: Found, language: str) -> None:
     """Draw the figures of a section, a line for each of its ways."""
-    for (way, names), color, marker in zip(LINES[name].items(), SERIES, MARKERS, strict=False):
-        points = {size: found.get(f"growth-{name}.{way}.{size}") for size in sizes}
-        there = {size: point.median for size, point in points.items() if point}
+
+    def points(way: str) -> dict[int, float]:
+        return medians(found, {size: f"growth-{name}.{way}.{size}" for size in sizes})
+
+    draw_ways(axes, LINES[name], points, language)
+    finish(axes, sizes, language)
+    axes.set_title(TITLES[name][language])
+
+
+def medians(found: Found, keys: dict[int, str]) -> dict[int, float]:
+    """Return the figures that there are, by their places on the axis."""
+    return {size: found[key].median for size, key in keys.items() if key in found}
+
+
+def draw_ways(
+    axes: Axes,
+    ways: dict[str, dict[str, str]],
+    points: Callable[[str], dict[int, float]],
+    language: str,
+) -> None:
+    """Draw a line for each way."""
+    for (way, names), color, marker in zip(ways.items(), SERIES, MARKERS, strict=False):
+        there = points(way)
         label = names[language]
-        axes.plot(list(there), list(there.values()), color=color, marker=marker, label=label)
+        (line,) = axes.plot(
+            list(there), list(there.values()), color=color, marker=marker, label=label
+        )
+        if way == "dataclass":
+            line.set_linewidth(2.6)
+
+
+def finish(axes: Axes, sizes: Sequence[int], language: str) -> None:
+    """Write the sizes below, and numbers as the language does; 0 has no place on a log axis."""
     if 0 not in sizes:
         axes.set_xscale("log")
     axes.set_xticks(sizes)
     axes.minorticks_off()
     axes.xaxis.set_major_formatter(decimal(language))
     axes.yaxis.set_major_formatter(decimal(language))
-    axes.set_title(TITLES[name][language])
 
 
 DRAWINGS: dict[str, Callable[[Found, str], None]] = {"views": draw_views, "growth": draw_growth}

@@ -19,6 +19,7 @@ from time import perf_counter, process_time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
+from databases import postgres, url
 from figures import Fact, Figure, Skipped, from_pairs, from_turns, parser, run
 from models import AVATARS, PHOTOS, Base, Photo, store
 from pydantic import TypeAdapter
@@ -30,7 +31,6 @@ from sqlalchemy.pool import StaticPool
 from timing import seconds, shuffled, turns_async
 
 from sqla_safe import configure, fetch, scoped_services, snapshot, stream_views
-from tests.servers import ServerError, postgres_server
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -262,9 +262,9 @@ async def measure_scopes(
         ]
 
 
-def filled(url: str) -> None:
+def filled(where: str) -> None:
     """Store what is asked for."""
-    engine = create_engine(url)
+    engine = create_engine(where)
     store(engine, USERS)
     engine.dispose()
 
@@ -272,21 +272,17 @@ def filled(url: str) -> None:
 def measure_all_scopes(sizes: Sequence[int], rounds: int) -> Iterator[Figure | Fact | Skipped]:
     """Measure them on SQLite and on PostgreSQL."""
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        filled(f"sqlite:///{folder}/photos.db")
-        url = f"sqlite+aiosqlite:///{folder}/photos.db"
-        yield from asyncio.run(measure_scopes(url, {"aiosqlite": READ}, sizes, rounds))
-        try:
-            server = stack.enter_context(postgres_server())
-        except ServerError as error:
-            yield Skipped("asyncpg", f"PostgreSQL did not start: {str(error).splitlines()[0]}")
+        lite = str(Path(stack.enter_context(tempfile.TemporaryDirectory())) / "photos.db")
+        filled(url("sqlite", lite))
+        crowd = measure_scopes(url("aiosqlite", lite), {"aiosqlite": READ}, sizes, rounds)
+        yield from asyncio.run(crowd)
+        where = postgres("asyncpg", stack)
+        if isinstance(where, Skipped):
+            yield where
             return
-        where = f"postgres@{server.host}:{server.port}/postgres"
-        filled(f"postgresql+psycopg://{where}")
+        filled(url("psycopg", where))
         names = {"asyncpg": READ, "asyncpg-write": WRITE}
-        yield from asyncio.run(
-            measure_scopes(f"postgresql+asyncpg://{where}", names, sizes, rounds)
-        )
+        yield from asyncio.run(measure_scopes(url("asyncpg", where), names, sizes, rounds))
 
 
 # --- services ----------------------------------------------------------------

@@ -51,6 +51,7 @@ LOOK = {
     "axes.grid": True,
     "axes.axisbelow": True,
     "legend.frameon": False,
+    "lines.linewidth": 1.4,
     "figure.facecolor": PAPER,
     "axes.facecolor": PAPER,
     "text.color": INK,

@@ -1,4 +1,4 @@
-"""What the benchmarks make of their models, with each library that people use for it."""
+"""What the benchmarks make of their models: nested classes of each kind that people use for it."""
 
 from __future__ import annotations
 
@@ -75,6 +75,22 @@ class UserStruct(msgspec.Struct, frozen=True):
     is_active: bool
     created_at: dt.datetime
     avatars: tuple[AvatarStruct, ...]
+
+
+class PhotoView(PhotoStruct, frozen=True, gc=False):
+    """A photo, for a view."""
+
+
+class AvatarView(AvatarStruct, frozen=True, gc=False):
+    """An avatar, for a view."""
+
+    photos: tuple[PhotoView, ...]
+
+
+class UserView(UserStruct, frozen=True, gc=False):
+    """A user, for a view."""
+
+    avatars: tuple[AvatarView, ...]
 
 
 @dataclass(frozen=True, slots=True)

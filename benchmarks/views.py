@@ -13,46 +13,28 @@ disturbs less. All ways but the bare driver are first seen to give equal values.
 from __future__ import annotations
 
 import asyncio
-import datetime as dt  # noqa: TC003  (views read annotations at run time)
 import gc
 import inspect
-import json
-import sqlite3
 import statistics
-import tempfile
-from collections import defaultdict
 from contextlib import AsyncExitStack, ExitStack
-from decimal import Decimal  # noqa: TC003  (the same)
 from itertools import chain
 from pathlib import Path
 from time import perf_counter, process_time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import aiosqlite
-import asyncpg
 import msgspec
-import psycopg
+from databases import Database, filled
 from figures import Fact, Figure, Skipped, from_pairs, parser, run
-from models import AVATARS, OBJECTS, PHOTOS, Avatar, Photo, User, store
-from pydantic import BaseModel, TypeAdapter
-from shapes import UserCard, UserModel, UserStruct
-from sqlalchemy import bindparam, create_engine, select
-from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
-from sqlalchemy.orm import Session, selectinload
+from models import AVATARS, OBJECTS, PHOTOS
+from pydantic import BaseModel
 from timing import shuffled
-
-from sqla_safe import afetch, fetch
-from tests.servers import ServerError, postgres_server
+from ways import CARD, CONVERT, MISSING, RESOLVE, SQLMODEL, STRUCT, TITLES, H, P, R, ways_of
 
 if TYPE_CHECKING:
     from argparse import Namespace
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterator
 
-    from sqlalchemy import Engine, Row, Select
-    from sqlalchemy.ext.asyncio import AsyncEngine
-
-    Ways = dict[str, Callable[[int], Any]]
-    Query = Callable[[Sequence[int]], tuple[Select[Any], Any]]
+    from ways import Ways
 
 DRIVERS = ("sqlite", "aiosqlite", "psycopg", "asyncpg")
 SIZES = {1: 2.0, 100: 1.0, 1_000: 0.25}
@@ -60,313 +42,8 @@ SIZES = {1: 2.0, 100: 1.0, 1_000: 0.25}
 QUICK = {1: 1.0, 100: 1.0}
 REPEATS = 10
 """Runs in a row with one user: the first after a collection finds the processor's caches cold."""
-CHUNK = 500
-"""As many keys as SQLAlchemy's own `selectinload` sends at a time."""
-
-P, CONVERT, H, BUILT, R = "P", "convert", "H", "built", "R"
-RESOLVE, SQLMODEL = "resolve", "sqlmodel"
-STRUCT, CARD = "view", "dataclass"
-TITLES = {
-    P: "P: selectinload, pydantic",
-    CONVERT: "selectinload, msgspec.convert",
-    RESOLVE: "pydantic-resolve",
-    SQLMODEL: "SQLModel, selectinload, response model",
-    H: "H: Core rows by hand, msgspec",
-    BUILT: "the same, statements built once",
-    R: "R: bare driver, rows only",
-    STRUCT: "view, msgspec Struct",
-    CARD: "view, frozen dataclass",
-}
 MEASURES = (P, H, R)
 DIVISORS = (P, CONVERT, RESOLVE, SQLMODEL, H, R)
-
-
-# --- the ways ----------------------------------------------------------------
-
-
-class PhotoView(msgspec.Struct, frozen=True, gc=False):
-    """A photo."""
-
-    id: int
-    url: str
-    width: int
-    height: int
-
-
-class AvatarView(msgspec.Struct, frozen=True, gc=False):
-    """An avatar."""
-
-    id: int
-    name: str
-    status: str
-    created_at: dt.datetime
-    photos: tuple[PhotoView, ...]
-
-
-class UserView(msgspec.Struct, frozen=True, gc=False):
-    """A user."""
-
-    id: int
-    telegram_id: int
-    name: str
-    email: str | None
-    balance: Decimal
-    is_active: bool
-    created_at: dt.datetime
-    avatars: tuple[AvatarView, ...]
-
-
-USERS = TypeAdapter(list[UserModel])
-
-
-def entities(session: Session, size: int) -> Sequence[User]:
-    """Load the users with what they have."""
-    paths = selectinload(User.avatars).selectinload(Avatar.photos)
-    return session.scalars(chosen(size).options(paths)).all()
-
-
-def chosen(size: int) -> Select[tuple[User]]:
-    """Return the SELECT of so many users."""
-    return select(User).where(User.id <= size).order_by(User.id)
-
-
-def validated(session: Session, size: int) -> list[UserModel]:
-    """Load the users, and let pydantic read them."""
-    return USERS.validate_python(entities(session, size), from_attributes=True)
-
-
-def converted(session: Session, size: int) -> list[UserStruct]:
-    """Load the users, and let msgspec read them."""
-    return msgspec.convert(entities(session, size), list[UserStruct], from_attributes=True)
-
-
-user = User.__table__.c
-avatar = Avatar.__table__.c
-photo = Photo.__table__.c
-USER_ROWS = select(
-    user.id, user.telegram_id, user.name, user.email, user.balance, user.is_active, user.created_at
-).order_by(user.id)
-AVATAR_ROWS = select(
-    avatar.user_id, avatar.id, avatar.name, avatar.status, avatar.created_at
-).order_by(avatar.user_id, avatar.id)
-PHOTO_ROWS = select(photo.avatar_id, photo.id, photo.url, photo.width, photo.height).order_by(
-    photo.avatar_id, photo.id
-)
-KEYS = bindparam("keys", expanding=True)
-USERS_BUILT = USER_ROWS.where(user.id <= bindparam("size"))
-AVATARS_BUILT = AVATAR_ROWS.where(avatar.user_id.in_(KEYS))
-PHOTOS_BUILT = PHOTO_ROWS.where(photo.avatar_id.in_(KEYS))
-
-
-def by_hand(session: Session, size: int) -> list[UserView]:
-    """Write it with Core, as people do: each statement where it is needed."""
-    users = session.execute(USER_ROWS.where(user.id <= size)).all()
-    return assembled(
-        session,
-        users,
-        lambda keys: (AVATAR_ROWS.where(avatar.user_id.in_(keys)), None),
-        lambda keys: (PHOTO_ROWS.where(photo.avatar_id.in_(keys)), None),
-    )
-
-
-def by_hand_built(session: Session, size: int) -> list[UserView]:
-    """Write it with Core, each statement built once and for all."""
-    return assembled(
-        session,
-        session.execute(USERS_BUILT, {"size": size}).all(),
-        lambda keys: (AVATARS_BUILT, {"keys": keys}),
-        lambda keys: (PHOTOS_BUILT, {"keys": keys}),
-    )
-
-
-def assembled(
-    session: Session, users: Sequence[Row[Any]], avatars: Query, photos: Query
-) -> list[UserView]:
-    """Ask for what the users have, and put it together."""
-    avatar_rows = rows_in_chunks(session, avatars, [row[0] for row in users])
-    photos_of: dict[int, list[PhotoView]] = defaultdict(list)
-    for key, *values in rows_in_chunks(session, photos, [row[1] for row in avatar_rows]):
-        photos_of[key].append(PhotoView(*values))
-    avatars_of: dict[int, list[AvatarView]] = defaultdict(list)
-    for key, number, name, status, created_at in avatar_rows:
-        own = tuple(photos_of[number])
-        avatars_of[key].append(AvatarView(number, name, status, created_at, own))
-    return [UserView(*row, tuple(avatars_of[row[0]])) for row in users]
-
-
-def rows_in_chunks(session: Session, query: Query, keys: Sequence[int]) -> list[Row[Any]]:
-    """Ask with so many keys at a time."""
-    chunks = [keys[start : start + CHUNK] for start in range(0, len(keys), CHUNK)]
-    return [row for chunk in chunks for row in session.execute(*query(chunk)).all()]
-
-
-BY_SESSION: dict[str, Callable[[Session, int], object]] = {
-    P: validated,
-    CONVERT: converted,
-    H: by_hand,
-    BUILT: by_hand_built,
-}
-AWAITED: dict[str, Callable[[Session | AsyncSession, int], Awaitable[object]]] = {}
-"""Ways that are asynchronous with a session of either kind."""
-VIEWS: dict[str, type[Any]] = {STRUCT: UserView, CARD: UserCard}
-
-try:
-    import competitors
-except ImportError as error:
-    MISSING = [Skipped("pydantic-resolve and SQLModel", f"{error.name} is not installed")]
-else:
-    MISSING = []
-    BY_SESSION[SQLMODEL] = competitors.by_sqlmodel
-    AWAITED[RESOLVE] = competitors.by_resolver
-
-
-def sync_ways(engine: Engine) -> Ways:
-    """Return every way through a session."""
-
-    def way(work: Callable[[Session, int], object]) -> Callable[[int], object]:
-        def within(size: int) -> object:
-            with Session(engine) as session:
-                return work(session, size)
-
-        return within
-
-    def view(into: type[Any]) -> Callable[[int], object]:
-        return way(lambda session, size: fetch(session, into, chosen(size)))
-
-    def awaited(work: Callable[[Session, int], Awaitable[object]]) -> Callable[[int], object]:
-        async def within(size: int) -> object:
-            with Session(engine) as session:
-                return await work(session, size)
-
-        return within
-
-    made = {name: way(work) for name, work in BY_SESSION.items()}
-    made |= {name: awaited(work) for name, work in AWAITED.items()}
-    return made | {name: view(into) for name, into in VIEWS.items()}
-
-
-def async_ways(engine: AsyncEngine) -> Ways:
-    """Return every way through an asynchronous session."""
-
-    def way(work: Callable[[Session, int], object]) -> Callable[[int], object]:
-        async def within(size: int) -> object:
-            async with AsyncSession(engine) as session:
-                return await session.run_sync(work, size)
-
-        return within
-
-    def view(into: type[Any]) -> Callable[[int], object]:
-        async def within(size: int) -> object:
-            async with AsyncSession(engine) as session:
-                return await afetch(session, into, chosen(size))
-
-        return within
-
-    def awaited(work: Callable[[AsyncSession, int], Awaitable[object]]) -> Callable[[int], object]:
-        async def within(size: int) -> object:
-            async with AsyncSession(engine) as session:
-                return await work(session, size)
-
-        return within
-
-    made = {name: way(work) for name, work in BY_SESSION.items()}
-    made |= {name: awaited(work) for name, work in AWAITED.items()}
-    return made | {name: view(into) for name, into in VIEWS.items()}
-
-
-# --- the bare drivers --------------------------------------------------------
-
-
-class Texts(NamedTuple):
-    """The three queries of a driver, and what it takes for many keys."""
-
-    users: str
-    avatars: str
-    photos: str
-    pack: Callable[[list[int]], Any]
-
-
-def texts(mark: str, many: str, pack: Callable[[list[int]], Any]) -> Texts:
-    """Return the queries with a driver's marks for parameters."""
-    return Texts(
-        "SELECT id, telegram_id, name, email, balance, is_active, created_at FROM users "  # noqa: S608
-        f"WHERE id <= {mark} ORDER BY id",
-        "SELECT user_id, id, name, status, created_at FROM avatars "  # noqa: S608
-        f"WHERE user_id {many} ORDER BY user_id, id",
-        "SELECT avatar_id, id, url, width, height FROM photos "  # noqa: S608
-        f"WHERE avatar_id {many} ORDER BY avatar_id, id",
-        pack,
-    )
-
-
-SQLITE = texts("?", "IN (SELECT value FROM json_each(?))", json.dumps)
-PSYCOPG = texts("%s", "= ANY(%s)", lambda keys: keys)
-ASYNCPG = texts("$1", "= ANY($1)", lambda keys: keys)
-
-
-def bare(ask: Callable[[str, Any], Sequence[Any]], own: Texts) -> Callable[[int], object]:
-    """Return the way that fetches the rows and does nothing with them."""
-
-    def way(size: int) -> object:
-        users = ask(own.users, size)
-        avatars = ask(own.avatars, own.pack([row[0] for row in users]))
-        return users, avatars, ask(own.photos, own.pack([row[1] for row in avatars]))
-
-    return way
-
-
-def bare_async(ask: Callable[[str, Any], Any], own: Texts) -> Callable[[int], object]:
-    """Return the same for a driver that is awaited."""
-
-    async def way(size: int) -> object:
-        users = await ask(own.users, size)
-        avatars = await ask(own.avatars, own.pack([row[0] for row in users]))
-        return users, avatars, await ask(own.photos, own.pack([row[1] for row in avatars]))
-
-    return way
-
-
-async def ways_of(driver: str, database: str, stack: AsyncExitStack) -> Ways:
-    """Return every way on a driver; what is open is closed with the stack."""
-    if driver in {"sqlite", "psycopg"}:
-        engine = create_engine(url(driver, database))
-        stack.callback(engine.dispose)
-        return sync_ways(engine) | {R: bare_sync_driver(driver, database, stack)}
-    async_engine = create_async_engine(url(driver, database))
-    stack.push_async_callback(async_engine.dispose)
-    return async_ways(async_engine) | {R: await bare_async_driver(driver, database, stack)}
-
-
-def url(driver: str, database: str) -> str:
-    """Return the URL for SQLAlchemy; a database is the path of a file, or a server's address."""
-    kind = "sqlite" if "sqlite" in driver else f"postgresql+{driver}"
-    if driver == "aiosqlite":
-        kind = "sqlite+aiosqlite"
-    return f"{kind}:///{database}" if "sqlite" in driver else f"{kind}://{database}"
-
-
-def bare_sync_driver(driver: str, database: str, stack: AsyncExitStack) -> Callable[[int], object]:
-    """Connect with the driver itself."""
-    if driver == "sqlite":
-        lite = sqlite3.connect(database)
-        stack.callback(lite.close)
-        return bare(lambda sql, argument: lite.execute(sql, (argument,)).fetchall(), SQLITE)
-    postgres = psycopg.connect(f"postgresql://{database}")
-    stack.callback(postgres.close)
-    return bare(lambda sql, argument: postgres.execute(sql, (argument,)).fetchall(), PSYCOPG)
-
-
-async def bare_async_driver(
-    driver: str, database: str, stack: AsyncExitStack
-) -> Callable[[int], object]:
-    """Connect with the driver itself, awaiting it."""
-    if driver == "aiosqlite":
-        lite = await stack.enter_async_context(aiosqlite.connect(database))
-        return bare_async(lambda sql, one: lite.execute_fetchall(sql, (one,)), SQLITE)
-    postgres = await asyncpg.connect(f"postgresql://{database}")
-    stack.push_async_callback(postgres.close)
-    return bare_async(postgres.fetch, ASYNCPG)
-
 
 # --- measuring ---------------------------------------------------------------
 
@@ -514,50 +191,6 @@ async def parts(driver: str, database: str, options: Namespace) -> AsyncIterator
                 few = max(2, rounds // 2)
                 yield Part(driver, size, "off", await measured(ways, size, few))
                 gc.enable()
-
-
-def filled(
-    drivers: Sequence[str], users: int, stack: ExitStack
-) -> Iterator[Database | Fact | Skipped]:
-    """Give each driver with its database, filled, and say which server that is."""
-    lite = str(Path(stack.enter_context(tempfile.TemporaryDirectory())) / "users.db")
-    if ours := [name for name in drivers if "sqlite" in name]:
-        fill(url("sqlite", lite), users)
-        yield from (Database(name, lite) for name in ours)
-    if others := [name for name in drivers if "sqlite" not in name]:
-        yield from on_postgres(others, users, stack)
-
-
-def on_postgres(
-    others: list[str], users: int, stack: ExitStack
-) -> Iterator[Database | Fact | Skipped]:
-    """Give the drivers of PostgreSQL, if it can be started."""
-    try:
-        server = stack.enter_context(postgres_server())
-    except (ServerError, OSError) as error:
-        yield Skipped(", ".join(others), f"PostgreSQL did not start: {str(error).splitlines()[0]}")
-        return
-    where = f"postgres@{server.host}:{server.port}/postgres"
-    yield Fact("PostgreSQL", fill(url("psycopg", where), users))
-    yield from (Database(name, where) for name in others)
-
-
-class Database(NamedTuple):
-    """A driver, and the path of a file or a server's address."""
-
-    driver: str
-    where: str
-
-
-def fill(where: str, users: int) -> str:
-    """Store the users, let the database know its tables, and return its version."""
-    engine = create_engine(where)
-    store(engine, users)
-    with engine.begin() as connection:
-        connection.exec_driver_sql("ANALYZE")
-        version = ".".join(map(str, connection.dialect.server_version_info or ()))
-    engine.dispose()
-    return version
 
 
 def measure(options: Namespace) -> Iterator[Figure | Fact | Skipped]:
