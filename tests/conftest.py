@@ -1,8 +1,8 @@
 """Fixtures for every test: the servers, a fresh database per test, and engines on it.
 
-`sync_database` and `async_database` run a test once per database and driver; `pg` and `pg_sync`
-only on PostgreSQL. `sync_engine`, `async_engine`, `pg_sync_engine` and `pg_engine` are engines on
-those.
+`sync_database` and `async_database` run a test once per database and driver; `one_of_two` only on
+aiosqlite and asyncpg, `pg` and `pg_sync` only on PostgreSQL. `sync_engine`, `async_engine`,
+`pg_sync_engine` and `pg_engine` are engines on those.
 """
 
 from __future__ import annotations
@@ -82,6 +82,13 @@ def sync_database(request: pytest.FixtureRequest) -> Iterator[Database]:
 @pytest.fixture(params=databases.ASYNC)
 def async_database(request: pytest.FixtureRequest) -> Iterator[Database]:
     """Give a fresh database, once per async driver."""
+    with fresh_database(request.param, request) as database:
+        yield database
+
+
+@pytest.fixture(params=["aiosqlite", "asyncpg"])
+def one_of_two(request: pytest.FixtureRequest) -> Iterator[Database]:
+    """Give a fresh database: one in a file, then one on a server, for what no driver decides."""
     with fresh_database(request.param, request) as database:
         yield database
 

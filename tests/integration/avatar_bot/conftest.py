@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
+from collections.abc import AsyncIterator
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from avatar_bot.engine import Sessions, create_engine, create_sessionmaker, create_tables
-from tests import databases
+from tests.databases import Database
 from tests.integration.avatar_bot.chat import Chat
 
 
-@pytest.fixture(params=["aiosqlite", "asyncpg"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """Give a fresh database, once per database that the bot supports."""
-    if request.param == "aiosqlite":
-        opened = databases.sqlite_database(request.param, tmp_path)
-    else:
-        server = request.getfixturevalue("postgres")
-        opened = databases.postgres_database(request.param, server)
-    with opened as database:
-        yield database.url
+@pytest.fixture
+def url(one_of_two: Database) -> str:
+    """Give the address of a fresh database."""
+    return one_of_two.url
 
 
 @pytest.fixture

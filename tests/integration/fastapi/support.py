@@ -1,4 +1,4 @@
-"""Notes, the services that write them, and a client that sees when the response left."""
+"""A service that writes notes, and a client that sees when the response left."""
 
 from __future__ import annotations
 
@@ -9,30 +9,10 @@ from typing import Any
 
 import httpx2
 from fastapi import FastAPI
-from sqlalchemy import ForeignKey, String, select
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship
 
-
-class Base(DeclarativeBase):
-    pass
-
-
-class Author(Base):
-    __tablename__ = "author"
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-    name: Mapped[str] = mapped_column(String(50))
-    notes: Mapped[list[Note]] = relationship(back_populates="author", lazy="select")
-
-
-class Note(Base):
-    __tablename__ = "note"
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-    text: Mapped[str] = mapped_column(String(50), unique=True)
-    author_id: Mapped[int | None] = mapped_column(ForeignKey("author.id"))
-    author: Mapped[Author | None] = relationship(back_populates="notes", lazy="select")
+from tests.integration.scopes.models import Author, Note
 
 
 class Notes:
@@ -57,19 +37,6 @@ class Notes:
     async def stream(self) -> AsyncIterator[str]:
         async for text in await self.session.stream_scalars(select(Note.text).order_by(Note.id)):
             yield text
-
-
-class SyncNotes:
-    """Writes notes, for endpoints that run in threads."""
-
-    def __init__(self, session: Session) -> None:
-        self.session = session
-
-    def add(self, text: str) -> Note:
-        note = Note(text=text)
-        self.session.add(note)
-        self.session.flush()
-        return note
 
 
 @asynccontextmanager

@@ -25,7 +25,8 @@ from sqla_safe import (
     scoped_services,
 )
 from sqla_safe.ext.fastapi import Services, StreamServices, depends, setup_scopes
-from tests.integration.fastapi.support import Note, Notes, SyncNotes, client, sent
+from tests.integration.fastapi.support import Notes, client, sent
+from tests.integration.scopes.models import Note, SyncNotes
 
 COUNT = select(func.count()).select_from(Note)
 

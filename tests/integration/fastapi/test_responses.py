@@ -11,7 +11,8 @@ from sqlalchemy import select
 from sqla_safe import afetch, asnapshot
 from sqla_safe.ext.fastapi import Services
 from sqla_safe.ext.pytest import assert_statements
-from tests.integration.fastapi.support import Author, Note, Notes, client
+from tests.integration.fastapi.support import Notes, client
+from tests.integration.scopes.models import Author, Note
 
 
 class NoteOut(BaseModel):

@@ -13,8 +13,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from sqla_safe import AsyncScope, ReadOnlyScopeError, ScopeClosedError, scoped_services
 from sqla_safe.ext.fastapi import Services, StreamServices, depends
-from tests.integration.fastapi.support import Note, Notes, client, sent
+from tests.integration.fastapi.support import Notes, client, sent
 from tests.integration.fastapi.test_requests import stored
+from tests.integration.scopes.models import Note
 
 
 async def filled(sessions: Any) -> None:

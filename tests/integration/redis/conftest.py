@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
-from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
-from sqla_safe import prepare_sqlite
+from tests.engines import async_tables_on
 from tests.integration.redis.support import Shelf
 from tests.integration.tasks.support import Avatar, Base, User
 from tests.servers import Server
@@ -26,15 +26,11 @@ async def client(valkey: Server) -> AsyncIterator[Redis]:
 @pytest.fixture
 async def sessions(tmp_path: Path) -> AsyncIterator[async_sessionmaker[AsyncSession]]:
     """Give a sessionmaker on a database with one user."""
-    engine = prepare_sqlite(create_async_engine(f"sqlite+aiosqlite:///{tmp_path}/app.db"))
-    async with engine.begin() as connection:
-        await connection.run_sync(Base.metadata.create_all)
-    made = async_sessionmaker(engine)
-    async with made.begin() as session:
-        session.add(User(id=1, name="Anna", avatars=[Avatar(name="Mona")]))
-    yield made
-    assert engine.sync_engine.pool.checkedout() == 0
-    await engine.dispose()
+    async with async_tables_on(f"sqlite+aiosqlite:///{tmp_path}/app.db", Base) as engine:
+        made = async_sessionmaker(engine)
+        async with made.begin() as session:
+            session.add(User(id=1, name="Anna", avatars=[Avatar(name="Mona")]))
+        yield made
 
 
 @pytest.fixture

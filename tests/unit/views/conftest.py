@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from decimal import Decimal
 
 import pytest
-from sqlalchemy import Engine, create_engine, event
+from sqlalchemy import Engine, event
 from sqlalchemy.orm import Session
-from sqlalchemy.pool import StaticPool
 
+from tests.engines import in_memory
 from tests.unit.views.models import (
     Base,
     City,
@@ -77,12 +77,10 @@ def store(session: Session) -> None:
 @pytest.fixture
 def engine() -> Iterator[Engine]:
     """Give a filled database."""
-    engine = create_engine("sqlite://", poolclass=StaticPool)
-    Base.metadata.create_all(engine)
-    with Session(engine) as session:
-        store(session)
-    yield engine
-    engine.dispose()
+    with in_memory(Base) as engine:
+        with Session(engine) as session:
+            store(session)
+        yield engine
 
 
 @pytest.fixture

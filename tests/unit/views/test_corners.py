@@ -9,7 +9,7 @@ from typing import Annotated, Any, Generic, NamedTuple, TypeVar
 import msgspec
 import pydantic
 import pytest
-from sqlalchemy import JSON, ForeignKey, LargeBinary, String, case, create_engine, func, select
+from sqlalchemy import JSON, ForeignKey, LargeBinary, String, case, func, select
 from sqlalchemy.dialects.postgresql import TSVECTOR
 from sqlalchemy.ext.associationproxy import AssociationProxy, association_proxy
 from sqlalchemy.ext.hybrid import hybrid_method, hybrid_property
@@ -25,11 +25,11 @@ from sqlalchemy.orm import (
     relationship,
     with_loader_criteria,
 )
-from sqlalchemy.pool import StaticPool
 from sqlalchemy.types import TypeDecorator, UserDefinedType
 from typing_extensions import TypeAliasType
 
 from sqla_safe import Expr, Path, ViewDataError, ViewDefinitionError, fetch, view_plan
+from tests.engines import in_memory
 
 T = TypeVar("T")
 
@@ -144,9 +144,7 @@ class Owner(Base):
 @pytest.fixture
 def session() -> Iterator[Session]:
     """Give a session with two owners and three animals."""
-    engine = create_engine("sqlite://", poolclass=StaticPool)
-    Base.metadata.create_all(engine)
-    with Session(engine) as session:
+    with in_memory(Base) as engine, Session(engine) as session:
         tweety = Bird(id=1, legs=2, name="Tweety", wing=3)
         session.add(
             Owner(key=b"\x00\xff", odd=7, animals=[tweety, Animal(id=2, legs=4, name="Rex")])
@@ -155,7 +153,6 @@ def session() -> Iterator[Session]:
         session.add(Owner(key=b"\x01", animals=[Animal(id=3, legs=4, name="Tom")], favourite_id=1))
         session.commit()
         yield session
-    engine.dispose()
 
 
 @dataclass(frozen=True)

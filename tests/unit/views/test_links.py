@@ -15,7 +15,6 @@ from sqlalchemy import (
     String,
     Table,
     and_,
-    create_engine,
     event,
     insert,
     select,
@@ -30,9 +29,9 @@ from sqlalchemy.orm import (
     relationship,
     remote,
 )
-from sqlalchemy.pool import StaticPool
 
 from sqla_safe import Path, fetch
+from tests.engines import in_memory
 
 
 class Base(DeclarativeBase):
@@ -132,9 +131,7 @@ Person.young = relationship(  # type: ignore[attr-defined]
 @pytest.fixture
 def session() -> Iterator[Session]:
     """Give a session with three people who like each other in a circle."""
-    engine = create_engine("sqlite://", poolclass=StaticPool)
-    Base.metadata.create_all(engine)
-    with Session(engine) as session:
+    with in_memory(Base) as engine, Session(engine) as session:
         ann = Person(id=1, name="Ann", region="n", minimum=5, letter=Letter(id=1))
         bob = Person(id=2, name="Bob", region="n", badge=Badge(id=1))
         cid = Person(id=3, name="Cid")
@@ -150,7 +147,6 @@ def session() -> Iterator[Session]:
         session.execute(insert(Hidden.__table__).values(id=5, person_id=2))
         session.commit()
         yield session
-    engine.dispose()
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal, NewType, Protocol
 
 import pytest
-from sqlalchemy import ForeignKey, create_engine, func, select
+from sqlalchemy import ForeignKey, func, select
 from sqlalchemy.orm import (
     DeclarativeBase,
     Mapped,
@@ -19,10 +19,10 @@ from sqlalchemy.orm import (
     with_loader_criteria,
 )
 from sqlalchemy.orm.collections import collection
-from sqlalchemy.pool import StaticPool
 from sqlalchemy.types import UserDefinedType
 
 from sqla_safe import Expr, Path, ViewDefinitionError, fetch, fetch_one, view_plan
+from tests.engines import in_memory
 from tests.unit.views.models import Company, Node, Person, Post, User
 
 UserId = NewType("UserId", int)
@@ -209,15 +209,12 @@ class Pins:
 @pytest.fixture
 def maps() -> Iterator[Session]:
     """Give a session on a database with a map."""
-    engine = create_engine("sqlite://", poolclass=StaticPool)
-    Base.metadata.create_all(engine)
-    with Session(engine) as session:
+    with in_memory(Base) as engine, Session(engine) as session:
         session.add(Map(id=1, centre="1 2"))
         session.add_all([Pin(id=1, name="a", map_id=1), Pin(id=2, name="d", map_id=1)])
         session.add_all([Scene(id=1, map_id=1), Shot(id=1), Cut(shot_id=1, scene_id=1)])
         session.commit()
         yield session
-    engine.dispose()
 
 
 def test_a_type_written_twice_is_one(session: Session) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 import pytest
-from sqlalchemy import Engine, ForeignKey, create_engine, event, func, select
+from sqlalchemy import Engine, ForeignKey, event, func, select
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import (
     DeclarativeBase,
@@ -35,6 +35,7 @@ from sqla_safe import (
     scoped_services,
     stream_views,
 )
+from tests.engines import in_memory
 
 
 class Base(DeclarativeBase):
@@ -148,12 +149,10 @@ def store(session: Session) -> None:
 @pytest.fixture
 def engine() -> Iterator[Engine]:
     """Give a filled database."""
-    engine = create_engine("sqlite://", poolclass=StaticPool)
-    Base.metadata.create_all(engine)
-    with Session(engine) as session:
-        store(session)
-    yield engine
-    engine.dispose()
+    with in_memory(Base) as engine:
+        with Session(engine) as session:
+            store(session)
+        yield engine
 
 
 def hide(target: Any, tenant: int) -> Callable[[ORMExecuteState], None]:
