@@ -1,7 +1,8 @@
 """The figures in the documentation, in both languages, between markers that stay in the pages.
 
 ``<!-- figures: NAME -->`` and ``<!-- /figures -->`` hold a table: of a section of `claims.toml`;
-``headlines`` those that the README shows; ``machine`` what all was measured on. Run ``python
+``headlines`` those that the README shows; ``home`` a few for the first page of the documentation;
+``machine`` what all was measured on. Run ``python
 benchmarks/pages.py`` to write the tables anew from `results.json`.
 """
 
@@ -22,6 +23,7 @@ from figures import (
     Found,
     Section,
     Skipped,
+    claims,
     localised,
     sections,
     span,
@@ -62,6 +64,14 @@ UNITS: dict[str, Languages] = {
     "MB": {"en": " MB", "ru": " МБ"},
     "kB": {"en": " kB", "ru": " кБ"},
 }
+HOME = (
+    "scopes.aiosqlite.scope",
+    "scopes.sqlite3.scope",
+    "freeze.snapshot.100",
+    "views.asyncpg.100.P",
+    "guard.load.raise",
+)
+"""What the first page of the documentation shows."""
 SPANS: dict[str, Languages] = {
     "s": {"en": "s", "ru": "с"},
     "ms": {"en": "ms", "ru": "мс"},
@@ -227,6 +237,19 @@ def headlines(results: Results, language: str, page: Path) -> str:
     return table(head(language, *LIST, "script"), rows)
 
 
+def home(results: Results, language: str, _page: Path) -> str:
+    """Return the table of the first page: a few claims, without their spread."""
+    found, claimed, known = figures(results), claims(), sections()
+    rows = [
+        titled(
+            known[key.partition(".")[0]], cells(claimed[key], found.get(key), language), language
+        )
+        for key in HOME
+    ]
+    rows = [row[:2] for row in rows]
+    return table(head(language, "claim", "median"), rows)
+
+
 def titled(section: Section, row: list[str], language: str) -> list[str]:
     """Say of which section a row is."""
     return [f"{section.title[language]}: {row[0]}", *row[1:]]
@@ -281,6 +304,10 @@ def where(results: Results, language: str) -> str:
     return f"{words['measured']} {dates} ({', '.join(results)}): {'; '.join(parts)}.\n"
 
 
+SUMMARIES = {"headlines": headlines, "home": home}
+"""Tables of claims from several sections, by the names of their markers."""
+
+
 # --- pages -------------------------------------------------------------------
 
 
@@ -288,7 +315,7 @@ def block(name: str, results: Results, language: str, page: Path) -> str:
     """Return what stands between the markers of this name on a page."""
     if name == "machine":
         return machine(results, language)
-    show = headlines if name == "headlines" else partial(section_block, name)
+    show = SUMMARIES.get(name) or partial(section_block, name)
     return show(results, language, page)
 
 
