@@ -160,6 +160,9 @@ class SqlaSafeError(Exception):
         return _revive, (type(self), self._facts, getattr(self, "__notes__", []))
 
 
+# --- scopes ------------------------------------------------------------------
+
+
 class RollbackOnlyError(SqlaSafeError, InvalidRequestError):
     """The block ended without an exception, yet its work could not be stored and was rolled back.
 
@@ -479,6 +482,9 @@ class IdleInTransactionWarning(UserWarning):
     code: ClassVar[str] = "SQS165"
 
 
+# --- snapshots ---------------------------------------------------------------
+
+
 class NotLoadedError(SqlaSafeError, DetachedInstanceError):
     """A mapped attribute of a snapshot was read that had not been captured.
 
@@ -775,6 +781,9 @@ class StaleSnapshotError(SqlaSafeError, StaleDataError):
         )
 
 
+# --- views -------------------------------------------------------------------
+
+
 class ViewDefinitionError(SqlaSafeError, TypeError):
     """A view's class cannot be filled from its entity. All that is wrong is told at once.
 
@@ -903,26 +912,7 @@ class ViewStreamError(SqlaSafeError, ResourceClosedError):
         )
 
 
-class FsmDataError(SqlaSafeError, TypeError):
-    """What belongs to a session, or a snapshot, was put into FSM data. Nothing was stored.
-
-    Attributes:
-        name: the key of the FSM data.
-        kind: the class of what was found there.
-        what: ``"an entity"``, ``"a snapshot"``, ``"a session"`` or ``"a scope"``.
-    """
-
-    code: str | None = "SQS190"
-    name: str
-    kind: str
-    what: str
-
-    def _text(self) -> str:
-        return (
-            f"The FSM data {self.name!r} holds {self.what} ({self.kind}). FSM data outlives the "
-            "update and its session, and may be kept outside of this process. Nothing was stored. "
-            "Instead: the id; or to_dict(snapshot) or dumps(snapshot)"
-        )
+# --- integrations ------------------------------------------------------------
 
 
 class MissingExtraError(SqlaSafeError, ImportError):
@@ -1020,4 +1010,26 @@ class TaskArgumentError(SqlaSafeError, TypeError):
         return (
             f"{self.where} holds {self.what} ({self.kind}), and the task runs elsewhere, without "
             f"its session. Nothing was sent. Instead: {self.instead}"
+        )
+
+
+class FsmDataError(SqlaSafeError, TypeError):
+    """What belongs to a session, or a snapshot, was put into FSM data. Nothing was stored.
+
+    Attributes:
+        name: the key of the FSM data.
+        kind: the class of what was found there.
+        what: ``"an entity"``, ``"a snapshot"``, ``"a session"`` or ``"a scope"``.
+    """
+
+    code: str | None = "SQS190"
+    name: str
+    kind: str
+    what: str
+
+    def _text(self) -> str:
+        return (
+            f"The FSM data {self.name!r} holds {self.what} ({self.kind}). FSM data outlives the "
+            "update and its session, and may be kept outside of this process. Nothing was stored. "
+            "Instead: the id; or to_dict(snapshot) or dumps(snapshot)"
         )
