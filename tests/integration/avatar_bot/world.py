@@ -22,7 +22,8 @@ from avatar_bot.simulator.api import TOKEN
 from avatar_bot.simulator.files import Json
 from avatar_bot.simulator.server import Simulator, serving
 
-PATIENCE = 20
+PATIENCE = 60
+"""Seconds: a loaded machine takes many of them to start a process."""
 
 
 class World:
@@ -57,8 +58,10 @@ class World:
         """Press a button of the last message."""
         message = self.last(chat)
         rows = message.get("reply_markup", {}).get("inline_keyboard", [])
-        [data] = [key["callback_data"] for row in rows for key in row if key["text"] == button]
-        status, _ = await self.post("press", chat=chat, message=message["message_id"], data=data)
+        there = {key["text"]: key["callback_data"] for row in rows for key in row}
+        assert button in there, f"no {button!r} below {message}"
+        press = {"chat": chat, "message": message["message_id"], "data": there[button]}
+        status, _ = await self.post("press", **press)
         assert status == 200
 
     def texts(self, chat: int) -> Any:
