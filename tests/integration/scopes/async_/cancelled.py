@@ -19,6 +19,12 @@ async def result_of(task) -> BaseException | None:
     return None
 
 
+async def at_work(begun: asyncio.Event) -> None:
+    """Wait until a statement was given to the driver, and a moment for aiosqlite's thread."""
+    await begun.wait()
+    await asyncio.sleep(0.03)
+
+
 class Work:
     """One scope in a task of its own, and what became of it."""
 
@@ -55,7 +61,7 @@ async def idle(_scope) -> None:
 
 async def slow_statement(database):
     """Return a body that runs a slow statement."""
-    statement = slow_select(database, 0.3 if database.dialect == "sqlite" else 3)
+    statement = slow_select(database, 1 if database.dialect == "sqlite" else 3)
 
     async def body(scope) -> None:
         await scope.session.execute(statement)

@@ -9,8 +9,9 @@ import pytest
 from sqlalchemy import text
 
 from sqla_safe import NoScopeError, current_scope, scoped_services
-from tests.integration.scopes.async_.cancelled import Work, idle, nothing, slow_statement
+from tests.integration.scopes.async_.cancelled import Work, at_work, idle, nothing, slow_statement
 from tests.integration.scopes.async_.support import (
+    handed_over,
     is_running,
     make_commits_slow,
     make_inserts_slow,
@@ -42,9 +43,9 @@ async def test_between_statements(maker, async_engine, async_database):
 
 async def test_during_a_statement(maker, async_engine, async_database):
     """A scope that is cancelled during a statement is rolled back."""
+    begun = handed_over(async_engine, "SELECT")
     work = Work(maker, await slow_statement(async_database))
-    await work.began.wait()
-    await asyncio.sleep(0.03)
+    await at_work(begun)
     work.task.cancel()
     assert isinstance(await work.result(), asyncio.CancelledError)
     assert async_engine.pool.checkedout() == 0
@@ -56,9 +57,9 @@ async def test_during_a_statement(maker, async_engine, async_database):
 @pytest.mark.parametrize("pause", [0, 0.001, 0.01], ids=str)
 async def test_several_times_during_a_statement(maker, async_engine, async_database, pause):
     """A scope that is cancelled again and again while it is being undone is rolled back."""
+    begun = handed_over(async_engine, "SELECT")
     work = Work(maker, await slow_statement(async_database))
-    await work.began.wait()
-    await asyncio.sleep(0.03)
+    await at_work(begun)
     while not work.task.done():
         work.task.cancel()
         await asyncio.sleep(pause)
@@ -75,7 +76,7 @@ async def test_during_the_flush_at_the_end(maker, async_engine, async_database):
     async def body(scope) -> None:
         scope.session.add(Note(text="b"))
 
-    make_inserts_slow(async_database, 0.2)
+    make_inserts_slow(async_database, 0.5)
     work = Work(maker, body)
     await work.began.wait()
     await until(lambda: not work.scope.is_active)

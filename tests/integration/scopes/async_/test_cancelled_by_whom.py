@@ -11,8 +11,14 @@ import pytest
 from sqlalchemy import event
 
 from sqla_safe import current_scope, scoped_services
-from tests.integration.scopes.async_.cancelled import idle, slow_statement
-from tests.integration.scopes.async_.support import on_servers, on_two, only_on, slow_select
+from tests.integration.scopes.async_.cancelled import at_work, idle, slow_statement
+from tests.integration.scopes.async_.support import (
+    handed_over,
+    on_servers,
+    on_two,
+    only_on,
+    slow_select,
+)
 from tests.integration.scopes.models import Note, Notes, stored
 
 
@@ -46,9 +52,10 @@ async def test_by_asyncio_timeout_inside(maker, async_engine, async_database):
 async def test_by_a_task_group(maker, async_engine, async_database):
     """A scope in a TaskGroup whose other task fails is rolled back."""
     slow = await slow_statement(async_database)
+    begun = handed_over(async_engine, "SELECT")
 
     async def fail() -> None:
-        await asyncio.sleep(0.05)
+        await at_work(begun)
         raise KeyError
 
     async def victim() -> None:
