@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from sqla_safe.scopes._unit import Unit
 
+_AGAIN = 0.02
+"""Seconds between two interruptions of a statement that aiosqlite's thread may not have begun."""
 _PROBED = ("postgresql", "cockroachdb")
 _SQLITE_PLAIN_ERRORS = (1, 20, 21, 25)
 """SQLite codes (SQL error, mismatch, misuse, range) that never roll a transaction back."""
@@ -173,7 +175,15 @@ def interrupt(connection: Connection) -> None:
         if connection.dialect.driver == "aiosqlite":
             driver: Any = connection.connection.driver_connection
             start(driver.interrupt())
-            start(driver.rollback())
+            _insist(driver, start(driver.rollback()))
+
+
+def _insist(driver: Any, rolled_back: asyncio.Future[Any] | None) -> None:
+    """Interrupt again and again: one that comes before its statement has begun does nothing."""
+    if rolled_back is not None and not rolled_back.done():
+        with contextlib.suppress(Exception):
+            start(driver.interrupt())
+        rolled_back.get_loop().call_later(_AGAIN, _insist, driver, rolled_back)
 
 
 def forget_cursors(error: BaseException) -> None:
@@ -188,14 +198,15 @@ def forget_cursors(error: BaseException) -> None:
                 frame.clear()
 
 
-def start(coroutine: Coroutine[Any, Any, Any]) -> None:
-    """Run a driver's coroutine up to where it has given its work to the thread."""
+def start(coroutine: Coroutine[Any, Any, Any]) -> asyncio.Future[Any] | None:
+    """Run a driver's coroutine up to where it has given its work to the thread, and return that."""
     try:
-        answer = coroutine.send(None)
+        answer: asyncio.Future[Any] = coroutine.send(None)
     except StopIteration:
-        return
+        return None
     answer.add_done_callback(_look_at)
     coroutine.close()
+    return answer
 
 
 def _look_at(done: asyncio.Future[Any]) -> None:

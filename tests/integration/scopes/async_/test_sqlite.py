@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import threading
 from itertools import count
 
 import pytest
@@ -19,8 +20,9 @@ from sqla_safe import (
     prepare_sqlite,
     scoped_services,
 )
-from tests.integration.scopes.async_.support import on_sqlite, until
+from tests.integration.scopes.async_.support import handed_over, on_sqlite, slow_select, until
 from tests.integration.scopes.models import Author, Note, Notes, create_tables, stored
+from tests.patience import SLOW, ends_within
 
 
 @pytest.fixture
@@ -192,3 +194,31 @@ async def test_select_cancelled_while_it_has_rows(maker, async_database):
                 break
     finally:
         gc.enable()
+
+
+@on_sqlite
+async def test_statement_cancelled_before_its_turn(maker, async_engine, async_database):
+    """A statement is cut off although aiosqlite's thread had not begun it when it was cancelled."""
+    slow = slow_select(async_database, SLOW)
+    begun, go_on = handed_over(async_engine, slow), threading.Event()
+
+    async def work() -> None:
+        async with scoped_services(maker, Notes) as notes:
+            await notes.add("a")
+            connection = await (await notes.session.connection()).get_raw_connection()
+            driver = connection.driver_connection
+            await driver.create_function("wait", 0, go_on.wait)
+            busy.append(asyncio.create_task(driver.execute_fetchall("SELECT wait()")))
+            await notes.session.execute(slow)
+
+    busy: list[asyncio.Task] = []
+    task = asyncio.create_task(work())
+    await begun.wait()
+    task.cancel()
+    await asyncio.sleep(0)
+    go_on.set()
+    with ends_within(1):
+        await asyncio.wait([task])
+    assert task.cancelled()
+    await asyncio.gather(*busy, return_exceptions=True)
+    assert stored(async_database) == []
