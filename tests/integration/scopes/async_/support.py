@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -72,26 +70,6 @@ def make_inserts_slow(database: Database, seconds: float) -> None:
         database.probe.execute(f"CREATE TRIGGER slow BEFORE INSERT ON note BEGIN {slow}; END")
 
 
-def make_commits_slow(database: Database, seconds: float) -> None:
-    """Let PostgreSQL take so many seconds for the COMMIT of a transaction that wrote a note."""
-    database.probe.execute(
-        "CREATE FUNCTION slowly() RETURNS trigger LANGUAGE plpgsql AS "
-        f"$$ BEGIN PERFORM pg_sleep({seconds}); RETURN NULL; END $$; "
-        "CREATE CONSTRAINT TRIGGER slow AFTER INSERT ON note DEFERRABLE INITIALLY DEFERRED "
-        "FOR EACH ROW EXECUTE FUNCTION slowly()"
-    )
-
-
-def is_running(database: Database, statement: str) -> bool:
-    """Tell whether PostgreSQL is busy with a statement that begins so."""
-    return bool(
-        database.probe.scalar(
-            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
-            f"AND pid <> pg_backend_pid() AND state = 'active' AND query LIKE '{statement}%'"
-        )
-    )
-
-
 def handed_over(engine: AsyncEngine, beginning: object) -> asyncio.Event:
     """Return an event that is set when the driver is given a statement that begins so."""
     given = asyncio.Event()
@@ -134,12 +112,6 @@ async def until(condition: Callable[[], object], seconds: float = 30.0) -> None:
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"
         await asyncio.sleep(0.005)
-
-
-def here() -> str:
-    """Return `file.py:line` of the caller."""
-    frame = sys._getframe(1)
-    return f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}"
 
 
 async def kill_connection(session: object, database: Database) -> None:

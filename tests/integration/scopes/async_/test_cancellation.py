@@ -12,8 +12,6 @@ from sqla_safe import NoScopeError, current_scope, scoped_services
 from tests.integration.scopes.async_.cancelled import Work, at_work, idle, nothing, slow_statement
 from tests.integration.scopes.async_.support import (
     handed_over,
-    is_running,
-    make_commits_slow,
     make_inserts_slow,
     on_postgres,
     on_servers,
@@ -21,6 +19,7 @@ from tests.integration.scopes.async_.support import (
     until,
 )
 from tests.integration.scopes.models import Note, Notes, stored
+from tests.integration.scopes.watching import is_running, make_commits_slow
 
 
 async def while_committing(database, act) -> None:

@@ -10,7 +10,6 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, PendingRollbackError
 
 from sqla_safe import RollbackOnlyError, configure, scoped_services
 from tests.integration.scopes.async_.support import (
-    here,
     kill_connection,
     on_postgres,
     on_servers,
@@ -18,6 +17,7 @@ from tests.integration.scopes.async_.support import (
     only_on,
 )
 from tests.integration.scopes.models import Authors, Comment, Note, Notes, stored
+from tests.integration.scopes.watching import here
 
 
 async def test_success_means_stored(maker, async_database):

@@ -15,15 +15,9 @@ from sqla_safe import (
     scoped_services,
     transactional,
 )
-from tests.integration.scopes.async_.support import (
-    is_running,
-    make_commits_slow,
-    on_mysql,
-    on_postgres,
-    on_servers,
-    until,
-)
+from tests.integration.scopes.async_.support import on_mysql, on_postgres, on_servers, until
 from tests.integration.scopes.models import Note, Notes, stored
+from tests.integration.scopes.watching import is_running, make_commits_slow
 from tests.patience import in_time
 
 

@@ -15,8 +15,9 @@ from sqla_safe import (
     current_scope,
     scoped_services,
 )
-from tests.integration.scopes.async_.support import here, on_sqlite, on_two, only_on
+from tests.integration.scopes.async_.support import on_sqlite, on_two, only_on
 from tests.integration.scopes.models import Comment, Note, Notes, stored
+from tests.integration.scopes.watching import here
 
 # --- what it says about itself ----------------------------------------------------------------
 

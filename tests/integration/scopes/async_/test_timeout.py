@@ -18,7 +18,6 @@ from sqla_safe import (
     scoped_services,
 )
 from tests.integration.scopes.async_.support import (
-    make_commits_slow,
     make_inserts_slow,
     on_postgres,
     on_two,
@@ -26,6 +25,7 @@ from tests.integration.scopes.async_.support import (
     slow_select,
 )
 from tests.integration.scopes.models import Note, Notes, stored
+from tests.integration.scopes.watching import make_commits_slow
 from tests.patience import SLOW, in_time
 
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from pathlib import Path
 from threading import Event
 from typing import Any
 
@@ -16,6 +14,7 @@ from sqlalchemy import Connection, Engine, TextClause, event, text
 from sqlalchemy.orm import Session
 
 from tests.databases import Database
+from tests.integration.scopes.watching import is_running
 
 SQLITE, POSTGRES, MYSQL = "sqlite3", "psycopg", "pymysql"
 
@@ -85,12 +84,6 @@ def in_thread(function: Callable[[], Any]) -> Any:
         return result.result(10)
 
 
-def here(offset: int = 0) -> str:
-    """Return `file.py:line` of the caller, or of a line so much further down."""
-    frame = sys._getframe(1)
-    return f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno + offset}"
-
-
 def statements_of(engine: Engine) -> list[str]:
     """Return a list that every statement of an engine is appended to, but for BEGIN."""
     seen: list[str] = []
@@ -119,31 +112,6 @@ def kill(database: Database, number: int) -> None:
     database.probe.execute(f"KILL {number}")
     alive = f"SELECT count(*) FROM information_schema.processlist WHERE id = {number}"
     until(lambda: not database.probe.scalar(alive))
-
-
-def make_commits_slow(database: Database, seconds: float) -> None:
-    """Let PostgreSQL take so many seconds for the COMMIT of a transaction that wrote a note."""
-    database.probe.execute(
-        "CREATE FUNCTION slowly() RETURNS trigger LANGUAGE plpgsql AS "
-        f"$$ BEGIN PERFORM pg_sleep({seconds}); RETURN NULL; END $$; "
-        "CREATE CONSTRAINT TRIGGER slow AFTER INSERT ON note DEFERRABLE INITIALLY DEFERRED "
-        "FOR EACH ROW EXECUTE FUNCTION slowly()"
-    )
-
-
-def is_running(database: Database, statement: str) -> bool:
-    """Tell whether the server is busy with a statement that begins so."""
-    if database.dialect == "postgresql":
-        question = (
-            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
-            f"AND pid <> pg_backend_pid() AND state = 'active' AND query LIKE '{statement}%'"
-        )
-    else:
-        question = (
-            "SELECT count(*) FROM information_schema.processlist WHERE db = database() "
-            f"AND id <> connection_id() AND info LIKE '{statement}%'"
-        )
-    return bool(database.probe.scalar(question))
 
 
 class Rival:

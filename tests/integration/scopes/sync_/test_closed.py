@@ -10,7 +10,8 @@ from sqlalchemy.orm import Session, object_session, sessionmaker
 
 from sqla_safe import NoScopeError, ScopeClosedError, current_scope, scoped_services
 from tests.integration.scopes.models import Note, SyncNotes, stored
-from tests.integration.scopes.sync_.support import here, in_thread, on_sqlite
+from tests.integration.scopes.sync_.support import in_thread, on_sqlite
+from tests.integration.scopes.watching import here
 
 SELECT = text("SELECT 1")
 

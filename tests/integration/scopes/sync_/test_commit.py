@@ -14,7 +14,6 @@ from tests.integration.scopes.sync_.support import (
     MYSQL,
     POSTGRES,
     SQLITE,
-    here,
     kill,
     on_mysql,
     on_postgres,
@@ -24,6 +23,7 @@ from tests.integration.scopes.sync_.support import (
     statements_of,
     stronger_rival,
 )
+from tests.integration.scopes.watching import here
 
 
 def test_success_means_stored(sync_maker, sync_database):

@@ -14,13 +14,13 @@ from sqla_safe import ConcurrentUseError, RollbackOnlyError, configure, scoped_s
 from tests.integration.scopes.models import Note, SyncNotes, stored
 from tests.integration.scopes.sync_.support import (
     held_up,
-    here,
     in_thread,
     on_sqlite,
     sleeping,
     thread,
     until,
 )
+from tests.integration.scopes.watching import here
 from tests.patience import SLOW, in_time
 
 SELECT = text("SELECT 1")

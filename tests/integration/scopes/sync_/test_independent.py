@@ -13,7 +13,8 @@ from sqlalchemy.orm import sessionmaker
 from sqlalchemy.pool import NullPool, SingletonThreadPool, StaticPool
 
 from sqla_safe import PoolExhaustedError, prepare_sqlite, scoped_services
-from tests.integration.scopes.sync_.support import here, on_servers
+from tests.integration.scopes.sync_.support import on_servers
+from tests.integration.scopes.watching import here
 from tests.patience import in_time
 
 SELECT = text("SELECT 1")

@@ -15,12 +15,8 @@ from sqlalchemy.orm import sessionmaker
 
 from sqla_safe import scoped_services
 from tests.integration.scopes.models import SyncNotes, stored
-from tests.integration.scopes.sync_.support import (
-    make_commits_slow,
-    on_postgres,
-    on_servers,
-    sleeping,
-)
+from tests.integration.scopes.sync_.support import on_postgres, on_servers, sleeping
+from tests.integration.scopes.watching import make_commits_slow
 
 
 class SoftLimitError(BaseException):

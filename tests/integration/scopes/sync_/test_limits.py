@@ -13,13 +13,13 @@ from tests.integration.scopes.models import Note, SyncNotes, stored
 from tests.integration.scopes.sync_.support import (
     MYSQL,
     SQLITE,
-    here,
     on_postgres,
     on_servers,
     on_sqlite,
     only_on,
     sleeping,
 )
+from tests.integration.scopes.watching import here
 from tests.patience import SLOW, in_time
 
 LEVEL = {

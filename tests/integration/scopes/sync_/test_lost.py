@@ -11,9 +11,6 @@ from sqlalchemy.exc import DBAPIError
 from sqla_safe import CommitOutcomeUnknownError, configure, is_retryable, scoped_services
 from tests.integration.scopes.models import Note, SyncNotes, stored
 from tests.integration.scopes.sync_.support import (
-    here,
-    is_running,
-    make_commits_slow,
     on_mysql,
     on_postgres,
     on_servers,
@@ -21,6 +18,7 @@ from tests.integration.scopes.sync_.support import (
     thread,
     until,
 )
+from tests.integration.scopes.watching import here, is_running, make_commits_slow
 from tests.patience import in_time
 
 CLEANUP = 0.6

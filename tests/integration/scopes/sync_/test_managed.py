@@ -7,7 +7,8 @@ from sqlalchemy.exc import IntegrityError
 
 from sqla_safe import ManagedTransactionError, RollbackOnlyError, configure, scoped_services
 from tests.integration.scopes.models import Note, SyncNotes, stored
-from tests.integration.scopes.sync_.support import here, on_sqlite
+from tests.integration.scopes.sync_.support import on_sqlite
+from tests.integration.scopes.watching import here
 
 METHODS = ["commit", "rollback", "close", "begin", "reset", "invalidate", "prepare"]
 

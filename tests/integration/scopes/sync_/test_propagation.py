@@ -15,13 +15,8 @@ from sqla_safe import (
     scoped_services,
 )
 from tests.integration.scopes.models import Note, SyncNotes, stored
-from tests.integration.scopes.sync_.support import (
-    here,
-    in_thread,
-    on_postgres,
-    on_servers,
-    on_sqlite,
-)
+from tests.integration.scopes.sync_.support import in_thread, on_postgres, on_servers, on_sqlite
+from tests.integration.scopes.watching import here
 
 
 class OwnError(Exception):

@@ -8,11 +8,8 @@ from sqlalchemy import delete, insert, select, text, update
 from sqla_safe import ReadOnlyScopeError, configure, prepare_sqlite, scoped_services
 from tests.databases import Database
 from tests.integration.scopes.models import Note, SyncNotes, create_tables, stored
-from tests.integration.scopes.sync_.support import (
-    here,
-    on_postgres,
-    on_sqlite,
-)
+from tests.integration.scopes.sync_.support import on_postgres, on_sqlite
+from tests.integration.scopes.watching import here
 
 
 def add(session):
