@@ -29,6 +29,11 @@ _PROBED = ("postgresql", "cockroachdb")
 _SQLITE_PLAIN_ERRORS = (1, 20, 21, 25)
 """SQLite codes (SQL error, mismatch, misuse, range) that never roll a transaction back."""
 
+_MYSQL_IN_TRANSACTION = 1
+"""SERVER_STATUS_IN_TRANS of what the server sends with each answer."""
+_POSTGRESQL_IN_TRANSACTION = {0: False, 2: True, 3: True}
+"""By libpq's PGTransactionStatusType; a connection that is at work is neither."""
+
 
 class Failure(NamedTuple):
     """A statement that failed: its error, and the line of user code that ran it."""
@@ -124,6 +129,19 @@ def transaction_status(connection: Connection, xid: int, seconds: float) -> str 
     found: str | None = connection.scalar(_STATUS, {"xid": xid})
     if found == "committed" and connection.scalar(_CHECKPOINT_AGE) < seconds + _CLOCK:
         return None
+    return found
+
+
+def is_in_transaction(connection: Connection) -> bool | None:
+    """Say whether a sync driver has a transaction open; None where it does not tell."""
+    if connection.closed or connection.invalidated:
+        return None
+    driver: Any = connection.connection.driver_connection
+    if hasattr(driver, "server_status"):  # PyMySQL
+        return bool(driver.server_status & _MYSQL_IN_TRANSACTION)
+    if hasattr(driver, "info"):  # psycopg, psycopg2
+        return _POSTGRESQL_IN_TRANSACTION.get(driver.info.transaction_status)
+    found: bool | None = getattr(driver, "in_transaction", None)  # sqlite3
     return found
 
 

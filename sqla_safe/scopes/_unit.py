@@ -25,6 +25,7 @@ from sqla_safe.scopes._boundary import (
     swallowed,
 )
 from sqla_safe.scopes._connected import Connected, is_shared
+from sqla_safe.scopes._sqlite import is_prepared
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -304,14 +305,39 @@ class Unit(Connected):
             return "committed"
         if self.in_transaction is not None:  # SQLite says so itself
             return "rolled_back" if self.in_transaction else "committed"
+        if isinstance(error, SQLAlchemyError) and not isinstance(error, DBAPIError):
+            return "rolled_back"
+        return self._judge_interrupted(error) or self._judge_unanswered(error)
+
+    def _judge_unanswered(self, error: BaseException) -> Outcome:
+        """Say what is known when all there is to go by is the error, and what was sent."""
         sent = [c for c in self.connections if c.closed or not c.in_transaction()]
-        if not sent or (isinstance(error, SQLAlchemyError) and not isinstance(error, DBAPIError)):
+        if not sent:
             return "rolled_back"
         if len(self.connections) > 1:
             return "unknown"
         if not self.severed and _dbapi.server_answered(error):
             return "rolled_back"
         return "unknown" if self.wrote else "rolled_back"
+
+    def _judge_interrupted(self, error: BaseException) -> Outcome | None:
+        """Say what the driver knows when it was not the database that raised; None if nothing.
+
+        A signal handler may raise after COMMIT and before SQLAlchemy takes note of it, or before
+        COMMIT when SQLAlchemy has done with the transaction already.
+        """
+        if self.is_async or len(self.connections) != 1 or isinstance(error, DBAPIError):
+            return None
+        connection = self.connections[0]
+        is_left_open = _connections.is_in_transaction(connection)
+        if is_left_open is None:
+            return None
+        if is_left_open:
+            return "rolled_back"
+        if not (self.wrote and connection.in_transaction()):  # SQLAlchemy has rolled back itself
+            return None
+        has_begun = self.xid is not None or is_prepared(connection.engine)
+        return "committed" if has_begun else "unknown"
 
     def _undo(self, error: BaseException) -> None:
         """Roll back what is not committed and close the session, whatever goes wrong."""
