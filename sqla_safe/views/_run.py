@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
 
 from sqlalchemy import CursorResult
 from sqlalchemy.engine.cursor import CursorFetchStrategy
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
+from sqla_safe._reading import base_of
 from sqla_safe.errors import ViewStreamError
 from sqla_safe.views._codegen import builder, converters
 from sqla_safe.views._selects import RAW_RESULT
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine import Dialect
 
+    from sqla_safe._reading import WatchedReads
     from sqla_safe.views._plan import Prepared
     from sqla_safe.views._shapes import Level
 
@@ -40,11 +43,14 @@ def has_listeners(session: Session) -> bool:
 
 
 def _is_plain(session: Session) -> bool:
-    """Say whether the session would do no more than its connection for a SELECT of columns."""
-    kind = type(session)
+    """Say whether the session would do no more than its connection for a SELECT of columns.
+
+    No more than to watch, that is, where it has a method that watches as well.
+    """
+    base = base_of(type(session))
     return (
-        kind.execute is _EXECUTE
-        and kind.get_bind is _GET_BIND
+        base.execute is _EXECUTE
+        and base.get_bind is _GET_BIND
         and not has_listeners(session)
         and not (session.new or session.dirty or session.deleted)
     )
@@ -71,9 +77,10 @@ def fetch_all(
 
 def _start(session: Session, into: Any, statement: Any, validate: bool) -> Run:  # noqa: FBT001
     if session.bind is not None and _is_plain(session):
+        bind = session.get_bind()
         view = view_of(into, statement, validate=validate)
-        repeated = view.repeated(statement, session.bind.dialect)
-        if repeated is not None and _is_asked_at(session.bind, session, repeated[0].mappers):
+        repeated = view.repeated(statement, bind.dialect)
+        if repeated is not None and _is_asked_at(bind, session, repeated[0].mappers):
             return Run(session, *repeated)
     return Run(session, prepare(session, into, statement, validate))
 
@@ -84,21 +91,33 @@ def prepare(session: Session, into: Any, statement: Any, validate: bool) -> Prep
     return view.prepared(statement, has_listeners=has_listeners(session))
 
 
+def _is_direct(session: Session, prepared: Prepared) -> bool:
+    if session.bind is None or not _is_plain(session):
+        return False
+    return _is_asked_at(session.get_bind(), session, prepared.mappers)
+
+
+def _reader(session: Session, arguments: dict[str, Any]) -> tuple[Callable[..., Any], Dialect]:
+    """Return what executes a statement without the ORM."""
+    if base_of(type(session)) is type(session):
+        connection = session.connection(bind_arguments=arguments)
+        return connection.execute, connection.dialect
+    watched = cast("WatchedReads", session)
+    return partial(watched._sqs_read, arguments), session.get_bind(**arguments).dialect
+
+
 class Run:
     """One execution of a plan."""
 
-    __slots__ = ("connection", "dialect", "memos", "parameters", "prepared", "session")
+    __slots__ = ("ask", "dialect", "memos", "parameters", "prepared", "session")
 
     def __init__(self, session: Session, prepared: Prepared, parameters: Any = None) -> None:
         self.session, self.prepared, self.parameters = session, prepared, parameters
         self.memos: list[dict[Any, Any]] = [{} for _ in range(prepared.memos)]
         arguments: Any = {"mapper": prepared.given_mapper, "clause": prepared.root}
-        self.connection: Any = None
-        if parameters is not None or (
-            _is_plain(session) and _is_asked_at(session.bind, session, prepared.mappers)
-        ):
-            self.connection = session.connection(bind_arguments=arguments)
-            self.dialect: Dialect = self.connection.dialect
+        self.ask: Callable[..., Any] | None = None
+        if parameters is not None or _is_direct(session, prepared):
+            self.ask, self.dialect = _reader(session, arguments)
         else:
             self.dialect = session.get_bind(**arguments).dialect
 
@@ -171,14 +190,14 @@ class Run:
         return rows, make
 
     def _execute(self, statement: Any, parameters: Any, options: Any) -> Any:
-        if self.connection is None:
+        if self.ask is None:
             return self.session.execute(statement, parameters, execution_options=options)
         options = options | RAW_RESULT if options else RAW_RESULT
-        return self.connection.execute(statement, parameters, execution_options=options)
+        return self.ask(statement, parameters, execution_options=options)
 
     def _cursor(self, result: Any) -> Any:
         """Return the driver's cursor, None where the rows come from somewhere else."""
-        raw = result if self.connection is not None else getattr(result, "raw", None)
+        raw = result if self.ask is not None else getattr(result, "raw", None)
         if self.dialect.name not in _RAW or not isinstance(raw, CursorResult):
             return None
         # Any other strategy has taken rows from the cursor already, as for server-side cursors.
