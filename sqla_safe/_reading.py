@@ -7,33 +7,31 @@ that this is a watch and nothing else, and gives a method of its own that watche
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable
 
-    from sqlalchemy import CursorResult, Executable
     from sqlalchemy.orm import Session
 
+BASE = "_sqs_base"
+"""Where a watching class keeps the class whose `execute` and `get_bind` it calls."""
 
-class WatchedReads(Protocol):
-    """A session whose class keeps, as `_sqs_base`, the class whose methods it watches."""
-
-    def _sqs_read(
-        self,
-        bind_arguments: dict[str, Any],
-        statement: Executable,
-        parameters: Any,
-        execution_options: Mapping[str, Any],
-    ) -> CursorResult[Any]:
-        """Run a SELECT on the session's connection, with all that `execute` asks before."""
-        ...
+READ = "_sqs_read"
+"""Its ``method(bind_arguments, statement, parameters, execution_options)``, which runs a SELECT of
+columns on the session's connection, with all that `execute` asks before."""
 
 
 def base_of(kind: type[Session]) -> type[Session]:
-    """Return the class whose `execute` and `get_bind` a watching class calls; else the class.
+    """Return the class that a class watches over; the class itself where it watches over none.
 
     A subclass of a watching class may override anything, so it counts as a class of its own.
     """
-    base: type[Session] = vars(kind).get("_sqs_base", kind)
+    base: type[Session] = vars(kind).get(BASE, kind)
     return base
+
+
+def watched_read(session: Session) -> Callable[..., Any] | None:
+    """Return what runs a SELECT on a session's connection and watches; None if nobody does."""
+    kind = type(session)
+    return None if base_of(kind) is kind else getattr(session, READ)

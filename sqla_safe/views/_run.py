@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import CursorResult
 from sqlalchemy.engine.cursor import CursorFetchStrategy
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from sqla_safe._reading import base_of
+from sqla_safe._reading import base_of, watched_read
 from sqla_safe.errors import ViewStreamError
-from sqla_safe.views._codegen import builder, converters
+from sqla_safe.views._makers import for_cooked, for_raw
 from sqla_safe.views._selects import RAW_RESULT
 from sqla_safe.views._views import view_of
 
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine import Dialect
 
-    from sqla_safe._reading import WatchedReads
+    from sqla_safe.views._keys import Asking
+    from sqla_safe.views._makers import Maker
     from sqla_safe.views._plan import Prepared
     from sqla_safe.views._shapes import Level
 
@@ -34,7 +35,7 @@ _EXECUTE = None if hasattr(Session.execute, "__wrapped__") else Session.execute
 _GET_BIND = Session.get_bind
 """The session's own, which somebody may have put something in the place of."""
 
-Rows = tuple["Sequence[Any]", "Callable[..., Any]"]
+Rows = tuple["Sequence[Any]", "Maker"]
 
 
 def has_listeners(session: Session) -> bool:
@@ -99,11 +100,11 @@ def _is_direct(session: Session, prepared: Prepared) -> bool:
 
 def _reader(session: Session, arguments: dict[str, Any]) -> tuple[Callable[..., Any], Dialect]:
     """Return what executes a statement without the ORM."""
-    if base_of(type(session)) is type(session):
-        connection = session.connection(bind_arguments=arguments)
-        return connection.execute, connection.dialect
-    watched = cast("WatchedReads", session)
-    return partial(watched._sqs_read, arguments), session.get_bind(**arguments).dialect
+    read = watched_read(session)
+    if read is not None:
+        return partial(read, arguments), session.get_bind(**arguments).dialect
+    connection = session.connection(bind_arguments=arguments)
+    return connection.execute, connection.dialect
 
 
 class Run:
@@ -124,10 +125,10 @@ class Run:
     def all(self, limit: int | None) -> list[Any]:
         """Return the root's objects."""
         level = self.prepared.level
-        rows, build = self._rows(level, self.prepared.root, self.parameters, {}, limit)
+        rows, maker = self._rows(level, self.prepared.root, self.parameters, {}, limit)
         if limit is not None and len(rows) >= limit:
             return list(rows)
-        built: list[Any] = self._built(level, rows, build)
+        built: list[Any] = self._built(level, rows, maker)
         return built
 
     def batches(self, size: int) -> Iterator[list[Any]]:
@@ -137,11 +138,11 @@ class Run:
         options = {} if self.dialect.name in _ONE_AT_A_TIME else {"yield_per": size}
         result = self._execute(prepared.root, None, options)
         transaction = self.session.get_transaction()
-        build = _cooked(level)
+        maker = for_cooked(level)
         try:
             while rows := self._some(result, size):
                 self.memos = [{} for _ in self.memos]
-                yield self._built(level, rows, build)
+                yield self._built(level, rows, maker)
                 if self.session.get_transaction() is not transaction:
                     raise ViewStreamError(view=level.title)
         finally:
@@ -154,27 +155,33 @@ class Run:
             raise _wrapped(error, self.dialect) from error
         return found
 
-    def _built(self, level: Level, rows: Sequence[Any], build: Callable[..., Any]) -> Any:
-        kids = [self._below(child, rows, build) for child in level.children]
-        return build(rows, kids, self.memos)
+    def _built(self, level: Level, rows: Sequence[Any], maker: Maker) -> Any:
+        children = level.children
+        kids = [self._below(child, maker.keys[at](rows)) for at, child in enumerate(children)]
+        return maker.build(rows, kids, self.memos)
 
-    def _below(
-        self, level: Level, parents: Sequence[Any], build: Callable[..., Any]
-    ) -> dict[Any, Any]:
-        keys = keys_of(level, parents, vars(build)["converts"])
+    def _below(self, level: Level, keys: list[Any]) -> dict[Any, Any]:
         if not keys:
             return {}
         statement, asking = self.prepared.below(level, self.dialect)
         options = self.prepared.execution_options
-        size = asking.chunk or len(keys)
-        make = build
-        rows: Any = []
-        for start in range(0, len(keys), size):
-            chunk = keys if size >= len(keys) else keys[start : start + size]
-            found, make = self._rows(level, statement, asking.parameters(chunk), options, None)
-            rows = found if size >= len(keys) else [*rows, *found]
-        built: dict[Any, Any] = self._built(level, rows, make)
+        if asking.chunk is None or len(keys) <= asking.chunk:
+            rows, maker = self._rows(level, statement, asking.parameters(keys), options, None)
+        else:
+            rows, maker = self._in_chunks(level, statement, asking, keys)
+        built: dict[Any, Any] = self._built(level, rows, maker)
         return built
+
+    def _in_chunks(self, level: Level, statement: Any, asking: Asking, keys: list[Any]) -> Rows:
+        options, size = self.prepared.execution_options, asking.chunk
+        assert size is not None
+        found: list[Any] = []
+        maker = for_cooked(level)
+        for start in range(0, len(keys), size):
+            parameters = asking.parameters(keys[start : start + size])
+            rows, maker = self._rows(level, statement, parameters, options, None)
+            found += rows
+        return found, maker
 
     def _rows(
         self, level: Level, statement: Any, parameters: Any, options: Any, limit: int | None
@@ -183,11 +190,11 @@ class Run:
         result = self._execute(statement, parameters, options)
         cursor = self._cursor(result)
         if cursor is None:
-            return self._some(result, limit), _cooked(level)
+            return self._some(result, limit), for_cooked(level)
         rows = self._some(cursor, limit)
-        make = self._raw(level, cursor)
-        result.close()
-        return rows, make
+        maker = for_raw(level, self.dialect, cursor.description)
+        cursor.close()  # all that closing the result would do
+        return rows, maker
 
     def _execute(self, statement: Any, parameters: Any, options: Any) -> Any:
         if self.ask is None:
@@ -203,13 +210,6 @@ class Run:
         # Any other strategy has taken rows from the cursor already, as for server-side cursors.
         return raw.cursor if type(raw.cursor_strategy) is CursorFetchStrategy else None
 
-    def _raw(self, level: Level, cursor: Any) -> Callable[..., Any]:
-        make: Callable[..., Any] | None = level.builders.get(self.dialect)
-        if make is None:
-            make = _build(level, converters(level, self.dialect, cursor.description))
-            level.builders[self.dialect] = make
-        return make
-
 
 def _wrapped(error: Any, dialect: Dialect) -> Exception:
     instance: Any = DBAPIError.instance
@@ -217,48 +217,3 @@ def _wrapped(error: Any, dialect: Dialect) -> Exception:
         None, None, error, dialect.loaded_dbapi.Error, hide_parameters=True, dialect=dialect
     )
     return wrapped if isinstance(wrapped, Exception) else error
-
-
-def _cooked(level: Level) -> Callable[..., Any]:
-    cooked: Callable[..., Any] | None = level.cooked
-    if cooked is None:
-        cooked = level.cooked = _build(level, None)
-    return cooked
-
-
-def _build(level: Level, converts: Any) -> Callable[..., Any]:
-    make = builder(level, converts)
-    vars(make)["converts"] = converts
-    return make
-
-
-def keys_of(level: Level, parents: Sequence[Any], converts: Sequence[Any] | None) -> list[Any]:
-    """Return the keys that the parents' rows have for a level, each once."""
-    columns = level.parent_columns
-    if level.only_for is not None:
-        place, kinds = level.only_for
-        convert = _function(converts, place)
-        parents = [row for row in parents if convert(row[place]) in kinds]
-    parts = [_part(parents, column, _function(converts, column)) for column in columns]
-    if len(parts) == 1:
-        keys = set(parts[0])
-        keys.discard(None)
-        return list(keys)
-    return [key for key in set(zip(*parts, strict=True)) if None not in key]
-
-
-def _part(parents: Sequence[Any], column: int, convert: Any) -> list[Any]:
-    if convert is _same:
-        return [row[column] for row in parents]
-    return [convert(row[column]) for row in parents]
-
-
-def _function(converts: Sequence[Any] | None, column: int) -> Any:
-    convert = None if converts is None else converts[column]
-    if convert is None:
-        return _same
-    return getattr(convert, "__getitem__", convert)
-
-
-def _same(value: Any) -> Any:
-    return value

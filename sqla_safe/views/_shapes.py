@@ -147,8 +147,10 @@ class Level:
     """The parents' discriminator and its values that these rows are wanted for."""
     indexes: dict[tuple[Route, str], int] = field(default_factory=dict[tuple[Route, str], int])
     title: str = ""
-    builders: WeakKeyDictionary[Any, Any] = field(default_factory=WeakKeyDictionary[Any, Any])
+    makers: WeakKeyDictionary[Any, Any] = field(default_factory=WeakKeyDictionary[Any, Any])
     """The generated code, by dialect."""
+    latest: Any = None
+    """The last dialect, weakly, and its code: quicker to find."""
     cooked: Any = None
     """The generated code for rows whose values SQLAlchemy has converted already."""
     statements: dict[str, Any] = field(default_factory=dict[str, Any])

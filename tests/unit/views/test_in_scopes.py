@@ -1,4 +1,4 @@
-"""What a scope watches over is watched when views pass the ORM by, and statements are kept there."""
+"""Views in scopes: statements are kept, and all that a scope watches over is watched."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import Engine, Integer, Select, bindparam, event, select, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
-from sqlalchemy.orm import Session, ORMExecuteState, sessionmaker, with_loader_criteria
+from sqlalchemy.orm import ORMExecuteState, Session, sessionmaker, with_loader_criteria
 
 from sqla_safe import (
     ConcurrentUseError,
@@ -107,14 +107,15 @@ def test_a_scope_keeps_statements(
     assert orm == []
 
 
-async def test_an_async_scope_keeps_statements(aengine: Any, orm: list[Any]) -> None:
+async def test_an_async_scope_keeps_statements(
+    maker: sessionmaker[Session], aengine: Any, orm: list[Any]
+) -> None:
     """The same with a scope that is awaited."""
     amaker = async_sessionmaker(aengine)
     for number in (1, 2, 3):
         async with scoped_services(amaker) as scope:
             assert [card.id for card in await afetch(scope, UserCard, one(number))] == [number]
-    assert len(orm) <= 2
-    assert not any(isinstance(each, int) for each in orm)
+    assert orm == []
 
 
 def test_views_do_not_count_as_writes(maker: sessionmaker[Session], sent: list[str]) -> None:
@@ -122,7 +123,7 @@ def test_views_do_not_count_as_writes(maker: sessionmaker[Session], sent: list[s
     with scoped_services(maker) as scope:
         fetch(scope, UserCard, one(1))
         unit: Any = scope.session
-        assert not unit._sqs_unit.wrote  # noqa: SLF001
+        assert not unit._sqs_unit.wrote
     assert len(sent) == 3
 
 
@@ -185,7 +186,7 @@ def test_a_failure_is_noted(maker: sessionmaker[Session], engine: Engine) -> Non
         with pytest.raises(OperationalError, match="comments"):
             fetch(scope, UserCard, one(1))
         session: Any = scope.session
-        assert [type(each.error) for each in session._sqs_unit.failures] == [OperationalError]  # noqa: SLF001
+        assert [type(each.error) for each in session._sqs_unit.failures] == [OperationalError]
 
 
 def test_changes_are_written_first(maker: sessionmaker[Session]) -> None:
@@ -249,7 +250,9 @@ def test_a_subclass_of_the_scopes_session_is_heard(maker: sessionmaker[Session])
 # --- what it costs -----------------------------------------------------------
 
 OWN_CALLS = 60
-"""Calls of Python functions that a view of three levels may add to its three statements."""
+"""Calls of Python functions that a view of three levels may add to its statements: 46 it was."""
+WATCH_CALLS = 35
+"""What a scope may add to that: 24 it was."""
 
 
 def calls(work: Callable[[], object]) -> int:
@@ -288,7 +291,7 @@ def test_a_small_view_calls_little(maker: sessionmaker[Session]) -> None:
     with maker() as session:
         bare = calls(lambda: by_core(session))
         ours = calls(lambda: fetch(session, UserCard, kept))
-    assert ours <= bare + OWN_CALLS
+    assert ours <= bare + OWN_CALLS, (bare, ours)
     with scoped_services(maker) as scope:
         watched = calls(lambda: fetch(scope, UserCard, kept))
-    assert watched <= ours + 40, (bare, ours, watched)
+    assert watched <= ours + WATCH_CALLS, (ours, watched)
