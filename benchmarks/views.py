@@ -28,7 +28,21 @@ from figures import Fact, Figure, Skipped, from_pairs, parser, run
 from models import AVATARS, OBJECTS, PHOTOS
 from pydantic import BaseModel
 from timing import shuffled
-from ways import CARD, CONVERT, MISSING, RESOLVE, SQLMODEL, STRUCT, TITLES, H, P, R, ways_of
+from ways import (
+    CARD,
+    CONVERT,
+    CORE,
+    KEPT,
+    MISSING,
+    RESOLVE,
+    SQLMODEL,
+    STRUCT,
+    TITLES,
+    H,
+    P,
+    R,
+    ways_of,
+)
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -87,10 +101,11 @@ async def measured(ways: Ways, size: int, rounds: int) -> Results:
 
 async def check(ways: Ways, size: int) -> None:
     """See that all ways give the same, and as much as was asked for."""
-    rows = await result_of(ways[R], size)
-    assert [len(level) for level in rows] == [size, size * AVATARS, size * AVATARS * PHOTOS]
+    for name in (CORE, R):
+        rows = await result_of(ways[name], size)
+        assert [len(level) for level in rows] == [size, size * AVATARS, size * AVATARS * PHOTOS]
     expected = plain(await result_of(ways[P], size))
-    for name in ways.keys() - {P, R}:
+    for name in ways.keys() - {P, R, CORE}:
         assert plain(await result_of(ways[name], size)) == expected, name
 
 
@@ -113,6 +128,12 @@ def figures_of(section: str, row: str, clocks: Clocks) -> Iterator[Figure]:
         if name in clocks:
             yield from_pairs(f"{section}.{row}.{name}", clocks[STRUCT], clocks[name])
     yield from_pairs(f"{section}.{row}.{CARD}", clocks[CARD], clocks[STRUCT])
+
+
+def floor_of(row: str, clocks: Clocks) -> Iterator[Figure]:
+    """Divide what every view must do by both ends, and the view by that."""
+    for name, own, base in ((P, CORE, P), (R, CORE, R), (STRUCT, STRUCT, CORE), (KEPT, KEPT, P)):
+        yield from_pairs(f"views-floor.{row}.{name}", clocks[own], clocks[base])
 
 
 def shares(row: str, clocks: Clocks) -> Iterator[Figure]:
@@ -158,7 +179,8 @@ class Part(NamedTuple):
         row, clocks = f"{self.driver}.{self.size}", self.clocks()
         if self.gc == "off":
             return figures_of("views-off", row, clocks)
-        return chain(figures_of("views", row, clocks), shares(row, clocks))
+        found = figures_of("views", row, clocks), floor_of(row, clocks), shares(row, clocks)
+        return chain.from_iterable(found)
 
     def clocks(self) -> Clocks:
         """Return the seconds of each way: the processor's where nothing is ever waited for."""

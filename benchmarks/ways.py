@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from core import by_hand, by_hand_built
+from core import by_core, by_hand, by_hand_built
 from databases import url
 from drivers import bare_async_driver, bare_sync_driver
 from figures import Skipped
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     Ways = dict[str, Callable[[int], Any]]
 
 P, CONVERT, H, BUILT, R = "P", "convert", "H", "built", "R"
+CORE, KEPT = "core", "kept"
 RESOLVE, SQLMODEL = "resolve", "sqlmodel"
 STRUCT, CARD = "view", "dataclass"
 TITLES = {
@@ -37,6 +38,8 @@ TITLES = {
     SQLMODEL: "SQLModel, selectinload, response model",
     H: "H: Core rows by hand, msgspec",
     BUILT: "the same, statements built once",
+    CORE: "Core statements of a view, built once, rows only",
+    KEPT: "view, msgspec Struct, statement built once",
     R: "R: bare driver, rows only",
     STRUCT: "view, msgspec Struct",
     CARD: "view, frozen dataclass",
@@ -71,10 +74,13 @@ BY_SESSION: dict[str, Callable[[Session, int], object]] = {
     CONVERT: converted,
     H: by_hand,
     BUILT: by_hand_built,
+    CORE: by_core,
 }
 AWAITED: dict[str, Callable[[Session | AsyncSession, int], Awaitable[object]]] = {}
 """Ways that are asynchronous with a session of either kind."""
 VIEWS: dict[str, type[Any]] = {STRUCT: UserView, CARD: UserCard}
+STATEMENTS = {size: chosen(size) for size in (1, 100, 1_000)}
+"""Built once, as an application's constant would be."""
 
 try:
     import competitors
@@ -96,8 +102,10 @@ def sync_ways(engine: Engine) -> Ways:
 
         return within
 
-    def view(into: type[Any]) -> Callable[[int], object]:
-        return way(lambda session, size: fetch(session, into, chosen(size)))
+    def view(
+        into: type[Any], statement: Callable[[int], Select[Any]] = chosen
+    ) -> Callable[[int], object]:
+        return way(lambda session, size: fetch(session, into, statement(size)))
 
     def awaited(work: Callable[[Session, int], Awaitable[object]]) -> Callable[[int], object]:
         async def within(size: int) -> object:
@@ -108,7 +116,8 @@ def sync_ways(engine: Engine) -> Ways:
 
     made = {name: way(work) for name, work in BY_SESSION.items()}
     made |= {name: awaited(work) for name, work in AWAITED.items()}
-    return made | {name: view(into) for name, into in VIEWS.items()}
+    made |= {name: view(into) for name, into in VIEWS.items()}
+    return made | {KEPT: view(UserView, STATEMENTS.__getitem__)}
 
 
 def async_ways(engine: AsyncEngine) -> Ways:
@@ -121,10 +130,12 @@ def async_ways(engine: AsyncEngine) -> Ways:
 
         return within
 
-    def view(into: type[Any]) -> Callable[[int], object]:
+    def view(
+        into: type[Any], statement: Callable[[int], Select[Any]] = chosen
+    ) -> Callable[[int], object]:
         async def within(size: int) -> object:
             async with AsyncSession(engine) as session:
-                return await afetch(session, into, chosen(size))
+                return await afetch(session, into, statement(size))
 
         return within
 
@@ -137,7 +148,8 @@ def async_ways(engine: AsyncEngine) -> Ways:
 
     made = {name: way(work) for name, work in BY_SESSION.items()}
     made |= {name: awaited(work) for name, work in AWAITED.items()}
-    return made | {name: view(into) for name, into in VIEWS.items()}
+    made |= {name: view(into) for name, into in VIEWS.items()}
+    return made | {KEPT: view(UserView, STATEMENTS.__getitem__)}
 
 
 async def ways_of(driver: str, database: str, stack: AsyncExitStack) -> Ways:
