@@ -61,7 +61,8 @@ class Linked:
     @property
     def everywhere(self) -> tuple[bytes, ...]:
         """What the findings of all files depend on."""
-        parts = (self.settings, self.makers.facts, sorted(self._loaded), sorted(self.index.modules))
+        loaded, modules = sorted(self._loaded), sorted(self.index.modules)
+        parts = (self.settings, self.makers.facts, loaded, modules, self.models.referring)
         return tuple([repr(each).encode() for each in parts])
 
     def related_to(self, module: Module) -> list[Class]:

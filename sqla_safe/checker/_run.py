@@ -5,7 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from sqla_safe.checker._values import Entity, Expiry, Ref, Scope, State, Value, join
+from sqla_safe.checker._values import (
+    Const,
+    Entity,
+    Expiry,
+    Instance,
+    Ref,
+    Scope,
+    State,
+    Tup,
+    Value,
+    join,
+)
 
 if TYPE_CHECKING:
     from sqla_safe.checker._index import Class, Function, Module
@@ -20,7 +31,7 @@ MOST_OF_ALL: Final = 40_000
 """Those after which the function itself is given up: about a third of a second."""
 MOST_IN_A_FILE: Final = 150_000
 """Those after which the rest of a file is given up."""
-Operation = Literal["commit", "rollback", "close", "flush", "expunge", "expire"]
+Operation = Literal["commit", "rollback", "close", "flush", "expunge", "expire", "unwind"]
 _RANK: Final = {"error": 0, "warning": 1, "info": 2}
 
 
@@ -48,6 +59,10 @@ class Frame:
     yielded: tuple[State, Value] | None = None
     on_yield: Literal["", "go", "raise"] = ""
     loops: int = 0
+    each: frozenset[int] = frozenset()
+    """What the loops around this point go over: each round has another one."""
+    before_loops: int = 0
+    """The highest number of an object when the outermost of them began."""
     conditions: int = 0
     waits: int = 0
     """How many `await` are around this point."""
@@ -134,6 +149,15 @@ class Run:
         state.heap[oid] = thing
         return Ref(oid)
 
+    def is_another(self, frame: Frame, oid: int) -> bool:
+        """Return whether each round of a loop has an object of its own where this one stands."""
+        key = self.known_keys.get(oid)
+        if oid in frame.each:
+            return True
+        if isinstance(key, tuple) and key[0] == "child":
+            return self.is_another(frame, key[1])
+        return oid > frame.before_loops
+
     @property
     def mark(self) -> int:
         """The highest number of an object so far: what comes later is newer."""
@@ -174,6 +198,8 @@ class Run:
     def apply(self, state: State, operation: Operation, oid: int, at: int) -> None:
         """Let a session do something to its entities."""
         scope = state.heap.get(oid)
+        if operation == "unwind":
+            self._unwind(state, scope, at)
         if not isinstance(scope, Scope):
             return
         self.touched.add(oid)
@@ -189,6 +215,15 @@ class Run:
         elif operation == "close":
             self.has_ended = True
             state.heap[oid] = scope._replace(is_closed=True, ended_at=at, is_busy=False)
+
+    def _unwind(self, state: State, stack: object, at: int) -> None:
+        """End what an `ExitStack` has entered, the last first; a session is closed at once."""
+        parts = stack.attributes if isinstance(stack, Instance) else ()
+        for _, part in reversed(parts):
+            if isinstance(part, Tup) and isinstance(part.items[0], Const):
+                operation, ref = part.items[0].value, part.items[1]
+                if isinstance(ref, Ref):
+                    self.apply(state, operation, ref.oid, at)
 
     def touch(self, state: State, oid: int, *, busy: bool = True) -> None:
         """Note that a session is used."""

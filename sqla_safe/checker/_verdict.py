@@ -32,7 +32,7 @@ _AFTER = {
 class Read:
     """One read of one attribute of one entity."""
 
-    __slots__ = ("entity", "frame", "how", "mapped", "name", "run", "scope", "state")
+    __slots__ = ("entity", "frame", "how", "is_another", "mapped", "name", "run", "scope", "state")
 
     def __init__(
         self,
@@ -51,6 +51,7 @@ class Read:
         self.name = name
         self.mapped = mapped
         self.how = "read"
+        self.is_another = False
         scope = state.heap.get(entity.scope) if entity.scope is not None else None
         self.scope = scope if isinstance(scope, Scope) else None
 
@@ -90,9 +91,12 @@ class Read:
             return True
         if entity.is_made and mapped.points_up and f"{self.name}_id" not in names:
             return True
+        if f"!{self.name}" in entity.loads:
+            return False
         if mapped.kind == "relation":
-            return mapped.is_eager or (mapped.points_up and self._has_target())
-        return not mapped.is_deferred
+            is_known = mapped.points_up and not entity.is_detached and self._has_target()
+            return mapped.is_eager or is_known
+        return not mapped.is_deferred and ("!" not in entity.loads or mapped.is_key)
 
     def _has_target(self) -> bool:
         """Whether the session knows an entity of the class that a many-to-one leads to."""
@@ -172,6 +176,7 @@ def judge(
     """Report a read that will fail, or may; return whether there is a value to go on with."""
     read = Read(run, frame, state, entity, name, mapped)
     read.how = how
+    read.is_another = bool(frame.loops) and run.is_another(frame, owner.oid)
     if entity.is_weak and not (name == "id" or name.endswith("_id")):
         return True
     if entity.is_captured and frame.is_top and not read.is_relation:
@@ -310,9 +315,9 @@ def _unloaded(read: Read) -> Answer | None:
 
 
 def _sync(read: Read) -> Answer | None:
-    if not read.frame.loops or read.is_loaded() or not read.is_certain() or not read.is_relation:
+    if not read.is_another or read.is_loaded() or not read.is_certain() or not read.is_relation:
         return None
-    if read.how == "set" or read.entity.source == "child":
+    if read.how == "set":
         return None
     return "SQS060", "info", f"{read.label} is loaded again in each round", _load_hint(read)
 

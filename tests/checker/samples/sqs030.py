@@ -1,5 +1,7 @@
 """SQS030: an entity is put into a cache, FSM state, global or attribute."""
 
+import pickle
+
 from sqla_safe import asnapshot
 from tests.checker.samples.world import Keeping, SyncSession, User, user_service
 
@@ -45,3 +47,9 @@ async def snapshots_and_ids(state, session, user_id):
 def into_a_global_dict_until_the_commit(user_id):
     with SyncSession() as session:
         cache[user_id] = session.get(User, user_id)  # error: SQS030
+
+
+async def pickled(session, redis, user_id):
+    user = await session.get(User, user_id)
+    await redis.set("user", pickle.dumps(user))  # warning: SQS030
+    await redis.set("name", pickle.dumps(user.name))
