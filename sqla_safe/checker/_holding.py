@@ -49,7 +49,7 @@ def taken(run: Run, state: State, value: Value) -> list[Value]:
 
     Objects that hold a session are left out: what is used of these is not known.
     """
-    if not isinstance(value, FunctionRef) or not isinstance(value.closure, dict):
+    if not isinstance(value, FunctionRef) or not value.closure:
         return []
     around: dict[str, Value] = value.closure
     own = {name for name, _, _ in value.of.params} | run.linked.assigned_names(value.of)

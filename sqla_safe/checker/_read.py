@@ -328,8 +328,19 @@ def _set_some(state: State, owner: Value) -> None:
 def set_attribute(run: Run, frame: Frame, state: State, target: Node, value: Value) -> None:
     """Assign to an attribute."""
     owner = _eval.value(run, frame, state, target[1])
+    if owner is None and _is_application(frame, state, target[1]):
+        name = f"{dotted(target[1])}.{target[2]}"
+        _escape.stored(run, frame, state, name, value, target[3], target[4], lives_on=True)
     for one in meanings(owner):
         _set_on(run, frame, state, one, target[2], value, target[3], target[4])
+
+
+def _is_application(frame: Frame, state: State, written: Expr) -> bool:
+    """Return whether it is the `state` of a global application, such as FastAPI's."""
+    if written is None or written[0] != ir.ATTRIBUTE or written[2] != "state":
+        return False
+    name = dotted(written[1])
+    return name not in state.env and name in frame.module.names
 
 
 def _set_on(
@@ -362,8 +373,6 @@ def _set_on(
         is_plain = value is None or isinstance(value, Const)
         if not is_plain or thing.has(name):
             state.heap[owner.oid] = thing.with_(name, value)
-    elif isinstance(owner, External) and owner.name.endswith("().state"):
-        _escape.stored(run, frame, state, f"state.{name}", value, start, end)
     elif isinstance(owner, Kept | ModuleRef | ClassRef):
         _escape.into_container(run, frame, state, owner, value, start, end)
 

@@ -134,6 +134,7 @@ class Run:
         self.dependencies: dict[Function, Value] = {}
         self.steps = 0
         self.own_ends: set[int] = set()
+        self.own_expiries: set[int] = set()
         self.maybe = 0
         self.has_ended = False
         self._oids: dict[Any, int] = {}
@@ -151,12 +152,9 @@ class Run:
 
     def is_another(self, frame: Frame, oid: int) -> bool:
         """Return whether each round of a loop has an object of its own where this one stands."""
-        key = self.known_keys.get(oid)
-        if oid in frame.each:
-            return True
-        if isinstance(key, tuple) and key[0] == "child":
-            return self.is_another(frame, key[1])
-        return oid > frame.before_loops
+        key: Any = self.known_keys.get(oid, ("",))
+        is_child = key[0] == "child"  # what one entity leads to may be the same for all of them
+        return oid in frame.each or (oid > frame.before_loops and not is_child)
 
     @property
     def mark(self) -> int:

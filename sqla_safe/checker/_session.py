@@ -241,11 +241,19 @@ def _stays(run: Run, entity: Entity, name: str, loads: frozenset[str]) -> bool:
 
 
 def _commit(run: Run, frame: Frame, state: State, ref: Ref, given: Given) -> Value:
+    _noted(run, frame, given)
     run.apply(state, "commit", ref.oid, given.start)
     return None
 
 
+def _noted(run: Run, frame: Frame, given: Given) -> None:
+    """Note that the function that is looked at has written the commit or rollback itself."""
+    if frame.is_top:
+        run.own_expiries.add(given.start)
+
+
 def _rollback(run: Run, frame: Frame, state: State, ref: Ref, given: Given) -> Value:
+    _noted(run, frame, given)
     run.apply(state, "rollback", ref.oid, given.start)
     return None
 

@@ -94,7 +94,7 @@ def _sessions(
     maker = run.names.maker(frame.module, given.expr, "")
     if maker is not None:
         return True, maker
-    is_own = run.linked.is_own(frame.module, callee) and run.linked.uses_sqlalchemy(frame.module)
+    is_own = run.linked.may_be_own(frame.module, callee)
     if looks_like_session(callee.name) and is_own and not name.startswith("_"):
         seen = run.linked.makers.expiry(is_async=None)
         expires = False if seen is False else None

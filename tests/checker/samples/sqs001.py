@@ -152,3 +152,9 @@ def of_a_backref():
     with SyncSession() as session:
         avatar = session.scalars(select(Avatar)).first()
     print(avatar.photos)  # error: SQS001
+
+
+async def awaited_too_late(user_id):
+    async with Keeping() as session:
+        user = await session.get(User, user_id)
+    print(await user.awaitable_attrs.balance)  # error: SQS001

@@ -85,3 +85,16 @@ async def one_in_a_group(session: AsyncSession):
     async with asyncio.TaskGroup() as group:
         group.create_task(load(session, 1))
         group.create_task(load_alone(2))
+
+
+async def of_a_list(session: AsyncSession):
+    wanted = [session.get(User, 1), session.get(User, 2)]  # the same, but not seen
+    print(await asyncio.gather(*wanted))
+    for one in asyncio.as_completed([session.get(User, 1), session.get(User, 2)]):  # error: SQS040
+        print(await one)
+
+
+async def by_the_session_in_a_group(session: AsyncSession):
+    async with anyio.create_task_group() as group:
+        group.start_soon(session.get, User, 1)
+        group.start_soon(session.get, User, 2)  # error: SQS040
