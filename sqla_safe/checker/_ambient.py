@@ -179,6 +179,8 @@ def _session_parameter(
     if not kind and not is_named:
         return None
     is_async = {"async": True, "sync": False}.get(kind, _kind_nearby(run, frame))
+    if run.linked.relevance.is_run_sync(frame.function):
+        is_async = False
     ref = run.known(("parameter", frame.key, name))
     expires = run.linked.makers.expiry(is_async=is_async)
     owner: Literal["dependency", "param"] = "dependency" if provider is not None else "param"

@@ -9,6 +9,7 @@ from sqla_safe.checker import (
     _escape,
     _eval,
     _follow,
+    _manage,
     _mixed,
     _outside,
     _read,
@@ -26,6 +27,7 @@ from sqla_safe.checker._values import (
     Const,
     External,
     FunctionRef,
+    Instance,
     Kept,
     Maker,
     Many,
@@ -51,10 +53,17 @@ _COPIES: Final = frozenset(
 )
 
 
+_GROUPS: Final = frozenset(("TaskGroup", "create_task_group", "open_nursery"))
+
+
+_PICKLED: Final = frozenset(("pickle.dumps", "dill.dumps", "cloudpickle.dumps"))
+_STACKS: Final = frozenset(("ExitStack", "AsyncExitStack"))
+
+
 def call(run: Run, frame: Frame, state: State, expr: Node) -> Value:
     """Follow one call."""
     target: Any = expr[1]
-    name = last_name(target) if target is not None and target[0] != ir.CALL else ""
+    name = _name_of(target) if target is not None and target[0] != ir.CALL else ""
     kind = -1 if target is None else target[0]
     if name == "super" and kind == ir.NAME:
         return _super(run, frame, state)
@@ -79,6 +88,12 @@ def call(run: Run, frame: Frame, state: State, expr: Node) -> Value:
     _read.blame(run, frame, state, callee, given, seen, before, name)
     _mixed.anonymous(run, frame, state, name, given, found)
     return found
+
+
+def _name_of(target: Node) -> str:
+    """Return what is called, by its name: also `session_factory` of `ctx["session_factory"]()`."""
+    key = target[2] if target[0] == ir.ITEM else None
+    return str(key[1]) if key is not None and key[0] == ir.CONST else last_name(target)
 
 
 def _each(run: Run, frame: Frame, state: State, callee: Value, name: str, given: Given) -> Value:
@@ -137,6 +152,11 @@ def _external(run: Run, frame: Frame, state: State, callee: External, given: Giv
         return Many(Tup((None, *parts) if name == "enumerate" else tuple(parts)))
     if name == "cast" and len(given.args) > 1:
         return given.args[1]
+    if callee.name in _PICKLED and given.args:
+        return given.args[0]
+    if name in _GROUPS or name in _STACKS:
+        kind = "TaskGroup" if name in _GROUPS else "ExitStack"
+        return run.make(frame, state, given.start, Instance(kind), kind)
     handled, found = _sqla.function(run, frame, state, callee, given)
     if handled:
         return found
@@ -158,6 +178,8 @@ def _method(run: Run, frame: Frame, state: State, callee: Method, given: Given) 
         thing = state.heap.get(owner.oid)
         if isinstance(thing, Scope):
             return _session.method(run, frame, state, owner, name, given)
+        if name in _manage.STACKED and isinstance(thing, Instance) and thing.cls == "ExitStack":
+            return _manage.stacked(run, frame, state, owner, name, given)
         return _outside.unresolved(run, frame, state, name, owner, given)
     if isinstance(owner, Rows):
         return _session.rows_method(run, frame, state, owner, name, given)
@@ -178,6 +200,8 @@ def _many_method(
     run: Run, frame: Frame, state: State, owner: Many | Tup, name: str, given: Given
 ) -> Value:
     if name in ("append", "add", "appendleft", "insert", "extend", "update"):
+        if isinstance(owner, Many):
+            _mixed.linked(run, frame, state, owner.item, Tup(tuple(given.args)), given.span)
         _grown(run, frame, state, given, name)
         return None
     if isinstance(owner, Tup):

@@ -13,7 +13,6 @@ from sqla_safe.checker._filter import filter_of
 from sqla_safe.checker._pipeline import Means, Run, Tree
 from sqla_safe.checker._progress import Progress
 from sqla_safe.checker._reading import Sources
-from sqla_safe.checker._request import stdin_content
 from sqla_safe.checker._text import SourceText
 
 if TYPE_CHECKING:
@@ -58,7 +57,7 @@ class Check:
         self._filter = filter_of(request.config, request.codes, request.root)
         self.cache = _cache.Cache(None if options.no_cache else _cache_folder(request))
         self._shows_progress = not options.quiet
-        self.sources = Sources({request.stdin: stdin_content()} if request.stdin else None)
+        self.sources = Sources({request.stdin: request.content} if request.stdin else None)
         self._baseline = self._read_baseline(options)
 
     def close(self) -> None:

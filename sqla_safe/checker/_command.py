@@ -83,17 +83,19 @@ def _exit_code(result: Result, wanted: Request, options: Options) -> int:
 
 def _show(result: Result, check: Check, wanted: Request, options: Options, fixed: int = 0) -> None:
     stream = sys.stderr if options.fix and wanted.stdin else sys.stdout  # that holds the source
-    name = wanted.config.output_format
+    name: str = wanted.config.output_format
     paint = paint_for(stream, options.color) if name in _FOR_PEOPLE else Paint(on=False)
     if name in _FOR_PEOPLE or options.statistics:
         result = replace(result, findings=promised(result.findings, check.sources, check.cache))
     report = _report(result, paint, fixed)
-    render = reports.renderer("statistics" if options.statistics else name)
+    if options.statistics:
+        name = "counts" if name == "json" else "statistics"
+    render = reports.renderer(name)
     if options.output_file:
         _write(Path(options.output_file), render(replace(report, paint=Paint(on=False))))
     else:
         _print(render(report), stream)
-    if name in _FOR_PEOPLE and not options.quiet:
+    if wanted.config.output_format in _FOR_PEOPLE and not options.quiet:
         _print(summary(report), stream)
 
 

@@ -217,17 +217,17 @@ def _dict(run: Run, frame: Frame, state: State, expr: Node) -> Value:
 
 
 def _comprehension(run: Run, frame: Frame, state: State, expr: Node) -> Value:
-    outer = dict(state.env)
-    frame.loops += 1
+    outer, outer_loops, outer_each = dict(state.env), frame.loops, frame.each
     for target, source, conditions in expr[2]:
         item = element(run, frame, state, value(run, frame, state, source), 0)
         if isinstance(item, Const):
             item = None
+        _exec.loop(run, frame, item)
         _exec.assign(run, frame, state, target, item, 0)
         for condition in conditions:
             value(run, frame, state, condition)
     found = value(run, frame, state, expr[1])
-    frame.loops -= 1
+    frame.loops, frame.each = outer_loops, outer_each
     state.env = outer
     if isinstance(found, Table) and len(found.items) == 1:
         found = found.items[0][1]

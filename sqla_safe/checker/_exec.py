@@ -221,7 +221,7 @@ def _for(run: Run, frame: Frame, state: State, node: Node) -> State | None:
         item = _eval.element(run, frame, state, source, node[6])
     outer_broken, outer_continued = frame.broken, frame.continued
     frame.broken, frame.continued = [], []
-    frame.loops += 1
+    outer_each = loop(run, frame, item)
     after: State | None = state
     for _ in range(2 if frame.loops == 1 else 1):
         if after is None:
@@ -238,6 +238,7 @@ def _for(run: Run, frame: Frame, state: State, node: Node) -> State | None:
         if after is not None:
             after.heap.update(_still_expired(after, recovered))
     frame.loops -= 1
+    frame.each = outer_each
     broken, frame.broken, frame.continued = frame.broken, outer_broken, outer_continued
     after = block(run, frame, after, node[4])
     for other in broken:
@@ -246,6 +247,16 @@ def _for(run: Run, frame: Frame, state: State, node: Node) -> State | None:
         for operation, oid in operations:
             run.apply(after, operation, oid, node[6])
     return after
+
+
+def loop(run: Run, frame: Frame, item: Value) -> frozenset[int]:
+    """Begin a loop over something; return what those around it go over."""
+    before = frame.each
+    if not frame.loops:
+        frame.before_loops = run.mark
+    frame.loops += 1
+    frame.each = before | {ref.oid for ref in refs_in(item)}
+    return before
 
 
 def _is_listed(source: Expr) -> bool:

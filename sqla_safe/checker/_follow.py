@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqla_safe.checker import _ambient, _eval, _exec, _memo, _outside, _read, _sqla
 from sqla_safe.checker import _ir as ir
-from sqla_safe.checker._holding import held_by, scopes_of
+from sqla_safe.checker._holding import held_by, scopes_of, taken
 from sqla_safe.checker._index import Class
 from sqla_safe.checker._names import last
 from sqla_safe.checker._renaming import pruned
@@ -38,7 +38,8 @@ if TYPE_CHECKING:
 def invoke(run: Run, frame: Frame, state: State, ref: FunctionRef, given: Given) -> Value:
     """Follow a call of a function of the project."""
     function = ref.of
-    scopes, entities = held_by(run, state, given.all(), ref.bound)
+    around = taken(run, state, ref) if ref.closure is not None else []
+    scopes, entities = held_by(run, state, [*given.all(), *around], ref.bound)
     if function.is_generator:
         return Manager("function", ref, given)
     if not _can_follow(run, frame, function, is_given=bool(entities)):

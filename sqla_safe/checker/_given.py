@@ -20,6 +20,11 @@ class Given:
     end: int
     expr: Node
 
+    @property
+    def span(self) -> tuple[int, int]:
+        """Where the call begins and ends."""
+        return self.start, self.end
+
     def all(self) -> list[Value]:
         """Return every argument."""
         return [*self.args, *self.keywords.values()]

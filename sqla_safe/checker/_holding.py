@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from sqla_safe.checker._values import Entity, Instance, Scope, State, Value, refs_in
+from sqla_safe.checker import _ir as ir
+from sqla_safe.checker._values import Entity, FunctionRef, Instance, Scope, State, Value, refs_in
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sqla_safe.checker._ir import Expr
     from sqla_safe.checker._run import Run
 
 
@@ -38,3 +42,33 @@ def scopes_of(state: State, value: Value) -> set[int]:
                     if isinstance(state.heap.get(inner.oid), Scope):
                         found.add(inner.oid)
     return found
+
+
+def taken(run: Run, state: State, value: Value) -> list[Value]:
+    """Return the sessions and entities that a function uses of the names around it.
+
+    Objects that hold a session are left out: what is used of these is not known.
+    """
+    if not isinstance(value, FunctionRef) or not value.closure:
+        return []
+    around: dict[str, Value] = value.closure
+    own = {name for name, _, _ in value.of.params} | run.linked.assigned_names(value.of)
+    names = [name for name in names_in(value.of.body) if name in around and name not in own]
+    return [around[name] for name in names if state.instance(around[name]) is None]
+
+
+def taken_by_lambda(state: State, expr: Expr) -> list[Value]:
+    """Return what a lambda takes with it of the names around it."""
+    if expr is None or expr[0] != ir.LAMBDA:
+        return []
+    own = {name for name, _, _ in expr[1]}
+    return [state.env[name] for name in names_in(expr[2]) if name in state.env and name not in own]
+
+
+def names_in(node: Any) -> Iterator[str]:
+    """Yield the names that code mentions, in order."""
+    if ir.is_node(node):
+        if len(node) == 3 and node[0] == ir.NAME:
+            yield node[1]
+        for part in node:
+            yield from names_in(part)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 from sqla_safe.checker._index import Class, Function, Index, Module, bound_in
 from sqla_safe.checker._makers import Makers
 from sqla_safe.checker._models import Models
-from sqla_safe.checker._names import Names, is_session_name
+from sqla_safe.checker._names import Names, is_session_name, is_sqlalchemy
 from sqla_safe.checker._notes import Notes
 from sqla_safe.checker._reach import Reach
 from sqla_safe.checker._relevance import Relevance
@@ -61,7 +62,8 @@ class Linked:
     @property
     def everywhere(self) -> tuple[bytes, ...]:
         """What the findings of all files depend on."""
-        parts = (self.settings, self.makers.facts, sorted(self._loaded), sorted(self.index.modules))
+        loaded, modules = sorted(self._loaded), sorted(self.index.modules)
+        parts = (self.settings, self.makers.facts, loaded, modules, self.models.referring)
         return tuple([repr(each).encode() for each in parts])
 
     def related_to(self, module: Module) -> list[Class]:
@@ -97,6 +99,14 @@ class Linked:
     def is_own(self, module: Module, owner: Value) -> bool:
         """Return whether something that is not among the files seems to belong to them."""
         return not isinstance(owner, External) or self.index.belongs(module, owner.name)
+
+    def may_be_own(self, module: Module, owner: External) -> bool:
+        """Return whether a session may be made by a file of the project that is not here."""
+        if not self.uses_sqlalchemy(module):
+            return False
+        root = owner.name.partition(".")[0]
+        is_foreign = root in sys.stdlib_module_names or is_sqlalchemy(owner.name)
+        return self.is_own(module, owner) or not is_foreign
 
     def global_(self, module: Module, name: str) -> Value:
         """Return what a global name means."""

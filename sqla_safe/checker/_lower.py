@@ -94,12 +94,14 @@ class Lowering:
         )
 
     def on_call(self, node: Any) -> Expr:
-        name = str(getattr(node.func, "attr", None) or getattr(node.func, "id", ""))
+        name = _name_of(node.func)
         self._called.add(name)
         if name in _LOADERS:
             self._note_loaded(node)
         elif name in _MAKERS:
             self._note_maker(node, name)
+        elif name == "run_sync" and node.args:
+            self.loaded.add(f"!run:{_name_of(node.args[0])}")
         keywords = tuple([(word.arg, self.expr(word.value)) for word in node.keywords])
         return (
             ir.CALL,
@@ -265,11 +267,10 @@ class Lowering:
         return None if is_text else (ir.EXPR, value)
 
     def _note_task(self, call: Any) -> None:
-        name = getattr(call.func, "attr", None) or getattr(call.func, "id", "")
+        name = _name_of(call.func)
         first = call.args[0]
         if name in _TASKS and isinstance(first, ast.Call):
-            started = getattr(first.func, "attr", None) or getattr(first.func, "id", "")
-            self.loaded.add(f"!task:{started}")
+            self.loaded.add(f"!task:{_name_of(first.func)}")
 
     def on_return(self, node: Any) -> Node:
         return (ir.RETURN, self.expr(node.value), self.start(node))
@@ -418,6 +419,11 @@ class Lowering:
             self.block(node.body),
             self.start(node),
         )
+
+
+def _name_of(node: Any) -> str:
+    """Return the last part of a name, as far as it is one."""
+    return str(getattr(node, "attr", None) or getattr(node, "id", ""))
 
 
 def _wide_lines(source: bytes) -> dict[int, bytes]:

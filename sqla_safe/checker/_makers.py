@@ -23,7 +23,7 @@ class Makers:
             name
             for module in reach.counted
             for name in module.loaded
-            if name.startswith("!") and not name.startswith("!task:")
+            if name.startswith(("!async:", "!sync:"))
         }
         self._has_async = any(map(_imports_async, reach.counted))
         self._is_whole: bool | None = None
@@ -35,8 +35,9 @@ class Makers:
 
     @property
     def are_odd(self) -> bool:
-        """Whether the settings of a sessionmaker are decided when the program runs."""
-        return any(maker.endswith(":?") for maker in self._makers)
+        """Whether sessionmakers disagree, or their settings are decided when the program runs."""
+        found = {maker.rpartition(":")[2] for maker in self._makers}
+        return "?" in found or len(found) > 1
 
     def kind(self) -> bool | None:
         """Return whether all sessionmakers are asynchronous, or all are not."""

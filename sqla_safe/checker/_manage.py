@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from sqla_safe.checker._run import Run
 
 Operations = tuple[tuple[Operation, int], ...]
+STACKED: Final = frozenset(("enter_context", "enter_async_context"))
 _OPENS_SERVICE: Final = re.compile(
     r"(?i)service|repo|uow|unit_?of_?work|dao|crud|storage_?db|transaction"
 )
@@ -148,10 +149,27 @@ def _object(run: Run, frame: Frame, state: State, ref: Ref, at: int, *, is_async
         return Entered(ref, close, close)
     if isinstance(thing, Instance) and isinstance(thing.cls, Class):
         return _by_methods(run, frame, state, ref, thing.cls, at)
+    if isinstance(thing, Instance) and thing.cls == "ExitStack":
+        unwind: Operations = (("unwind", ref.oid),)
+        return Entered(ref, unwind, unwind)
     if isinstance(thing, Instance):
         close = tuple([("close", oid) for oid in sorted(scopes_of(state, ref))])
         return Entered(ref, close, close)
     return Entered(ref)
+
+
+def stacked(run: Run, frame: Frame, state: State, ref: Ref, name: str, given: Given) -> Value:
+    """Enter what is given to an `ExitStack`: it ends when the block of the stack does."""
+    stack = state.heap[ref.oid]
+    assert isinstance(stack, Instance)
+    at, is_async = given.start, name == "enter_async_context"
+    part = given.expr[2][0] if given.expr[2] else None
+    entered = enter(run, frame, state, given.first(), at, is_async=is_async, written=part)
+    ending = [Tup((Const(operation), Ref(oid))) for operation, oid in entered.normal]
+    for number, one in enumerate(ending):
+        stack = stack.with_(f"{at} {number}", one)
+    state.heap[ref.oid] = stack
+    return entered.value
 
 
 def _by_methods(run: Run, frame: Frame, state: State, ref: Ref, cls: Class, at: int) -> Entered:

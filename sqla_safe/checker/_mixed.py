@@ -8,7 +8,7 @@ from sqla_safe.checker import _eval
 from sqla_safe.checker import _ir as ir
 from sqla_safe.checker._given import Given
 from sqla_safe.checker._index import Function, dotted
-from sqla_safe.checker._run import Frame, Report
+from sqla_safe.checker._run import Frame, Report, Trouble
 from sqla_safe.checker._values import Const, Entity, Ref, Scope, State, Value
 from sqla_safe.checker._wording import entities_in, label_of, scope_behind
 from sqla_safe.checker.findings import Fix
@@ -20,23 +20,51 @@ if TYPE_CHECKING:
     from sqla_safe.checker.findings import Severity
 
 
-def moved(run: Run, frame: Frame, state: State, ref: Ref, session: Ref, given: Given) -> None:
-    """Report an entity of one open session that is added to another."""
+def moved(
+    run: Run, frame: Frame, state: State, ref: Ref, session: int, span: tuple[int, int]
+) -> None:
+    """Report an entity of one open session that is added to another, or deleted by it."""
     entity = state.heap[ref.oid]
     assert isinstance(entity, Entity)
-    if entity.scope in (None, session.oid) or entity.is_detached or entity.is_free:
+    if entity.source == "new" and entity.scope is None:
+        _moved_with(run, frame, state, entity, session, span)
+    if entity.scope in (None, session) or entity.is_detached or entity.is_free:
         return
-    ours, theirs = state.heap.get(session.oid), scope_behind(state, entity)
+    ours, theirs = state.heap.get(session), scope_behind(state, entity)
     is_sure = (
         isinstance(ours, Scope)
         and theirs is not None
+        and not theirs.is_closed
         and ours.owner == "local" == theirs.owner
         and entity.source in ("load", "child", "new")
     )
     if is_sure:
         message = f"{label_of(entity)} belongs to another session that is still open"
         hint = "use one session for both, or `merge` it and go on with what `merge` returns"
-        run.report(frame, Report(given.start, given.end, "SQS051", "error", message, hint))
+        run.report(frame, Report(*span, "SQS051", "error", message, hint))
+        if not frame.is_top:
+            run.troubles.append(Trouble(ref.oid, "SQS051", "error", message, hint))
+
+
+def _moved_with(
+    run: Run, frame: Frame, state: State, entity: Entity, session: int, span: tuple[int, int]
+) -> None:
+    """Report what a new entity brings along: `add` cascades to what it is related to."""
+    for _, value in entity.related:
+        for ref, other in entities_in(state, value):
+            if other.source != "new":
+                moved(run, frame, state, ref, session, span)
+
+
+def linked(
+    run: Run, frame: Frame, state: State, owner: Value, value: Value, span: tuple[int, int]
+) -> None:
+    """Report an entity that gets related to one of another session that is still open."""
+    entity = state.entity(owner)
+    if entity is None or entity.scope is None or entity.is_detached or entity.is_free:
+        return
+    for ref, _ in entities_in(state, value):
+        moved(run, frame, state, ref, entity.scope, span)
 
 
 def refreshed(
@@ -112,7 +140,7 @@ def _nodes(node: Any) -> list[Node]:
 
 def anonymous(run: Run, frame: Frame, state: State, name: str, given: Given, found: Value) -> None:
     """Report a session that is made in the arguments of a call, and kept by nobody after it."""
-    if not frame.is_top or found is None or isinstance(found, Const):
+    if not frame.is_top or found is None or isinstance(found, Const) or "context" in name:
         return
     if not any(state.scope(value) is not None for value in given.args):
         return
@@ -133,35 +161,43 @@ def borrowed(
 ) -> None:
     """Report `with session:` on a session that was passed in."""
     scope = state.scope(manager)
-    if scope is None or scope.owner != "param" or context is None or context[0] != ir.NAME:
+    if not isinstance(scope, Scope) or frame.conditions or not _is_lent(frame, scope, context):
         return
-    if frame.conditions or not _is_parameter(frame, context[1]):
-        return
-    _closing(run, frame, context[1], (context[2], context[2] + len(context[1])))
-    del node
+    name = dotted(context)
+    start = context[2] if context is not None and context[0] == ir.NAME else node[4]
+    _closing(run, frame, name, (start, start + len(name)))
 
 
 def closed(run: Run, frame: Frame, state: State, ref: Ref, given: Given) -> None:
     """Report `session.close()` on a session that was passed in."""
     scope = state.heap.get(ref.oid)
     target = given.expr[1]
-    if not isinstance(scope, Scope) or scope.owner != "param" or frame.conditions:
+    if not isinstance(scope, Scope) or frame.conditions:
         return
-    if target is None or target[0] != ir.ATTRIBUTE or target[1] is None:
+    if target is None or target[0] != ir.ATTRIBUTE or not _is_lent(frame, scope, target[1]):
         return
-    if target[1][0] == ir.NAME and _is_parameter(frame, target[1][1]):
-        name = frame.function.name if frame.function is not None else ""
-        if not any(
-            word in name.lower() for word in ("close", "clean", "teardown", "exit", "dispose")
-        ):
-            _closing(run, frame, target[1][1], (given.start, given.end))
+    name = frame.function.name if frame.function is not None else ""
+    if not any(word in name.lower() for word in ("close", "clean", "teardown", "exit", "dispose")):
+        _closing(run, frame, dotted(target[1]), (given.start, given.end))
 
 
-def _is_parameter(frame: Frame, name: str) -> bool:
+def _is_lent(frame: Frame, scope: Scope, written: Expr) -> bool:
+    """Return whether a session is a parameter, or one that the constructor was given."""
     function = frame.function
-    if function is None or function.is_generator:
+    if function is None or function.is_generator or scope.owner not in ("param", "dependency"):
         return False
-    return any(param == name and default is None for param, _, default in function.params)
+    if written is not None and written[0] == ir.NAME:
+        return _is_parameter(function, written[1], scope)
+    is_own = function.cls is not None and function.params and written is not None
+    return bool(is_own) and dotted(written).startswith(f"{function.params[0][0]}.")
+
+
+def _is_parameter(function: Function, name: str, scope: Scope) -> bool:
+    """Return whether a name is a parameter that nobody makes a session for when it is missing."""
+    return any(
+        param == name and (default is None or scope.owner == "dependency")
+        for param, _, default in function.params
+    )
 
 
 def _closing(run: Run, frame: Frame, name: str, span: tuple[int, int]) -> None:

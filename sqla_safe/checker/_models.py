@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Literal
 
 from sqla_safe.checker import _ir as ir
@@ -64,7 +64,7 @@ class Models:
         self._models: dict[Class, bool] = {}
         self._attributes: dict[Class, dict[str, Attribute]] = {}
         self._by_name: dict[str, list[Class]] = {}
-        self._backrefs: dict[str, list[Attribute]] = {}
+        self._backrefs: dict[str, list[tuple[Class, str, Expr]]] | None = None
 
     def note(self, cls: Class) -> None:
         """Make a class known by its name, so that `relationship("User")` finds it."""
@@ -115,9 +115,12 @@ class Models:
         """Return the mapped attributes of a class by name."""
         if cls not in self._attributes:
             found: dict[str, Attribute] = {}
-            for each in reversed(self._names.mro(cls)):
-                if isinstance(each, Class):
-                    found.update(self._own(each))
+            owners = [each for each in self._names.mro(cls) if isinstance(each, Class)]
+            for each in reversed(owners):
+                found.update(self._referring(each))
+                found.update(self._own(each))
+            if any(map(_fetches_defaults, owners)):
+                found = {name: replace(each, on_update=False) for name, each in found.items()}
             self._attributes[cls] = found
         return self._attributes[cls]
 
@@ -135,6 +138,36 @@ class Models:
         """Return the class that a relationship leads to."""
         near = cls.module if isinstance(cls, Class) else None
         return self.named(attribute.target, near) or (attribute.target or None)
+
+    @property
+    def backrefs(self) -> dict[str, list[tuple[Class, str, Expr]]]:
+        """The relationships written with `backref`, by the class that these lead to."""
+        if self._backrefs is None:
+            self._backrefs = {}
+            for cls in [cls for classes in self._by_name.values() for cls in classes]:
+                for name, written in cls.names.items():
+                    call = written.values[-1] if written.values else None
+                    if call is not None and call[0] == ir.CALL and _backref(call) is not None:
+                        target = _target(call, written.annotation)
+                        self._backrefs.setdefault(target, []).append((cls, name, call))
+        return self._backrefs
+
+    @property
+    def referring(self) -> list[str]:
+        """What classes get from other files, that these need not even import."""
+        classes = [cls for target in self.backrefs for cls in self.called(target)]
+        return sorted(f"{cls.module.path} {cls.name} {self._referring(cls)}" for cls in classes)
+
+    def _referring(self, cls: Class) -> dict[str, Attribute]:
+        """Return the attributes that other classes give to one by their `backref`."""
+        found: dict[str, Attribute] = {}
+        for owner, name, call in self.backrefs.get(cls.name, ()):
+            if self.is_model(owner) and self.named(cls.name, owner.module) is cls:
+                ours = self._relation(owner, name, call, owner.names[name].annotation)
+                attribute = _backwards(ours, owner.name, call)
+                if attribute is not None:
+                    found[attribute.name] = attribute
+        return found
 
     def _own(self, cls: Class) -> dict[str, Attribute]:
         found: dict[str, Attribute] = {}
@@ -205,7 +238,7 @@ class Models:
         points_up = not is_many and self._points_up(cls, name, keywords, target)
         uselist = keywords.get("uselist") == (ir.CONST, False)
         is_many = is_many or (note is None and not points_up and not uselist)
-        back = _text(keywords.get("back_populates")) or _text(keywords.get("backref"))
+        back = _text(keywords.get("back_populates")) or _text(_backref(call))
         is_eager = strategy is False or strategy in _EAGER
         return Attribute(name, "relation", is_eager, is_many, points_up, target, back=back)
 
@@ -229,6 +262,40 @@ class Models:
         found = self.named(target, cls.module)
         written = found.names.get("__tablename__") if found is not None else None
         return _text(written.values[-1]) if written is not None and written.values else ""
+
+
+def _backref(call: Expr) -> Expr:
+    """Return the name in `backref="photos"` or `backref=backref("photos", ...)`."""
+    given = dict(call[3]).get("backref") if call is not None else None
+    if given is not None and given[0] == ir.CALL:
+        return given[2][0] if given[2] else None
+    return given
+
+
+def _backwards(ours: Attribute, owner: str, call: Expr) -> Attribute | None:
+    """Return the other side of a relationship that is written with `backref`."""
+    given = dict(call[3]).get("backref") if call is not None else None
+    words = dict(given[3]) if given is not None and given[0] == ir.CALL else {}
+    lazy = words.get("lazy")
+    strategy = lazy[1] if lazy is not None and lazy[0] == ir.CONST else "select"
+    name = _text(_backref(call))
+    if not name or ours.kind != "relation" or strategy in _NEVER:
+        return None
+    is_eager = strategy is False or strategy in _EAGER
+    is_mutual = call is not None and "secondary" in dict(call[3])
+    is_many = (ours.points_up or is_mutual) and words.get("uselist") != (ir.CONST, False)
+    points_up = ours.is_many and not is_mutual
+    return Attribute(name, "relation", is_eager, is_many, points_up, owner, back=ours.name)
+
+
+def _fetches_defaults(cls: Class) -> bool:
+    """Return whether a class asks for what the database fills with each flush."""
+    written = cls.names.get("__mapper_args__")
+    value = written.values[-1] if written is not None and written.values else None
+    if value is None or value[0] != ir.DICT:
+        return False
+    wanted = ((ir.CONST, "eager_defaults"), (ir.CONST, True))
+    return wanted in zip(value[1], value[2], strict=True)
 
 
 def _foreign_key(written: Written) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sqla_safe.checker import _ambient, _escape, _eval, _follow, _objects, _verdict
+from sqla_safe.checker import _ambient, _escape, _eval, _follow, _mixed, _objects, _verdict
 from sqla_safe.checker import _ir as ir
 from sqla_safe.checker._given import Given
 from sqla_safe.checker._holding import scopes_of
@@ -51,6 +51,7 @@ _NO_READ: Final = frozenset(("metadata", "registry", "query"))
 def attribute(run: Run, frame: Frame, state: State, expr: Node, owner: Value) -> Value:
     """Read an attribute."""
     found: Value = None
+    owner = _awaitable(run, frame, state, expr) or owner
     frame.forgiven += expr[2] == "unloaded"  # the code asks SQLAlchemy before it reads
     ones = meanings(owner)
     doubt = len(ones) > 1 and any(
@@ -63,6 +64,24 @@ def attribute(run: Run, frame: Frame, state: State, expr: Node, owner: Value) ->
     if found is None:
         return _ambient.session_named(run, frame, state, expr[2], owner, expr)
     return found
+
+
+def _awaitable(run: Run, frame: Frame, state: State, expr: Node) -> Value:
+    """Return the entity of `entity.awaitable_attrs.name`, with what is awaited loaded."""
+    inner = expr[1]
+    if inner is None or inner[0] != ir.ATTRIBUTE or inner[2] != "awaitable_attrs":
+        return None
+    owner = _eval.value(run, frame, state, inner[1])
+    for one in meanings(owner):
+        entity = state.entity(one)
+        if entity is None or not isinstance(one, Ref) or entity.is_detached or entity.is_free:
+            continue
+        mapped = run.models.attribute(entity.cls, expr[2])
+        is_column = mapped is None or mapped.kind == "column"
+        loads, back = entity.loads | {expr[2]}, entity.back | {expr[2]}
+        expired, stale = (None, None) if is_column else (entity.expired, entity.stale)
+        state.heap[one.oid] = entity._replace(loads=loads, back=back, expired=expired, stale=stale)
+    return owner
 
 
 def method(run: Run, frame: Frame, state: State, expr: Node, owner: Value) -> Value:
@@ -281,6 +300,8 @@ def by_name(run: Run, frame: Frame, state: State, expr: Node, how: str) -> Value
     name = _eval.value(run, frame, state, expr[2][1])
     rest = [_eval.value(run, frame, state, part) for part in expr[2][2:]]
     if not isinstance(name, Const) or not isinstance(name.value, str):
+        if how == "setattr":
+            _set_some(state, owner)
         return None
     found: Value = None
     for one in meanings(owner):
@@ -296,11 +317,30 @@ def by_name(run: Run, frame: Frame, state: State, expr: Node, how: str) -> Value
     return found if how == "getattr" else None
 
 
+def _set_some(state: State, owner: Value) -> None:
+    """Let `setattr(user, key, value)` change an entity in a way that is not known."""
+    for one in meanings(owner):
+        entity = state.entity(one)
+        if entity is not None and isinstance(one, Ref) and entity.source != "new":
+            state.heap[one.oid] = entity._replace(is_dirty=True)
+
+
 def set_attribute(run: Run, frame: Frame, state: State, target: Node, value: Value) -> None:
     """Assign to an attribute."""
     owner = _eval.value(run, frame, state, target[1])
+    if owner is None and _is_application(frame, state, target[1]):
+        name = f"{dotted(target[1])}.{target[2]}"
+        _escape.stored(run, frame, state, name, value, target[3], target[4], lives_on=True)
     for one in meanings(owner):
         _set_on(run, frame, state, one, target[2], value, target[3], target[4])
+
+
+def _is_application(frame: Frame, state: State, written: Expr) -> bool:
+    """Return whether it is the `state` of a global application, such as FastAPI's."""
+    if written is None or written[0] != ir.ATTRIBUTE or written[2] != "state":
+        return False
+    name = dotted(written[1])
+    return name not in state.env and name in frame.module.names
 
 
 def _set_on(
@@ -318,6 +358,8 @@ def _set_on(
         mapped = run.models.attribute(thing.cls, name)
         if mapped is not None and mapped.kind == "relation" and mapped.is_many:
             _verdict.judge(run, frame, state, owner, thing, name, mapped, (start, end), "set", None)
+        if mapped is not None and mapped.kind == "relation":
+            _mixed.linked(run, frame, state, owner, value, (start, end))
         related = tuple([pair for pair in thing.related if pair[0] != name])
         state.heap[owner.oid] = thing._replace(
             related=(*related, (name, value)),

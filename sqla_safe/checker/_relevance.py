@@ -89,12 +89,8 @@ class Relevance:
         self._settings = settings
         self._counted = sorted(reach.counted, key=lambda each: each.path)
         self._holders: dict[Class, bool] = {}
-        self._spawned = {
-            name.removeprefix("!task:")
-            for module in self._counted
-            for name in module.loaded
-            if name.startswith("!task:")
-        }
+        self._spawned = self._noted("!task:")
+        self._run_sync = self._noted("!run:")
         self._by_async, self._by_sync = self._callers()
         self._makers_named = {
             name
@@ -105,6 +101,11 @@ class Relevance:
         self._openers = self._find_openers()
         self._sources = self._find_sources()
         self._relevant = self._find_relevant()
+
+    def _noted(self, prefix: str) -> set[str]:
+        """Return the names that any file has noted with a prefix."""
+        loaded = [name for module in self._counted for name in module.loaded]
+        return {name.removeprefix(prefix) for name in loaded if name.startswith(prefix)}
 
     def _is_session_name(self, name: str) -> bool:
         return is_session_name(name) or self._settings.is_session(name)
@@ -222,7 +223,8 @@ class Relevance:
     def traits(self, module: Module) -> bytes:
         """Return what the whole code base makes of the functions of one file."""
         names = sorted({*[each.name for each in module.all_functions()], *module.nested})
-        sets = (self._relevant, self._sources, self._spawned, self._by_async, self._by_sync)
+        told = (self._relevant, self._sources, self._spawned, self._run_sync)
+        sets = (*told, self._by_async, self._by_sync)
         found = bytearray([name in each for name in names for each in sets])
         return bytes((*found, module in self._reach.counted))
 
@@ -239,6 +241,10 @@ class Relevance:
             return False
         name = function.name
         return function.is_async or (name in self._by_async and name not in self._by_sync)
+
+    def is_run_sync(self, function: Function | None) -> bool:
+        """Return whether a function is given to `run_sync`: its session is an ordinary one."""
+        return function is not None and not function.is_async and function.name in self._run_sync
 
     def is_spawned(self, function: Function) -> bool:
         """Return whether a method is started as a task that nobody awaits."""

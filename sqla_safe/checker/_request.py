@@ -8,8 +8,9 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from sqla_safe.checker import _config, _discovery, _selection
+from sqla_safe.checker import _config, _discovery, _nearby, _selection
 from sqla_safe.checker._problems import UsageError
+from sqla_safe.checker._reading import Sources
 
 if TYPE_CHECKING:
     from sqla_safe.checker._config import Config
@@ -32,6 +33,7 @@ class Request:
         files: the paths to report on.
         context: the paths that are only read.
         stdin: the name under which standard input is checked, if it is.
+        content: what standard input holds, then.
     """
 
     config: Config
@@ -40,6 +42,7 @@ class Request:
     files: list[str]
     context: list[str]
     stdin: str | None
+    content: bytes = b""
 
 
 def request(options: Options) -> Request:
@@ -53,13 +56,17 @@ def request(options: Options) -> Request:
     found = _config.load(options.config, _start([stdin] if stdin else paths))
     config = _overridden(found.config, options)
     files = [stdin] if stdin else _discovery.discover(paths, config, found.root)
+    content = stdin_content() if stdin else b""
+    sources = Sources({stdin: content} if stdin else None)
+    is_named = bool(stdin) or any(map(os.path.isfile, paths))
     return Request(
         config=config,
         root=found.root,
         codes=_codes(found.config, options),
         files=files,
-        context=_context(config, found.root, files),
+        context=_context(config, found.root, files, sources if is_named else None),
         stdin=stdin,
+        content=content,
     )
 
 
@@ -103,14 +110,24 @@ def _codes(config: Config, options: Options) -> frozenset[str]:
     return codes - _selection.matching(options.ignore or ())
 
 
-def _context(config: Config, root: Path, files: list[str]) -> list[str]:
-    """Return the files of ``context`` that are not checked anyway."""
+def _context(config: Config, root: Path, files: list[str], named: Sources | None) -> list[str]:
+    """Return the files of ``context``, or that named files import, and are not checked anyway."""
     if not config.context:
-        return []
+        return _imported(config, root, files, named) if named is not None else []
     wanted = [os.path.relpath(root / path) for path in config.context]
     known = {_discovery.real(file) for file in files}
     found = _discovery.discover(wanted, config, root)
     return [file for file in found if _discovery.real(file) not in known]
+
+
+def _imported(config: Config, root: Path, files: list[str], sources: Sources) -> list[str]:
+    """Return the files of the project that single files import: models, sessionmakers, services."""
+    walk = _discovery.walk_of(config, root)
+
+    def is_wanted(path: str) -> bool:
+        return not walk.leaves_out(path, is_folder=False)
+
+    return _nearby.imported(files, os.path.realpath(root), sources.read, wanted=is_wanted)
 
 
 def stdin_content() -> bytes:

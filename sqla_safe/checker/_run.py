@@ -5,7 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from sqla_safe.checker._values import Entity, Expiry, Ref, Scope, State, Value, join
+from sqla_safe.checker._values import (
+    Const,
+    Entity,
+    Expiry,
+    Instance,
+    Ref,
+    Scope,
+    State,
+    Tup,
+    Value,
+    join,
+)
 
 if TYPE_CHECKING:
     from sqla_safe.checker._index import Class, Function, Module
@@ -20,7 +31,7 @@ MOST_OF_ALL: Final = 40_000
 """Those after which the function itself is given up: about a third of a second."""
 MOST_IN_A_FILE: Final = 150_000
 """Those after which the rest of a file is given up."""
-Operation = Literal["commit", "rollback", "close", "flush", "expunge", "expire"]
+Operation = Literal["commit", "rollback", "close", "flush", "expunge", "expire", "unwind"]
 _RANK: Final = {"error": 0, "warning": 1, "info": 2}
 
 
@@ -48,6 +59,10 @@ class Frame:
     yielded: tuple[State, Value] | None = None
     on_yield: Literal["", "go", "raise"] = ""
     loops: int = 0
+    each: frozenset[int] = frozenset()
+    """What the loops around this point go over: each round has another one."""
+    before_loops: int = 0
+    """The highest number of an object when the outermost of them began."""
     conditions: int = 0
     waits: int = 0
     """How many `await` are around this point."""
@@ -119,6 +134,7 @@ class Run:
         self.dependencies: dict[Function, Value] = {}
         self.steps = 0
         self.own_ends: set[int] = set()
+        self.own_expiries: set[int] = set()
         self.maybe = 0
         self.has_ended = False
         self._oids: dict[Any, int] = {}
@@ -133,6 +149,12 @@ class Run:
         oid = self.oid(frame, at, tag)
         state.heap[oid] = thing
         return Ref(oid)
+
+    def is_another(self, frame: Frame, oid: int) -> bool:
+        """Return whether each round of a loop has an object of its own where this one stands."""
+        key: Any = self.known_keys.get(oid, ("",))
+        is_child = key[0] == "child"  # what one entity leads to may be the same for all of them
+        return oid in frame.each or (oid > frame.before_loops and not is_child)
 
     @property
     def mark(self) -> int:
@@ -174,6 +196,8 @@ class Run:
     def apply(self, state: State, operation: Operation, oid: int, at: int) -> None:
         """Let a session do something to its entities."""
         scope = state.heap.get(oid)
+        if operation == "unwind":
+            self._unwind(state, scope, at)
         if not isinstance(scope, Scope):
             return
         self.touched.add(oid)
@@ -189,6 +213,15 @@ class Run:
         elif operation == "close":
             self.has_ended = True
             state.heap[oid] = scope._replace(is_closed=True, ended_at=at, is_busy=False)
+
+    def _unwind(self, state: State, stack: object, at: int) -> None:
+        """End what an `ExitStack` has entered, the last first; a session is closed at once."""
+        parts = stack.attributes if isinstance(stack, Instance) else ()
+        for _, part in reversed(parts):
+            if isinstance(part, Tup) and isinstance(part.items[0], Const):
+                operation, ref = part.items[0].value, part.items[1]
+                if isinstance(ref, Ref):
+                    self.apply(state, operation, ref.oid, at)
 
     def touch(self, state: State, oid: int, *, busy: bool = True) -> None:
         """Note that a session is used."""

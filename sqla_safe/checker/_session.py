@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace as replace_given
 from typing import TYPE_CHECKING, Any, Final
 
 from msgspec.structs import replace
 
+from sqla_safe.checker import _follow, _mixed
 from sqla_safe.checker import _ir as ir
-from sqla_safe.checker import _mixed
 from sqla_safe.checker._names import last
 from sqla_safe.checker._values import (
     ClassRef,
@@ -15,11 +16,13 @@ from sqla_safe.checker._values import (
     Entity,
     Expiry,
     External,
+    FunctionRef,
     Manager,
     Many,
     Query,
     Ref,
     Rows,
+    Scope,
     State,
     Tup,
     Value,
@@ -156,7 +159,7 @@ def _add(run: Run, frame: Frame, state: State, ref: Ref, given: Given) -> Value:
         for part in refs_in(value):
             entity = state.heap.get(part.oid)
             if isinstance(entity, Entity):
-                _mixed.moved(run, frame, state, part, ref, given)
+                _mixed.moved(run, frame, state, part, ref.oid, given.span)
                 state.heap[part.oid] = entity._replace(
                     scope=ref.oid, is_detached=False, is_free=False
                 )
@@ -165,6 +168,9 @@ def _add(run: Run, frame: Frame, state: State, ref: Ref, given: Given) -> Value:
 
 def _delete(run: Run, frame: Frame, state: State, ref: Ref, given: Given) -> Value:
     run.touch(state, ref.oid)
+    for part in refs_in(given.first("instance")):
+        if isinstance(state.heap.get(part.oid), Entity):
+            _mixed.moved(run, frame, state, part, ref.oid, given.span)
     _each(state, given, lambda entity: entity._replace(is_deleted=True))
     return None
 
@@ -205,7 +211,7 @@ def _refresh(run: Run, frame: Frame, state: State, ref: Ref, given: Given) -> Va
 def _fresh(run: Run, entity: Entity, names: Value, scope: int) -> Entity:
     if names is None or (isinstance(names, Const) and names.value is None):
         is_new = entity.source == "new" or entity.is_made
-        loads = frozenset[str]() if is_new else entity.loads
+        loads = frozenset[str]() if is_new else _whole(entity.loads)
         related = tuple([pair for pair in entity.related if _stays(run, entity, pair[0], loads)])
         return entity._replace(
             source="load" if entity.source == "new" else entity.source,
@@ -223,6 +229,11 @@ def _fresh(run: Run, entity: Entity, names: Value, scope: int) -> Entity:
     return entity._replace(back=back, loads=entity.loads | found)
 
 
+def _whole(loads: frozenset[str]) -> frozenset[str]:
+    """Return what is loaded after a refresh: columns that a statement had put off come too."""
+    return frozenset([path for path in loads if path[0] != "!"])
+
+
 def _stays(run: Run, entity: Entity, name: str, loads: frozenset[str]) -> bool:
     """Return whether a refresh keeps what was assigned: a column, or what comes with the entity."""
     mapped = run.models.attribute(entity.cls, name)
@@ -230,11 +241,19 @@ def _stays(run: Run, entity: Entity, name: str, loads: frozenset[str]) -> bool:
 
 
 def _commit(run: Run, frame: Frame, state: State, ref: Ref, given: Given) -> Value:
+    _noted(run, frame, given)
     run.apply(state, "commit", ref.oid, given.start)
     return None
 
 
+def _noted(run: Run, frame: Frame, given: Given) -> None:
+    """Note that the function that is looked at has written the commit or rollback itself."""
+    if frame.is_top:
+        run.own_expiries.add(given.start)
+
+
 def _rollback(run: Run, frame: Frame, state: State, ref: Ref, given: Given) -> Value:
+    _noted(run, frame, given)
     run.apply(state, "rollback", ref.oid, given.start)
     return None
 
@@ -273,8 +292,19 @@ def _savepoint(run: Run, frame: Frame, state: State, ref: Ref, given: Given) -> 
 
 
 def _run_sync(run: Run, frame: Frame, state: State, ref: Ref, given: Given) -> Value:
+    """Follow a function that is called with the session behind an asynchronous one."""
     run.touch(state, ref.oid)
-    return None
+    callee = given.first("fn")
+    scope = state.heap[ref.oid]
+    if not isinstance(callee, FunctionRef) or callee.of.is_async or not isinstance(scope, Scope):
+        return None
+    state.heap[ref.oid] = scope._replace(is_async=False)
+    inner = replace_given(given, args=[ref, *given.args[1:]])
+    found = _follow.invoke(run, frame, state, callee, inner)
+    after = state.heap[ref.oid]
+    assert isinstance(after, Scope)
+    state.heap[ref.oid] = after._replace(is_async=scope.is_async)
+    return found
 
 
 def after_delete(entity: Entity, at: int) -> Entity:

@@ -34,9 +34,8 @@ if TYPE_CHECKING:
 LOADERS: Final = frozenset(
     ("selectinload", "joinedload", "subqueryload", "immediateload", "contains_eager", "undefer")
 )
-_NOT_LOADING: Final = frozenset(
-    ("lazyload", "raiseload", "noload", "defer", "load_only", "defaultload", "with_loader_criteria")
-)
+_NOT_LOADING: Final = frozenset(("raiseload", "noload", "defaultload", "with_loader_criteria"))
+_PUTTING_OFF: Final = frozenset(("lazyload", "defer", "load_only"))
 _ENDS: Final = frozenset(
     (
         "subquery",
@@ -70,6 +69,8 @@ def function(
         return True, _loader(given)
     if name in _NOT_LOADING:
         return True, Loader(frozenset(), _stem(given))
+    if name in _PUTTING_OFF:
+        return True, Loader(_put_off(name, given), _stem(given))
     if name in _FREE and (is_sqlalchemy(callee.name) or name == "deepcopy"):
         return True, None
     if name == "scoped_services":
@@ -93,7 +94,7 @@ def _sessions(
     maker = run.names.maker(frame.module, given.expr, "")
     if maker is not None:
         return True, maker
-    is_own = run.linked.is_own(frame.module, callee) and run.linked.uses_sqlalchemy(frame.module)
+    is_own = run.linked.may_be_own(frame.module, callee)
     if looks_like_session(callee.name) and is_own and not name.startswith("_"):
         seen = run.linked.makers.expiry(is_async=None)
         expires = False if seen is False else None
@@ -149,6 +150,18 @@ def _loader(given: Given, stem: str = "") -> Loader:
     return Loader(frozenset(paths), where)
 
 
+def _put_off(name: str, given: Given) -> frozenset[str]:
+    """Return what `load_only(User.id)` or `defer(User.bio)` leaves out, as `with_options` has it.
+
+    `!` stands for every column that is not named beside it, and `!bio` for one attribute.
+    """
+    names = {part.name for part in given.args if isinstance(part, ClassAttribute)}
+    if name == "load_only":
+        is_plain = len(names) == len(given.args) and "raiseload" not in given.keywords
+        return frozenset(names | {"!"}) if is_plain else frozenset()
+    return frozenset(f"!{each}" for each in names)
+
+
 def _stem(given: Given) -> str:
     part = given.args[0] if given.args else None
     return part.name if isinstance(part, ClassAttribute) else ""
@@ -159,7 +172,7 @@ def with_options(query: Query, options: list[Value]) -> Query:
     loads, is_open = query.loads, query.is_open
     for option in _flattened(options):
         if isinstance(option, Loader):
-            loads |= option.paths
+            loads = (loads - {f"!{path}" for path in option.paths}) | option.paths
             is_open |= option.is_open
         else:
             is_open = True

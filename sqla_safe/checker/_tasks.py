@@ -5,14 +5,16 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from sqla_safe.checker import _escape, _mixed
+from sqla_safe.checker import _branches, _escape, _eval, _mixed
 from sqla_safe.checker import _ir as ir
 from sqla_safe.checker._given import Given
+from sqla_safe.checker._holding import scopes_of, taken, taken_by_lambda
 from sqla_safe.checker._index import last_name
 from sqla_safe.checker._run import Frame, Report
 from sqla_safe.checker._values import (
     Alternatives,
     Entity,
+    External,
     FunctionRef,
     Instance,
     Many,
@@ -25,7 +27,6 @@ from sqla_safe.checker._values import (
     Value,
     alternatives,
     join_values,
-    refs_in,
 )
 from sqla_safe.checker._wording import entities_in, label_of
 
@@ -54,17 +55,32 @@ _LATER: Final = frozenset(
         "send_task",
         "start_soon",
         "Thread",
+        "Timer",
+        "kiq",
+        "enqueue",
+        "enqueue_job",
     )
 )
+
+
+_LISTENING: Final = frozenset(
+    ("register", "listen", "add_listener", "subscribe", "connect", "add_done_callback")
+)
+"""What calls a function later; other values that these are given are no functions."""
 
 
 _WAITED: Final = frozenset(("to_thread", "run_in_executor"))
 
 
+_TOGETHER: Final = frozenset(("gather", "as_completed", "wait"))
+
+
 KEEPS: Final = frozenset(("update_data", "set_data"))
 
 
-SPAWNING: Final = _TASKS | _LATER | KEEPS | {"gather", "set", "put", "setex", "add", "store"}
+SPAWNING: Final = (
+    _TASKS | _LATER | KEEPS | _TOGETHER | _LISTENING | {"set", "put", "setex", "add", "store"}
+)
 
 
 _CACHE_NAME: Final = re.compile(r"(?i)cache|redis|memo")
@@ -86,21 +102,42 @@ def spawned(
     """Follow calls that start something which runs on its own."""
     assert name in SPAWNING
     _kept_by_name(run, frame, state, name, given)
-    if name == "gather":
-        _shared(run, frame, state, given.args, given)
+    if name in _TOGETHER and (name == "gather" or isinstance(callee, External)):
+        _shared(run, frame, state, _branches.given(run, frame, state, given), given)
         return True, Many(None)
     if name in _TASKS and given.args:
         return True, _task(run, frame, state, callee, given)
+    group = _group(state, callee)
+    if name == "start_soon" and group is not None and given.args:
+        started = _branches.started(run, state, given)
+        _in_group(run, frame, state, group, started, given)
+        if frame.is_top:
+            _fire_and_forget(run, frame, state, started, given.expr, group)
+        return True, None
     if name in _WAITED and frame.waits:
         return True, None
     if name in _LATER and len(given.all()) > 0 and not isinstance(callee, FunctionRef):
         _later(run, frame, state, name, given)
         return True, None
+    if name in _LISTENING and not isinstance(callee, FunctionRef):
+        _listening(run, frame, state, name, given)
     return False, None
 
 
+def _listening(run: Run, frame: Frame, state: State, name: str, given: Given) -> None:
+    """Report entities that a function takes with it which is called later: `register(f)`."""
+    functions = [value for value in given.all() if isinstance(value, FunctionRef)]
+    held = [part for value in functions for part in taken(run, state, value)]
+    for part in given.expr[2]:
+        held += taken_by_lambda(state, part)
+    for value in held:
+        for _, entity in entities_in(state, value):
+            if not entity.is_free and entity.source != "guess":
+                captured(run, frame, entity, f"`{name}`", given.span)
+
+
 def _task(run: Run, frame: Frame, state: State, callee: Value, given: Given) -> Value:
-    started = given.args[0]
+    started = _branches.given(run, frame, state, given)[0]
     group = _group(state, callee)
     if group is not None:
         return _in_group(run, frame, state, group, started, given)
@@ -135,7 +172,7 @@ def dropped(run: Run, frame: Frame, state: State, expr: Expr, value: Value) -> N
         return
     name = last_name(inner[1])
     if name in _TASKS and expr[0] != ir.AWAIT:
-        _fire_and_forget(run, frame, state, value, inner)
+        _fire_and_forget(run, frame, state, value, inner, _group_of(run, frame, state, inner))
     elif name == "merge":
         _mixed.merge_ignored(run, frame, state, inner)
 
@@ -143,18 +180,34 @@ def dropped(run: Run, frame: Frame, state: State, expr: Expr, value: Value) -> N
 def kept_task(run: Run, frame: Frame, state: State, expr: Expr, value: Value) -> None:
     """Report a task that is assigned to a name but never awaited here."""
     if frame.is_top and expr is not None and expr[0] == ir.CALL and last_name(expr[1]) in _TASKS:
-        _fire_and_forget(run, frame, state, value, expr)
+        _fire_and_forget(run, frame, state, value, expr, _group_of(run, frame, state, expr))
 
 
-def _fire_and_forget(run: Run, frame: Frame, state: State, value: Value, call: Node) -> None:
+def _group_of(run: Run, frame: Frame, state: State, call: Node) -> Ref | None:
+    """Return the task group that a call starts a task in: its block waits for the task."""
+    target = call[1]
+    if target is None or target[0] != ir.ATTRIBUTE:
+        return None
+    return _group(state, Method(_eval.value(run, frame, state, target[1]), target[2]))
+
+
+def _outlives(group: Ref | None, scope: int | None) -> bool:
+    """Return whether a session may end before a task does: it was opened within the group."""
+    return group is None or (scope is not None and scope > group.oid)
+
+
+def _fire_and_forget(
+    run: Run, frame: Frame, state: State, value: Value, call: Node, group: Ref | None
+) -> None:
     if not isinstance(value, Pending):
         return
     span = (call[4], call[5])
     for oid in value.entities:
         entity = state.heap.get(oid)
-        if isinstance(entity, Entity) and not entity.is_free:
+        is_caught = isinstance(entity, Entity) and not entity.is_free
+        if is_caught and isinstance(entity, Entity) and _outlives(group, entity.scope):
             captured(run, frame, entity, "a task", span)
-    direct = [oid for oid in value.scopes if _is_owned(state, oid)]
+    direct = [oid for oid in value.scopes if _is_owned(state, oid) and _outlives(group, oid)]
     if direct:
         message = f"the session is handed to the task `{value.called}()`, which may outlive it"
         hint = "open a session inside the task"
@@ -178,16 +231,36 @@ def captured(
 def _later(run: Run, frame: Frame, state: State, name: str, given: Given) -> None:
     """Follow `background_tasks.add_task(f, user)` and the like."""
     span = (given.start, given.end)
-    for value in given.all():
+    for value in _handed(run, frame, state, given):
         for ref, entity in entities_in(state, value):
             if not entity.is_free and entity.source != "guess":
                 captured(run, frame, entity, f"`{name}`", span)
             del ref
-        for oid in sorted({ref.oid for ref in refs_in(value)}):
+        for oid in sorted(scopes_of(state, value)):
             if _is_owned(state, oid) and frame.is_top:
                 message = f"the session is handed to `{name}`, which runs when it may be closed"
                 hint = "open a session inside the task"
                 run.report(frame, Report(*span, "SQS032", "error", message, hint))
+
+
+def _is_self(frame: Frame, state: State, value: Value) -> bool:
+    """Return whether a value is the object whose method is being looked at."""
+    function = frame.function
+    if function is None or function.cls is None or not function.params:
+        return False
+    return state.env.get(function.params[0][0]) == value
+
+
+def _handed(run: Run, frame: Frame, state: State, given: Given) -> list[Value]:
+    """Return what a call is given, with what its functions and lambdas take with them."""
+    found = given.all()
+    for value in given.all():
+        found += taken(run, state, value)
+        if isinstance(value, FunctionRef) and not _is_self(frame, state, value.bound):
+            found.append(value.bound)
+    for part in given.expr[2]:
+        found += taken_by_lambda(state, part)
+    return found
 
 
 def grown(old: Value, added: Value, *, is_loop: bool) -> Value:

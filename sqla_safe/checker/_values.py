@@ -337,7 +337,7 @@ def join_values(left: Value, right: Value) -> Value:
         return Many(join_values(left.item, right.item))
     if isinstance(left, Query) and isinstance(right, Query) and left.targets == right.targets:
         is_open = left.is_open or right.is_open
-        return replace(left, loads=left.loads | right.loads, is_open=is_open)
+        return replace(left, loads=_join_loads(left.loads, right.loads), is_open=is_open)
     if isinstance(left, Tup) and isinstance(right, Tup) and len(left.items) == len(right.items):
         pairs = zip(left.items, right.items, strict=True)
         return Tup(tuple([join_values(one, other) for one, other in pairs]))
@@ -384,7 +384,7 @@ def _join_entities(left: Entity, right: Entity) -> Entity:
     else:
         back = left.back if left.expired else right.back
     return left._replace(
-        loads=left.loads | right.loads,
+        loads=_join_loads(left.loads, right.loads),
         is_open=left.is_open or right.is_open,
         expired=expired,
         back=back,
@@ -395,6 +395,14 @@ def _join_entities(left: Entity, right: Entity) -> Entity:
         stale=left.stale or right.stale,
         related=tuple(related.items()),
     )
+
+
+def _join_loads(left: frozenset[str], right: frozenset[str]) -> frozenset[str]:
+    """Return what is loaded on one way, and what is put off (`!name`) on both."""
+    if left == right:
+        return left
+    both = left & right
+    return frozenset([path for path in left | right if path in both or path[0] != "!"])
 
 
 def meanings(value: Value) -> Sequence[Value]:

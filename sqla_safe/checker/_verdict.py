@@ -32,7 +32,7 @@ _AFTER = {
 class Read:
     """One read of one attribute of one entity."""
 
-    __slots__ = ("entity", "frame", "how", "mapped", "name", "run", "scope", "state")
+    __slots__ = ("entity", "frame", "how", "is_another", "mapped", "name", "run", "scope", "state")
 
     def __init__(
         self,
@@ -51,6 +51,7 @@ class Read:
         self.name = name
         self.mapped = mapped
         self.how = "read"
+        self.is_another = False
         scope = state.heap.get(entity.scope) if entity.scope is not None else None
         self.scope = scope if isinstance(scope, Scope) else None
 
@@ -80,6 +81,11 @@ class Read:
         """Whether the attribute is a relationship that does not come with the entity."""
         return self.mapped is not None and self.mapped.kind == "relation"
 
+    @property
+    def is_column(self) -> bool:
+        """Whether the attribute is a column, which may be deferred."""
+        return self.mapped is not None and self.mapped.kind == "column"
+
     def is_loaded(self) -> bool:
         """Whether the attribute has been loaded, or need not be."""
         entity, mapped = self.entity, self.mapped
@@ -90,9 +96,12 @@ class Read:
             return True
         if entity.is_made and mapped.points_up and f"{self.name}_id" not in names:
             return True
+        if f"!{self.name}" in entity.loads:
+            return False
         if mapped.kind == "relation":
-            return mapped.is_eager or (mapped.points_up and self._has_target())
-        return not mapped.is_deferred
+            is_known = mapped.points_up and not entity.is_detached and self._has_target()
+            return mapped.is_eager or is_known
+        return not mapped.is_deferred and ("!" not in entity.loads or mapped.is_key)
 
     def _has_target(self) -> bool:
         """Whether the session knows an entity of the class that a many-to-one leads to."""
@@ -172,6 +181,7 @@ def judge(
     """Report a read that will fail, or may; return whether there is a value to go on with."""
     read = Read(run, frame, state, entity, name, mapped)
     read.how = how
+    read.is_another = bool(frame.loops) and run.is_another(frame, owner.oid)
     if entity.is_weak and not (name == "id" or name.endswith("_id")):
         return True
     if entity.is_captured and frame.is_top and not read.is_relation:
@@ -188,7 +198,7 @@ def judge(
     if severity == "error" and frame.unsure:
         severity = "warning"
     if frame.is_top:
-        fix = _fix(read, code, written)
+        fix = _fix(read, code, written, span[0])
         run.report(frame, Report(*span, code, severity, message, hint, fix))
     elif severity != "info":
         severity = "warning" if frame.doubts else severity
@@ -310,9 +320,9 @@ def _unloaded(read: Read) -> Answer | None:
 
 
 def _sync(read: Read) -> Answer | None:
-    if not read.frame.loops or read.is_loaded() or not read.is_certain() or not read.is_relation:
+    if not read.is_another or read.is_loaded() or not read.is_certain() or not read.is_relation:
         return None
-    if read.how == "set" or read.entity.source == "child":
+    if read.how == "set":
         return None
     return "SQS060", "info", f"{read.label} is loaded again in each round", _load_hint(read)
 
@@ -324,7 +334,14 @@ def _keep_hint(read: Read) -> str:
 
 
 def _load_hint(read: Read) -> str:
-    return f"load it with the entity: `.options(selectinload({_path(read)}))`"
+    if read.is_column and f"!{read.name}" not in read.entity.loads and "!" in read.entity.loads:
+        return f"name it as well: `load_only(..., {_path(read)})`"
+    return f"load it with the entity: `.options({_loader(read)})`"
+
+
+def _loader(read: Read) -> str:
+    """Return the option that loads what is read with its entity."""
+    return f"{'undefer' if read.is_column else 'selectinload'}({_path(read)})"
 
 
 def _refresh_hint(read: Read) -> str:
@@ -336,23 +353,36 @@ def _path(read: Read) -> str:
     return read.label.strip("`").lstrip(".")
 
 
-def _refresh_fix(read: Read, expired: Expiry, name: str) -> Fix | None:
-    """Return what loads an entity again where it has expired; what was new has no row there."""
+def _refresh_fix(read: Read, expired: Expiry, name: str, at: int) -> Fix | None:
+    """Return what loads an entity again where it has expired; what was new has no row there.
+
+    The session must have done it by name, and not in the round of the loop before.
+    """
     if read.entity.source != "load" or expired.by not in ("commit", "rollback"):
+        return None
+    if expired.at not in read.run.own_expiries or at < expired.at:
         return None
     return Fix("refresh", (("name", name), ("after_line", ir.line_of(expired.at))))
 
 
-def _fix(read: Read, code: str, written: Expr) -> Fix | None:
+def _may_undefer(read: Read) -> bool:
+    """Return whether a column is deferred by its model, and by no option of the statement."""
+    is_put_off = f"!{read.name}" in read.entity.loads or "!" in read.entity.loads
+    return read.mapped is not None and read.mapped.is_deferred and not is_put_off
+
+
+def _fix(read: Read, code: str, written: Expr, at: int) -> Fix | None:
     entity = read.entity
+    if read.is_column and not read.is_loaded() and not _may_undefer(read):
+        return None
     if code in ("SQS010", "SQS011", "SQS060") and read.is_certain() and entity.is_here:
-        option = f"selectinload({_path(read)})"
+        option = _loader(read)
         place = (("line", ir.line_of(entity.at)), ("column", ir.column_of(entity.at)))
         return Fix("add-loader", (*place, ("option", option)))
     if written is None or written[0] != ir.NAME or read.is_relation:
         return None
     if entity.expired is not None:
-        return _refresh_fix(read, entity.expired, written[1])
+        return _refresh_fix(read, entity.expired, written[1], at)
     if code in ("SQS001", "SQS002"):
         line = ir.line_of(entity.detached_at)
         data = (("name", written[1]), ("attribute", read.name), ("block_line", line))

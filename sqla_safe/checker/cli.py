@@ -58,5 +58,14 @@ def run(arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:
         return _INTERRUPTED
     except BrokenPipeError:  # `| head`: nobody wants to hear the rest, not even at the exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _hush()
         return _NOBODY_READS
+    except OSError as error:  # a full disk
+        _hush()
+        print(f"sqla-safe: error: {error}", file=sys.stderr)  # noqa: T201 - the command speaks
+        return USAGE
+
+
+def _hush() -> None:
+    """Let nothing be written to standard output any more."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -7,13 +7,16 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from sqla_safe import __version__
+from sqla_safe.checker._nearby import imported
+from sqla_safe.checker._reading import Sources
 from sqla_safe.checker.rules import RULES
 from sqla_safe.guard._codes import CODES
-from tests.checker.shop import COLUMN, FILES, HANDLERS, INFO, LINE
+from tests.checker.shop import COLUMN, FILES, HANDLERS, INFO, LINE, MODELS
 from tests.checker.support import write
 
 
@@ -202,6 +205,13 @@ def test_statistics_count_rules(shop, command):
     assert ran.out.splitlines()[0].startswith("1  SQS010  [*]  lazy-load-in-async: ")
 
 
+def test_statistics_are_json_for_programs(shop, command):
+    """A list with an object for each rule that was found."""
+    ran = command.check("--statistics", "--output-format", "json")
+    counted = {"code": "SQS010", "name": "lazy-load-in-async", "count": 1, "fixable": True}
+    assert (ran.code, json.loads(ran.out)) == (1, [counted])
+
+
 def test_a_report_can_be_written_to_a_file(shop, command):
     """And the summary is still shown."""
     ran = command.check("-o", "report.json", "--output-format", "json")
@@ -263,6 +273,52 @@ def test_context_is_read_but_not_reported_on(shop, command):
     assert found(command.check("app/other.py", "--output-format", "json")) == [
         ("app/other.py", LINE, "SQS010")
     ]
+
+
+def test_a_named_file_is_understood_with_what_it_imports(shop, command):
+    """Models and sessionmakers are read where the project has them, and not reported on."""
+    write(shop, {"app/other.py": HANDLERS})
+    write(shop, {"app/further.py": HANDLERS.replace("from app.", "from .")})
+    for name in ("app/other.py", "app/further.py"):
+        ran = command.check(name, "--output-format", "json")
+        assert found(ran) == [(name, LINE, "SQS010")]
+
+
+def test_an_import_leads_through_packages(here, command):
+    """By names in brackets, and by what the package imports itself."""
+    write(here, {"src/shop/__init__.py": "from . import models\n", "src/shop/models.py": MODELS})
+    handlers = HANDLERS.replace(
+        "from app.models import Session, User",
+        "from shop.models import (\n    Session,  # one\n    User,\n)",
+    )
+    write(here, {"src/shop/web/handlers.py": handlers, "src/shop/web/__init__.py": ""})
+    ran = command.check("src/shop/web/handlers.py", "--output-format", "json")
+    assert found(ran) == [("src/shop/web/handlers.py", LINE + 3, "SQS010")]
+
+
+def test_a_module_can_be_imported_whole(shop, command):
+    """`import app.models`; a file that cannot be read is passed over."""
+    handlers = HANDLERS.replace("from app.models import Session, User", "import app.models as m")
+    handlers = handlers.replace("Session()", "m.Session()").replace("User", "m.User")
+    write(shop, {"app/whole.py": handlers})
+    ran = command.check("app/whole.py", "--output-format", "json")
+    assert found(ran) == [("app/whole.py", LINE, "SQS010")]
+    assert imported(["gone.py"], str(shop), Sources().read, wanted=bool) == []
+
+
+def test_what_is_left_out_is_not_imported(shop, command):
+    """Neither is what lies outside of the project."""
+    ran = command.check(
+        "app/handlers.py", "--extend-exclude", "models.py", "--output-format", "json"
+    )
+    assert found(ran) == []
+
+
+def test_an_editor_needs_no_configuration(shop, command, typed):
+    """What is typed is understood with what it imports."""
+    typed("# a line more\n" + HANDLERS)
+    ran = command.check("--stdin-filename", "app/new.py", "--output-format", "json")
+    assert found(ran) == [("app/new.py", LINE + 1, "SQS010")]
 
 
 # --- baseline ----------------------------------------------------------------------
@@ -581,6 +637,21 @@ def test_checking_imports_neither_sqlalchemy_nor_libcst(shop):
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, timeout=60)
     assert ran.stderr == b"[]\n"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_a_full_disk_is_named(shop):
+    """The findings are lost, and the exit code says so."""
+    with Path("/dev/full").open("wb") as full:
+        ran = subprocess.run(
+            [sys.executable, "-m", "sqla_safe", "check", "app", "--no-cache"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            check=False,
+            timeout=60,
+        )
+    assert ran.returncode == 2
+    assert ran.stderr.decode().startswith("sqla-safe: error: [Errno 28] ")
 
 
 def test_a_reader_that_goes_away_is_no_error(shop):

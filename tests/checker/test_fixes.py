@@ -483,3 +483,52 @@ def test_all_kinds_can_be_mended_at_once():
         "    await session.commit()",
         "    await session.refresh(user)",
     ]
+
+
+# --- what only looks as if it could be mended ------------------------------------
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "    for user in users: print(user.id)",
+        "    print([user.id for user in users])",
+        "    user = users[0]; print(user.id)",
+    ],
+)
+def test_a_value_is_not_kept_where_the_name_gets_its_meaning_later(line):
+    """At the end of the block the name is not bound yet, or stands for something else."""
+    source = f"def f():\n    with a() as s:\n        users = s.all()\n{line}\n"
+    assert left_alone(source, keep(4, line.index("user.id") + 1))
+
+
+def test_a_value_is_not_kept_where_a_comprehension_has_the_name_for_itself():
+    """The `user` of the block and that of the comprehension are two."""
+    source = (
+        "def f():\n    with a() as s:\n        users = s.all()\n        user = users[0]\n"
+        "    print([user.id for user in users])\n"
+    )
+    assert left_alone(source, keep(5, 12))
+
+
+def test_a_name_that_is_bound_again_after_the_read_is_kept_all_the_same():
+    """What comes after the read does not matter to it."""
+    block = "def f():\n    with a() as s:\n        user = s.one()\n"
+    source = f"{block}    print(user.id)\n    user = None\n"
+    assert "        user_id = user.id\n" in after(source, keep(4, 11))
+
+
+def test_an_undeferred_column_gets_its_import():
+    """`undefer` is the loader of a column."""
+    mended_source = after("stmt = select(User)\n", load(1, 8, "undefer(User.bio)"))
+    assert "from sqlalchemy.orm import undefer\n" in mended_source
+
+
+def test_a_name_that_is_bound_after_the_commit_is_not_refreshed():
+    """The `user` of a loop after the commit is not there yet when the commit is made."""
+    source = (
+        "def f(s):\n    users = s.all()\n    s.commit()\n    for user in users:\n"
+        "        print(user.name)\n"
+    )
+    found = finding(5, 15, 24, fix=fix("refresh", name="user", after_line=3))
+    assert left_alone(source, found)

@@ -306,3 +306,64 @@ def test_a_folder_that_is_a_package_itself_is_no_end() -> None:
     """An `__init__.py` beside the files that are checked."""
     files = {"__init__": "", "app": HANDLER.format(imports=""), "models": MODELS}
     assert found("app", **files, database=ASYNC)
+
+
+UNSEEN = """
+    from sqlalchemy import select
+    from database import SessionLocal
+    from models import User
+
+    async def rename():
+        async with SessionLocal() as session:
+            user = (await session.scalars(select(User))).one()
+            await session.commit()
+        print(user.name)
+"""
+
+
+def test_a_sessionmaker_that_is_not_here_has_settings_that_are_not_known():
+    """It is taken for one by its name, in a file that imports SQLAlchemy."""
+    assert found("a", a=UNSEEN, models=MODELS) == [(10, "warning", "SQS001")]
+    others = UNSEEN.replace("from database import", "from concurrent.futures import")
+    assert found("a", a=others, models=MODELS) == []
+
+
+def test_a_backref_in_another_file_is_an_attribute():
+    """Though the model's own file says nothing of it."""
+    hats = """
+        from sqlalchemy import ForeignKey
+        from sqlalchemy.orm import backref, mapped_column, relationship
+        from models import Base
+
+        class Hat(Base):
+            __tablename__ = "hats"
+            id = mapped_column(primary_key=True)
+            user_id = mapped_column(ForeignKey("users.id"))
+            user = relationship("User", backref=backref("hats", lazy="LAZY"))
+    """
+    use = """
+        from db import Session
+        from models import User
+
+        async def show():
+            async with Session() as session:
+                user = await session.get(User, 1)
+                print(user.hats)
+    """
+    lazy = hats.replace("LAZY", "select")
+    assert found("use", use=use, models=MODELS, db=ASYNC, hats=lazy) == [(8, "error", "SQS010")]
+    eager = hats.replace("LAZY", "selectin")
+    assert found("use", use=use, models=MODELS, db=ASYNC, hats=eager) == []
+
+
+def test_the_fingerprint_of_a_file_follows_backrefs():
+    """A file that it does not import can give its entities another attribute."""
+    use = "from models import User\nasync def f(session): return (await session.get(User, 1)).hats"
+    hat = "from sqlalchemy.orm import relationship\nfrom models import Base\nclass Hat(Base):\n    "
+    files = {"use.py": use, "models.py": dedent(MODELS), "hats.py": f"{hat}user = 1"}
+    prints = []
+    for line in ('user = relationship("User")', 'user = relationship("User", backref="hats")'):
+        files["hats.py"] = hat + line
+        modules = [extract(name, text.encode()) for name, text in files.items()]
+        prints.append(link(modules).fingerprint("use.py"))
+    assert prints[0] != prints[1]

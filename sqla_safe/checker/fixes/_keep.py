@@ -66,7 +66,15 @@ class _Keeping:
         if here is None or there is None or isinstance(here, ClassScope):
             return False
         taken = any(self._is_taken(scope, block) for scope in (here, there))
-        return self._tree.is_own(here, self._name) and not taken
+        is_own = self._tree.is_own(here, self._name)
+        return is_own and not taken and self._is_same(block, read, here, there)
+
+    def _is_same(self, block: cst.With, read: cst.Attribute, here: Scope, there: Scope) -> bool:
+        """Return whether the name means at the end of the block what it means where it is read."""
+        bound = self._tree.assignments(here, self._name)
+        if bound != self._tree.assignments(there, self._name):
+            return False  # a comprehension has a name of its own
+        return self._tree.stays(here, self._name, self._tree.end_line(block), self._tree.line(read))
 
     def _ends(self, block: cst.With) -> bool:
         """Return whether what is put at the end of the block is reached."""

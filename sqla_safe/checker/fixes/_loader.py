@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from sqla_safe.checker.fixes._tree import Tree
 
 _MODULE: Final = "sqlalchemy.orm"
-_LOADER: Final = re.compile(r"(?<![.\w])(\w*load)\(")
+_LOADER: Final = re.compile(r"(?<![.\w])(\w*load|undefer)\(")
 
 
 def add_loader(tree: Tree, finding: Finding, plan: Plan) -> bool:

@@ -23,9 +23,12 @@ def refresh(tree: Tree, finding: Finding, plan: Plan) -> bool:
     assert fix is not None
     statement = tree.statement(fix.number("after_line"))
     called = _called(tree, statement)
-    if statement is None or called is None:
-        return False
     name = fix.text("name")
+    scope = tree.scope(statement) if statement is not None else None
+    if statement is None or called is None or scope is None:
+        return False
+    if not tree.stays(scope, name, tree.end_line(statement), finding.line):
+        return False
     code = f"{called.rpartition('.')[0]}.refresh({name})"
     if is_tested_after(tree, statement, name):
         code = f"if {name} is not None:\n    {code}"

@@ -108,6 +108,12 @@ class Tree:
         """Return the nodes that bind a name, as it is seen from a scope."""
         return [each.node for each in scope[name] if isinstance(each, Assignment)]
 
+    def stays(self, scope: Scope, name: str, end: int, last: int) -> bool:
+        """Return whether a name is bound by the end of a line, and not again up to a later one."""
+        lines = [self.line(node) for node in self.assignments(scope, name)]
+        is_bound = not lines or any(line <= end for line in lines)
+        return is_bound and not any(end < line <= last for line in lines)
+
     def is_own(self, scope: Scope, name: str) -> bool:
         """Return whether a name is bound in this very scope."""
         return any(each.scope is scope for each in scope[name])

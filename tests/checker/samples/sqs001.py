@@ -1,11 +1,20 @@
 """SQS001: an attribute is read after the scope that loaded it has ended."""
 
+from contextlib import AsyncExitStack
+
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import joinedload, undefer
 
 from sqla_safe import asnapshot
-from tests.checker.samples.world import Expiring, Keeping, SyncSession, User, user_service
+from tests.checker.samples.world import (
+    Avatar,
+    Expiring,
+    Keeping,
+    SyncSession,
+    User,
+    user_service,
+)
 
 
 async def lazy(user_id):
@@ -122,3 +131,30 @@ def deleted(user_id):
         print(user.avatars)
         session.commit()
         print(user.name)
+
+
+async def of_a_stack(user_id):
+    async with AsyncExitStack() as stack:
+        session = await stack.enter_async_context(Keeping())
+        user = await session.get(User, user_id)
+        print(user.name)
+    print(user.balance)  # error: SQS001
+
+
+def of_a_pair():
+    with SyncSession() as session:
+        user, avatar = session.execute(select(User, Avatar)).first()
+    print(user.name)  # info: SQS001
+    print(avatar.user)  # error: SQS001
+
+
+def of_a_backref():
+    with SyncSession() as session:
+        avatar = session.scalars(select(Avatar)).first()
+    print(avatar.photos)  # error: SQS001
+
+
+async def awaited_too_late(user_id):
+    async with Keeping() as session:
+        user = await session.get(User, user_id)
+    print(await user.awaitable_attrs.balance)  # error: SQS001

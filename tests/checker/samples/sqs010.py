@@ -3,7 +3,7 @@
 from sqlalchemy import inspect, select
 from sqlalchemy.exc import MissingGreenlet
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import selectinload
+from sqlalchemy.orm import defer, lazyload, load_only, selectinload
 
 from tests.checker.samples.world import Avatar, Balance, Keeping, User, UserService
 
@@ -146,3 +146,37 @@ async def asked_what_is_loaded(session: AsyncSession, user_id):
     state = inspect(user)
     if "balance" not in state.unloaded and user.balance:
         print(user.balance.coins)
+
+
+def balance_of(session, user_id):
+    return session.get(User, user_id).balance
+
+
+async def by_a_function_in_run_sync(session: AsyncSession, user_id):
+    return await session.run_sync(balance_of, user_id)
+
+
+async def awaited_before(session: AsyncSession, user_id):
+    user = await session.get(User, user_id)
+    for avatar in await user.awaitable_attrs.avatars:
+        print(avatar.user)
+        print(avatar.photos)  # error: SQS010
+    print(user.avatars)
+
+
+async def only_some_columns(session: AsyncSession):
+    user = await session.scalar(select(User).options(load_only(User.id)))
+    print(user.id)
+    print(user.name)  # error: SQS010
+
+
+async def put_off(session: AsyncSession):
+    user = await session.scalar(select(User).options(lazyload(User.roles), defer(User.name)))
+    print(user.roles)  # error: SQS010
+    print(user.name)  # error: SQS010
+
+
+async def only_some_columns_and_then_all(session: AsyncSession):
+    user = await session.scalar(select(User).options(load_only(User.id)))
+    await session.refresh(user)
+    print(user.name)

@@ -59,3 +59,9 @@ async def expired_before_the_answer(session: AsyncSession, user: User, answer):
         answer()
     except ValueError:
         print("failed for", user.name)  # warning: SQS020
+
+
+async def of_settings_that_are_not_known(session: AsyncSession, user_id):
+    user = await session.get(User, user_id)
+    await session.commit()
+    print(user.name)  # warning: SQS020

@@ -3,7 +3,7 @@
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from tests.checker.samples.world import Keeping, User
+from tests.checker.samples.world import Keeping, Note, User
 
 
 async def after_flush(session: AsyncSession, user_id):
@@ -40,3 +40,18 @@ async def each_is_another_one(session: AsyncSession):
         print(user.updated_at)
         user.name = "Ann"
         await session.flush()
+
+
+async def fetched_with_the_flush(session: AsyncSession, note_id):
+    note = await session.get(Note, note_id)
+    note.text = "new"
+    await session.flush()
+    print(note.updated_at)
+
+
+async def set_by_name(session: AsyncSession, user_id, values):
+    user = await session.get(User, user_id)
+    for key, value in values.items():
+        setattr(user, key, value)
+    await session.flush()
+    print(user.updated_at)  # error: SQS022

@@ -1,8 +1,13 @@
 """SQS030: an entity is put into a cache, FSM state, global or attribute."""
 
+import pickle
+
+from fastapi import FastAPI
+
 from sqla_safe import asnapshot
 from tests.checker.samples.world import Keeping, SyncSession, User, user_service
 
+app = FastAPI()
 cache = {}
 last_user = None
 
@@ -45,3 +50,21 @@ async def snapshots_and_ids(state, session, user_id):
 def into_a_global_dict_until_the_commit(user_id):
     with SyncSession() as session:
         cache[user_id] = session.get(User, user_id)  # error: SQS030
+
+
+async def pickled(session, redis, user_id):
+    user = await session.get(User, user_id)
+    await redis.set("user", pickle.dumps(user))  # warning: SQS030
+    await redis.set("name", pickle.dumps(user.name))
+
+
+async def into_an_application(user_id):
+    async with Keeping() as session:
+        user = await session.get(User, user_id)
+        app.state.admin = user  # warning: SQS030
+        app.state.admin_id = user.id
+
+
+async def into_a_request(request, user_id):
+    async with Keeping() as session:
+        request.state.user = await session.get(User, user_id)

@@ -60,3 +60,35 @@ async def by_a_thread_that_is_waited_for(user_id):
 
 def render(user):
     print(user.name)
+
+
+async def by_a_queue(session, queue, user_id):
+    user = await session.get(User, user_id)
+    await queue.enqueue_job("greet", user)  # warning: SQS031
+    await greet.kiq(user)  # warning: SQS031
+    await queue.enqueue_job("greet_by_id", user.id)
+
+
+async def by_a_lambda(dispatcher, user_id):
+    async with Keeping() as session:
+        user = await session.get(User, user_id)
+        dispatcher.shutdown.register(lambda: print(user.name))  # warning: SQS031
+        print(sorted([3, 1], key=lambda number: number * user.id))
+
+
+async def by_a_closure(user_id):
+    async with Keeping() as session:
+        user = await session.get(User, user_id)
+
+        async def later():
+            await asyncio.sleep(60)
+            print(user.name)
+
+        asyncio.ensure_future(later())  # warning: SQS031
+
+
+async def within_a_group(user_id):
+    async with Keeping() as session:
+        user = await session.get(User, user_id)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(greet(user))

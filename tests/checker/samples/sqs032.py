@@ -39,3 +39,25 @@ async def to_a_thread_that_is_waited_for(session: Session):
 
 def load_all(session: Session):
     return session.scalars(select(User)).all()
+
+
+async def within_a_group(user_id):
+    async with asyncio.TaskGroup() as group, Keeping() as session:
+        group.create_task(load(session, user_id))  # error: SQS032
+
+
+async def around_a_group(user_id):
+    async with Keeping() as session, asyncio.TaskGroup() as group:
+        group.create_task(load(session, user_id))
+
+
+async def by_a_closure(session: AsyncSession, background_tasks, user_id):
+    async def later():
+        print(await session.get(User, user_id))
+
+    background_tasks.add_task(later)  # error: SQS032
+
+
+async def of_a_context(context, user_id):
+    async with context["session_factory"]() as session:
+        asyncio.create_task(load(session, user_id))  # error: SQS032

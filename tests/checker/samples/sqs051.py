@@ -1,6 +1,8 @@
 """SQS051: an entity of one session is given to another, or loaded through a lost session."""
 
-from tests.checker.samples.world import Keeping, SyncSession, User
+from contextlib import AsyncExitStack
+
+from tests.checker.samples.world import Avatar, Keeping, SyncSession, User
 
 
 def load_users(session):
@@ -43,3 +45,42 @@ async def added_after_the_end(user_id):
 def kept():
     with SyncSession() as session:
         return [user.name for user in load_users(session)]
+
+
+async def deleted_by_another(user_id):
+    async with Keeping() as first, Keeping() as second:
+        user = await first.get(User, user_id)
+        await second.delete(user)  # error: SQS051
+
+
+async def brought_along(user_id):
+    async with Keeping() as first, Keeping() as second:
+        user = await first.get(User, user_id)
+        second.add(Avatar(user=user))  # error: SQS051
+
+
+def appended(user_id, avatar_id):
+    with SyncSession() as first, SyncSession() as second:
+        user = first.get(User, user_id)
+        user.avatars.append(second.get(Avatar, avatar_id))  # error: SQS051
+
+
+class Remover:
+    def __init__(self, session):
+        self.session = session
+
+    async def remove(self, user):
+        await self.session.delete(user)
+
+
+async def deleted_by_a_service_of_another(user_id):
+    async with Keeping() as first, Keeping() as second:
+        user = await first.get(User, user_id)
+        await Remover(second).remove(user)  # error: SQS051
+        await Remover(first).remove(user)
+
+
+async def kept_by_a_stack(user_id):
+    async with AsyncExitStack() as stack:
+        session = await stack.enter_async_context(Keeping())
+        print((await session.get(User, user_id)).name)

@@ -22,3 +22,15 @@ def loaded(session: Session):
 
 def one(session: Session, user_id):
     return session.get(User, user_id).balance
+
+
+def of_one(session: Session, user_id):
+    user = session.get(User, user_id)
+    print([avatar.user_id for avatar in user.avatars])
+    for number in range(3):
+        print(number, user.balance)
+
+
+def nested(session: Session, user_id):
+    for avatar in session.get(User, user_id).avatars:
+        print(avatar.photos)  # info: SQS060

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from sqlalchemy import ForeignKey, create_engine, func, select
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
@@ -57,6 +57,23 @@ class Avatar(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     user_id: Mapped[int] = mapped_column(ForeignKey("users.id"))
     user: Mapped[User] = relationship(back_populates="avatars")
+
+
+class Photo(Base):
+    __tablename__ = "photos"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    avatar_id: Mapped[int] = mapped_column(ForeignKey("avatars.id"))
+    avatar: Mapped[Avatar] = relationship(backref="photos")
+
+
+class Note(Base):
+    __tablename__ = "notes"
+    __mapper_args__: ClassVar = {"eager_defaults": True}
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    text: Mapped[str]
+    updated_at: Mapped[str] = mapped_column(onupdate=func.now())
 
 
 class Role(Base):
