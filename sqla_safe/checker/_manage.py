@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from sqla_safe.checker import _ambient, _eval, _exec, _follow, _outside
@@ -42,8 +42,7 @@ _OPENS_SERVICE: Final = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Entered:
+class Entered(Struct, frozen=True):
     """What a `with` block binds, and what its end does: normally, and after an exception."""
 
     value: Value = None

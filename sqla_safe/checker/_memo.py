@@ -8,8 +8,10 @@ replayed.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct, structs
 
 from sqla_safe.checker import _follow, _objects
 from sqla_safe.checker._given import Given
@@ -24,8 +26,7 @@ if TYPE_CHECKING:
     from sqla_safe.checker._values import Thing
 
 
-@dataclass(frozen=True, slots=True)
-class Summary:
+class Summary(Struct, frozen=True, eq=False):
     """What one call did."""
 
     found: Value
@@ -151,7 +152,7 @@ def _replayed(
     for oid in summary.touched:
         run.touch(state, names[oid], busy=oid in summary.inputs and _is_busy(summary, oid))
     run.unsure |= {names[oid] for oid in summary.unsure}
-    run.troubles += [replace(each, oid=names[each.oid]) for each in summary.troubles]
+    run.troubles += [structs.replace(each, oid=names[each.oid]) for each in summary.troubles]
     return renamed(summary.found, names)
 
 

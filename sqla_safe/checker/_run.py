@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from msgspec import Struct
+
 from sqla_safe.checker._values import Entity, Expiry, Ref, Scope, State, Value, join
 
 if TYPE_CHECKING:
@@ -71,8 +73,7 @@ class Frame:
             self.raised = join(self.raised, state.copy())
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(Struct, frozen=True):
     """Something found, in terms of positions."""
 
     start: int
@@ -84,8 +85,7 @@ class Report:
     fix: Fix | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Trouble:
+class Trouble(Struct, frozen=True):
     """Something that a called function does to an entity of its caller."""
 
     oid: int
