@@ -38,9 +38,9 @@ if TYPE_CHECKING:
 def invoke(run: Run, frame: Frame, state: State, ref: FunctionRef, given: Given) -> Value:
     """Follow a call of a function of the project."""
     function = ref.of
-    scopes, entities = held_by(run, state, given.all(), ref.bound)
     if function.is_generator:
         return Manager("function", ref, given)
+    scopes, entities = held_by(run, state, given.all(), ref.bound)
     if not _can_follow(run, frame, function, is_given=bool(entities)):
         found = promised(run, frame, state, function, ref, given)
         for oid in scopes:

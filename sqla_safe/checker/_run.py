@@ -150,16 +150,6 @@ class Run:
         """Whether the budget of this analysis is used up: then calls are not followed any more."""
         return self.steps > MOST_STEPS
 
-    def step(self) -> None:
-        """Count a statement.
-
-        Raises:
-            TooLongError: there were too many.
-        """
-        self.steps += 1
-        if self.steps > MOST_OF_ALL:
-            raise TooLongError
-
     def report(self, frame: Frame, report: Report) -> None:
         """Report something, unless the same place has something worse of this rule."""
         if not frame.is_top:
