@@ -8,7 +8,6 @@ replayed.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct, structs
@@ -145,14 +144,16 @@ def _replayed(
         run.apply(state, operation, names[oid], given.start)
     for oid, thing in summary.heap.items():
         new = names[oid]
-        if oid not in summary.inputs and not (oid in summary.known and new in state.heap):
-            state.heap[new] = renamed_thing(thing, names)
-        elif oid in summary.inputs:
+        if oid in summary.inputs:
             _changed(state, new, renamed_thing(thing, names))
+        elif new not in state.heap or oid not in summary.known:
+            state.heap[new] = renamed_thing(thing, names)
     for oid in summary.touched:
         run.touch(state, names[oid], busy=oid in summary.inputs and _is_busy(summary, oid))
-    run.unsure |= {names[oid] for oid in summary.unsure}
-    run.troubles += [structs.replace(each, oid=names[each.oid]) for each in summary.troubles]
+    if summary.unsure:
+        run.unsure |= {names[oid] for oid in summary.unsure}
+    if summary.troubles:
+        run.troubles += [structs.replace(each, oid=names[each.oid]) for each in summary.troubles]
     return renamed(summary.found, names)
 
 
@@ -196,7 +197,8 @@ def made_self(run: Run, frame: Frame, state: State, ref: Ref, cls: Class, init: 
     summary = run.linked.summaries.get(key)
     if summary is None:
         local = State({}, {ref.oid: Instance(cls)})
-        _objects.construct(run, replace(frame, key=(), is_top=False), local, ref, init)
+        outer = Frame(None, init.module, frame.is_async)
+        _objects.construct(run, outer, local, ref, init)
         kept = reachable_from(local.heap, [ref])
         known = {
             oid: run.known_keys[oid] for oid in kept if oid in run.known_keys and oid != ref.oid
