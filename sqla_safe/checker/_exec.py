@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from sqla_safe.checker import _escape, _eval, _manage, _mixed, _nested, _read, _tasks
 from sqla_safe.checker import _ir as ir
 from sqla_safe.checker._index import last_name
-from sqla_safe.checker._run import MOST_OF_ALL, TooLongError
+from sqla_safe.checker._run import TooLongError
 from sqla_safe.checker._values import (
     Const,
     Entity,
@@ -37,7 +37,7 @@ def block(run: Run, frame: Frame, state: State | None, nodes: Block) -> State | 
         if state is None:
             return None
         run.steps += 1
-        if run.steps > MOST_OF_ALL:
+        if run.steps > run.most:
             raise TooLongError
         if frame.on_yield and (found := _yielded(node)) is not None:
             state = _suspend(run, frame, state, found)

@@ -61,8 +61,8 @@ def _can_follow(run: Run, frame: Frame, function: Function, *, is_given: bool) -
     is_deep = len(frame.key) >= DEEPEST or function in run.stack
     return (
         not is_deep
-        and not run.is_spent
         and (is_given or run.linked.relevance.is_relevant(function))
+        and run.may_go_on()
     )
 
 

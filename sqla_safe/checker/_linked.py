@@ -35,6 +35,7 @@ class Linked:
         self.reach = Reach(self.index, settings)
         self.summaries: dict[Any, Summary] = {}
         self.given_up: list[Function] = []
+        self.cut_short = 0
         self.assigned: dict[Class, dict[str, tuple[Function, Expr]]] = {}
         self._bound: dict[Function, frozenset[str]] = {}
         for module in self.index.modules.values():
@@ -53,6 +54,7 @@ class Linked:
         """Forget what one file has taught: no file's findings depend on which came before it."""
         self.summaries.clear()
         self.given_up.clear()
+        self.cut_short = 0
 
     def is_session_name(self, name: str) -> bool:
         """Return whether a name is one that people, or this code base, give to sessions."""

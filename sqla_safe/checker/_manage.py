@@ -233,7 +233,7 @@ def _built(run: Run, frame: Frame, state: State, service: Value, given: Given) -
 def _generator(run: Run, frame: Frame, state: State, manager: Manager, at: int) -> Entered:
     """Enter a function that yields: what comes after its `yield` happens at the end."""
     ref: FunctionRef = manager.subject
-    if len(frame.key) > 6 or ref.of in run.stack or run.is_spent:
+    if len(frame.key) > 6 or ref.of in run.stack or not run.may_go_on():
         return Entered(None)
     value, normal = _until_yield(run, frame, state, ref, manager.args, at, "go")
     _, failing = _until_yield(run, frame, state.copy(), ref, manager.args, at, "raise")

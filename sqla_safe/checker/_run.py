@@ -117,7 +117,8 @@ class Run:
         self.unsure: set[int] = set()
         self.stack: list[Function] = []
         self.dependencies: dict[Function, Value] = {}
-        self.steps = 0
+        self.steps, self.most = 0, MOST_OF_ALL
+        self.is_cut_short = False
         self.own_ends: set[int] = set()
         self.maybe = 0
         self.has_ended = False
@@ -149,6 +150,11 @@ class Run:
     def is_spent(self) -> bool:
         """Whether the budget of this analysis is used up: then calls are not followed any more."""
         return self.steps > MOST_STEPS
+
+    def may_go_on(self) -> bool:
+        """Return whether a call can still be followed, and note when it cannot."""
+        self.is_cut_short |= self.is_spent
+        return not self.is_spent
 
     def report(self, frame: Frame, report: Report) -> None:
         """Report something, unless the same place has something worse of this rule."""
