@@ -267,6 +267,7 @@ def _metadata(run: Run, frame: Frame, note: Expr) -> tuple[tuple[Module, Expr], 
 
 def _provided(run: Run, frame: Frame, state: State, provider: Function) -> Value:
     """Return what a dependency gives; within one request it is called once."""
+    run.depends_on_more()
     if provider in run.dependencies:
         return run.dependencies[provider]
     run.dependencies[provider] = None

@@ -58,10 +58,10 @@ def invoke(run: Run, frame: Frame, state: State, ref: FunctionRef, given: Given)
 
 def _can_follow(run: Run, frame: Frame, function: Function, *, is_given: bool) -> bool:
     """Return whether a call is worth following: it may use sessions, or is given entities."""
-    is_deep = len(frame.key) >= DEEPEST or function in run.stack
     return (
-        not is_deep
+        len(frame.key) < DEEPEST
         and (is_given or run.linked.relevance.is_relevant(function))
+        and not run.is_running(function)
         and run.may_go_on()
     )
 
@@ -174,7 +174,7 @@ def construct(run: Run, frame: Frame, state: State, cls: Class | str, given: Giv
     ref = run.make(frame, state, given.start, Instance(cls), "instance")
     init = run.names.method(cls, "__init__")
     if init is not None:
-        if len(frame.key) < DEEPEST + 2 and init not in run.stack:
+        if len(frame.key) < DEEPEST + 2 and not run.is_running(init):
             _memo.follow(run, frame, state, FunctionRef(init, ref), given)
     else:
         _fill_fields(run, state, ref, cls, given)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sqla_safe.checker._index import Class, Function, Index, Module, bound_in
 from sqla_safe.checker._makers import Makers
@@ -10,6 +10,7 @@ from sqla_safe.checker._models import Models
 from sqla_safe.checker._names import Names, is_session_name
 from sqla_safe.checker._notes import Notes
 from sqla_safe.checker._reach import Reach
+from sqla_safe.checker._recording import Memory
 from sqla_safe.checker._relevance import Relevance
 from sqla_safe.checker._values import External, Value
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
     from sqla_safe.checker._facts import ModuleFacts
     from sqla_safe.checker._ir import Expr
-    from sqla_safe.checker._memo import Summary
     from sqla_safe.checker._settings import Settings
 
 
@@ -33,7 +33,7 @@ class Linked:
         self.models = Models(self.names)
         self.notes = Notes(self.index, self.names, self.models)
         self.reach = Reach(self.index, settings)
-        self.summaries: dict[Any, Summary] = {}
+        self.memory = Memory()
         self.given_up: list[Function] = []
         self.cut_short = 0
         self.assigned: dict[Class, dict[str, tuple[Function, Expr]]] = {}
@@ -52,7 +52,7 @@ class Linked:
 
     def begin(self) -> None:
         """Forget what one file has taught: no file's findings depend on which came before it."""
-        self.summaries.clear()
+        self.memory.begin()
         self.given_up.clear()
         self.cut_short = 0
 

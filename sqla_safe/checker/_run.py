@@ -12,6 +12,7 @@ from sqla_safe.checker._values import Entity, Expiry, Ref, Scope, State, Value, 
 if TYPE_CHECKING:
     from sqla_safe.checker._index import Class, Function, Module
     from sqla_safe.checker._linked import Linked
+    from sqla_safe.checker._recording import Recording
     from sqla_safe.checker._values import Thing
     from sqla_safe.checker.findings import Fix, Severity
 
@@ -116,6 +117,7 @@ class Run:
         self.touched: set[int] = set()
         self.unsure: set[int] = set()
         self.stack: list[Function] = []
+        self.recordings: list[Recording] = []
         self.dependencies: dict[Function, Value] = {}
         self.steps, self.most = 0, MOST_OF_ALL
         self.is_cut_short = False
@@ -125,7 +127,7 @@ class Run:
         self._oids: dict[Any, int] = {}
         self.known_keys: dict[int, Any] = {}
 
-    def oid(self, frame: Frame, at: Any, tag: str = "") -> int:
+    def oid(self, frame: Frame, at: Any, tag: Any = "") -> int:
         """Return the number of the object made at one place of one call; the same each time."""
         return self._oids.setdefault((frame.key, at, tag), len(self._oids) + 1)
 
@@ -150,6 +152,26 @@ class Run:
     def is_spent(self) -> bool:
         """Whether the budget of this analysis is used up: then calls are not followed any more."""
         return self.steps > MOST_STEPS
+
+    def can_afford(self, steps: int) -> bool:
+        """Return whether calls would still be followed after so many steps more."""
+        return self.steps + steps <= MOST_STEPS
+
+    def is_running(self, function: Function) -> bool:
+        """Return whether a function is being followed, so that it is not followed inside itself."""
+        if function not in self.stack:
+            if self.recordings:
+                self.recordings[-1].asked.add(function)
+            return False
+        at = self.stack.index(function)
+        for recording in self.recordings:
+            recording.is_free &= at >= recording.base
+        return True
+
+    def depends_on_more(self) -> None:
+        """Note that what is being followed rests on more than its arguments."""
+        for recording in self.recordings:
+            recording.is_free = False
 
     def may_go_on(self) -> bool:
         """Return whether a call can still be followed, and note when it cannot."""
