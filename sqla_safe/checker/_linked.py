@@ -50,9 +50,9 @@ class Linked:
             if not name.startswith("!")
         }
 
-    def begin(self) -> None:
+    def begin(self, file: Module) -> None:
         """Forget what one file has taught: no file's findings depend on which came before it."""
-        self.memory.begin()
+        self.memory.begin(file)
         self.given_up.clear()
         self.cut_short = 0
 

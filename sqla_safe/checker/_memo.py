@@ -50,7 +50,7 @@ def follow(run: Run, frame: Frame, state: State, ref: FunctionRef, given: Given)
     if summary is None:
         recording = Recording(run)
         summary = _summarise(run, frame, state, ref, given, tuple(inputs))
-        run.linked.memory.keep(run, recording, key, summary)
+        run.linked.memory.keep(run, recording, key, summary, ref.of)
     return _replayed(run, frame, state, given, summary, tuple(inputs))
 
 
@@ -208,6 +208,6 @@ def made_self(run: Run, frame: Frame, state: State, ref: Ref, cls: Class, init: 
         heap = {oid: local.heap[oid] for oid in kept}
         nothing: frozenset[int] = frozenset()
         summary = Summary(ref, heap, (ref.oid,), known, (), nothing, nothing, ())
-        run.linked.memory.keep(run, recording, key, summary)
+        run.linked.memory.keep(run, recording, key, summary, init)
     given = Given([], {}, init.start, init.start, (0, None, (), (), init.start, init.start))
     _replayed(run, frame, state, given, summary, (ref.oid,))

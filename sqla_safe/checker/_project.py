@@ -49,8 +49,8 @@ def link(modules: Iterable[ModuleFacts], settings: Settings = Settings()) -> Pro
 def findings(project: Project, module: ModuleFacts) -> list[Finding]:
     """Return what is wrong in one file, in the order of its lines."""
     linked = project.linked
-    linked.begin()
     found = linked.index.modules[module.path]
+    linked.begin(found)
     reports: dict[tuple[int, str], Report] = {}
     if not linked.uses_sqlalchemy(found):
         return []

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from msgspec import Struct
 
 if TYPE_CHECKING:
-    from sqla_safe.checker._index import Function
+    from sqla_safe.checker._index import Function, Module
     from sqla_safe.checker._memo import Summary
     from sqla_safe.checker._run import Run
 
@@ -85,9 +85,11 @@ class Memory:
         """Know nothing yet."""
         self._here: dict[Any, Record] = {}
         self._before: dict[Any, Record] = {}
+        self._file: Module | None = None
 
-    def begin(self) -> None:
+    def begin(self, file: Module) -> None:
         """Look at the next file."""
+        self._file = file
         self._here.clear()
         if len(self._before) > _MOST:
             self._before.clear()
@@ -132,7 +134,9 @@ class Memory:
                 return False
         return True
 
-    def keep(self, run: Run, recording: Recording, key: Any, summary: Summary) -> None:
+    def keep(
+        self, run: Run, recording: Recording, key: Any, summary: Summary, function: Function
+    ) -> None:
         """Note what a call has told that was just followed."""
         run.recordings.pop()
         total = run.steps - recording.start
@@ -148,7 +152,7 @@ class Memory:
             run.has_ended |= has_ended
         if not run.is_spent:
             self._here[key] = record
-            if record.is_free:
+            if record.is_free and function.module is not self._file:  # it is called from afar
                 self._before.setdefault(key, record)
 
 
