@@ -72,9 +72,7 @@ class Check:
         outcome, text = self._outcome(), self._texts()
         found = self._ordered(self._filter(outcome.findings, text))
         if self._baseline is None:
-            return Result(
-                found, outcome.skips, outcome.files, text, cut_short=outcome.cut_short
-            )
+            return Result(found, outcome.skips, outcome.files, text, cut_short=outcome.cut_short)
         new, known, left = self._baseline.split(found, text)
         stale = self._baseline.stale(left, self._request.files)
         return Result(new, outcome.skips, outcome.files, text, known, stale, outcome.cut_short)

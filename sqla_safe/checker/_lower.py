@@ -35,14 +35,28 @@ _TASKS = frozenset(("create_task", "ensure_future", "run_coroutine_threadsafe"))
 _ANY_CLASS = frozenset(("self", "cls", "model", "Model"))
 
 
+def _start(node: Any) -> int:
+    """Return the position where a node starts."""
+    offset: int = node.col_offset
+    line: int = node.lineno
+    return line << 16 | (offset + 1 if offset < _LAST_COLUMN else _LAST_COLUMN)
+
+
+def _end(node: Any) -> int:
+    """Return the position after a node's end."""
+    offset: int = node.end_col_offset
+    line: int = node.end_lineno
+    return line << 16 | (offset + 1 if offset < _LAST_COLUMN else _LAST_COLUMN)
+
+
 class Lowering:
     """One file on its way to the compact form."""
 
     def __init__(self, source: bytes) -> None:
         """Take the file's bytes: columns of lines that are not ASCII must be counted anew."""
         self._wide: dict[int, bytes] = {} if source.isascii() else _wide_lines(source)
-        if self._wide:
-            self.start, self.end = self._start_in_wide, self._end_in_wide
+        self.start = self._start_in_wide if self._wide else _start
+        self.end = self._end_in_wide if self._wide else _end
         self._flags = 0
         self._depth = 0
         self._globals: set[str] = set()
@@ -51,20 +65,6 @@ class Lowering:
         self.loaded: set[str] = set()
         self.imports: dict[tuple[str, str | None, int], None] = {}
         self.nested: set[str] = set()
-
-    @staticmethod
-    def start(node: Any) -> int:
-        """Return the position where a node starts."""
-        offset: int = node.col_offset
-        line: int = node.lineno
-        return line << 16 | (offset + 1 if offset < _LAST_COLUMN else _LAST_COLUMN)
-
-    @staticmethod
-    def end(node: Any) -> int:
-        """Return the position after a node's end."""
-        offset: int = node.end_col_offset
-        line: int = node.end_lineno
-        return line << 16 | (offset + 1 if offset < _LAST_COLUMN else _LAST_COLUMN)
 
     def _start_in_wide(self, node: Any) -> int:
         return self._position(node.lineno, node.col_offset)

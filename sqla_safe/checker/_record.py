@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from sqla_safe.checker._facts import ModuleFacts
-from sqla_safe.checker.findings import Finding, Skip
+from sqla_safe.checker.findings import Finding, Skip  # noqa: TC001 - msgspec reads them
 
 
 class Read(msgspec.Struct, frozen=True, gc=False, array_like=True):

@@ -109,8 +109,9 @@ class FunctionRef(Struct, frozen=True, eq=False):
 
     def __eq__(self, other: object) -> bool:
         """Compare without the names around the function: they are the same ones."""
-        is_alike = isinstance(other, FunctionRef) and self.of is other.of
-        return is_alike and self.bound == other.bound
+        if not isinstance(other, FunctionRef):
+            return NotImplemented
+        return self.of is other.of and self.bound == other.bound
 
     def __hash__(self) -> int:
         """Return a number that equal ones share."""
