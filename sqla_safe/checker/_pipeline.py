@@ -166,10 +166,11 @@ class Run:
         return Task(paths, self._sources.of(paths.values()))
 
     def _found(self, modules: dict[str, ModuleFacts]) -> tuple[list[Looked], list[Skip]]:
-        linked = _looking.Linked(project.link(modules.values(), self._settings), modules)
         mine = [name for name in self._mine if name in modules]
-        prints = linked.project.fingerprint
-        keys = {name: digest(b"findings", prints(name), self._keys[name]) for name in mine}
+        with _workers.uncollected():
+            linked = _looking.Linked(project.link(modules.values(), self._settings), modules)
+            prints = linked.project.fingerprint
+            keys = {name: digest(b"findings", prints(name), self._keys[name]) for name in mine}
         stored = self._means.cache.get(keys.values())
         known = {name: _decoded(_record.decode_looked, stored.get(keys[name])) for name in mine}
         skips: list[Skip] = []
