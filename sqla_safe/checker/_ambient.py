@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, Literal
 
 from sqla_safe.checker import _ir as ir
@@ -210,7 +211,7 @@ def _parameter(
 
 def _by_its_name(run: Run, frame: Frame, name: str) -> Expr:
     """Return the model that a parameter without annotation is called like."""
-    wanted = "".join([word.capitalize() for word in name.split("_")])
+    wanted = _class_like(name)
     if wanted not in frame.module.names:
         return None
     note = (ir.NAME, wanted, 0)
@@ -219,10 +220,19 @@ def _by_its_name(run: Run, frame: Frame, name: str) -> Expr:
     return note if is_model or (isinstance(found, str) and is_model_outside(found)) else None
 
 
+@lru_cache(2048)
+def _class_like(name: str) -> str:
+    """Return a name in the way in which classes are written."""
+    return "".join([word.capitalize() for word in name.split("_")])
+
+
 def the_scope(state: State) -> int | None:
     """Return the only session in sight, if there is exactly one."""
+    heap = state.heap
     found = {
-        value.oid for value in state.env.values() if state.scope(value) and isinstance(value, Ref)
+        value.oid
+        for value in state.env.values()
+        if type(value) is Ref and isinstance(heap.get(value.oid), Scope)
     }
     return found.pop() if len(found) == 1 else None
 
@@ -259,6 +269,7 @@ def _metadata(run: Run, frame: Frame, note: Expr) -> tuple[tuple[Module, Expr], 
 
 def _provided(run: Run, frame: Frame, state: State, provider: Function) -> Value:
     """Return what a dependency gives; within one request it is called once."""
+    run.depends_on_more()
     if provider in run.dependencies:
         return run.dependencies[provider]
     run.dependencies[provider] = None

@@ -71,8 +71,12 @@ def call(run: Run, frame: Frame, state: State, expr: Node) -> Value:
         return _read.by_name(run, frame, state, expr, name)
     callee = _callee(run, frame, state, target)
     frame.forgiven += name == "run_sync"
-    args = [_eval.value(run, frame, state, part) for part in expr[2]]
-    keywords = {key: _eval.value(run, frame, state, part) for key, part in expr[3]}
+    args: list[Value] = []
+    for part in expr[2]:
+        args.append(_eval.value(run, frame, state, part))  # noqa: PERF401 - a frame for each call
+    keywords: dict[str | None, Value] = {}
+    for key, part in expr[3]:
+        keywords[key] = _eval.value(run, frame, state, part)
     frame.forgiven -= name == "run_sync"
     given = Given(args, keywords, expr[4], expr[5], expr)
     if name in _tasks.SPAWNING:
@@ -83,10 +87,13 @@ def call(run: Run, frame: Frame, state: State, expr: Node) -> Value:
         return _each(run, frame, state, callee, name, given)
     seen = len(run.troubles)
     before = run.mark
-    _escape.passed(run, frame, state, name, callee, given)
+    if run.has_ended:
+        _escape.passed(run, frame, state, name, callee, given)
     found = _each(run, frame, state, callee, name, given)
-    _read.blame(run, frame, state, callee, given, seen, before, name)
-    _mixed.anonymous(run, frame, state, name, given, found)
+    if len(run.troubles) != seen:
+        _read.blame(run, frame, state, callee, given, seen, before, name)
+    if found is not None and args:
+        _mixed.anonymous(run, frame, state, name, given, found)
     return found
 
 

@@ -38,6 +38,7 @@ class Result:
         text: gives the source of a file.
         known: how many findings the baseline holds back.
         stale: what the baseline lists in vain.
+        cut_short: how many functions make more calls than were followed.
     """
 
     findings: list[Finding]
@@ -46,6 +47,7 @@ class Result:
     text: Text
     known: int = 0
     stale: list[Identity] = field(default_factory=list[Any])
+    cut_short: int = 0
 
 
 class Check:
@@ -69,10 +71,10 @@ class Check:
         outcome, text = self._outcome(), self._texts()
         found = self._ordered(self._filter(outcome.findings, text))
         if self._baseline is None:
-            return Result(found, outcome.skips, outcome.files, text)
+            return Result(found, outcome.skips, outcome.files, text, cut_short=outcome.cut_short)
         new, known, left = self._baseline.split(found, text)
         stale = self._baseline.stale(left, self._request.files)
-        return Result(new, outcome.skips, outcome.files, text, known, stale)
+        return Result(new, outcome.skips, outcome.files, text, known, stale, outcome.cut_short)
 
     def write_baseline(self, result: Result) -> tuple[Path, int]:
         """Write the findings to the baseline, and return its file and how many it holds."""

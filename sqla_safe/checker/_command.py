@@ -116,6 +116,7 @@ def _report(result: Result, paint: Paint, fixed: int) -> Report:
         skipped=len(result.skips),
         known=result.known,
         fixed=fixed,
+        cut_short=result.cut_short,
     )
 
 

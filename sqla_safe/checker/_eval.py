@@ -38,6 +38,8 @@ def value(run: Run, frame: Frame, state: State, expr: Expr) -> Value:
     kind = expr[0]
     if kind == ir.NAME and expr[1] in state.env:  # half of all expressions
         return state.env[expr[1]]
+    if kind == ir.CALL:  # and many of the others
+        return _call.call(run, frame, state, expr)
     return _KINDS[kind](run, frame, state, expr)
 
 
@@ -133,10 +135,6 @@ def _name(run: Run, frame: Frame, state: State, expr: Node) -> Value:
 def _attribute(run: Run, frame: Frame, state: State, expr: Node) -> Value:
     owner = value(run, frame, state, expr[1])
     return _read.attribute(run, frame, state, expr, owner)
-
-
-def _called(run: Run, frame: Frame, state: State, expr: Node) -> Value:
-    return _call.call(run, frame, state, expr)
 
 
 def _item(run: Run, frame: Frame, state: State, expr: Node) -> Value:
@@ -301,7 +299,6 @@ def _star(run: Run, frame: Frame, state: State, expr: Node) -> Value:
 _KINDS = {
     ir.NAME: _name,
     ir.ATTRIBUTE: _attribute,
-    ir.CALL: _called,
     ir.ITEM: _item,
     ir.CONST: _const,
     ir.AWAIT: _await,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from sqla_safe.checker import _escape, _eval, _manage, _mixed, _nested, _read, _tasks
 from sqla_safe.checker import _ir as ir
 from sqla_safe.checker._index import last_name
+from sqla_safe.checker._run import TooLongError
 from sqla_safe.checker._values import (
     Const,
     Entity,
@@ -27,16 +28,23 @@ if TYPE_CHECKING:
 
 
 def block(run: Run, frame: Frame, state: State | None, nodes: Block) -> State | None:
-    """Follow a block; None when it never ends normally."""
+    """Follow a block; None when it never ends normally.
+
+    Raises:
+        TooLongError: there were too many steps in this analysis.
+    """
     for at, node in enumerate(nodes):
         if state is None:
             return None
-        run.step()
+        run.steps += 1
+        if run.steps > run.most:
+            raise TooLongError
         if frame.on_yield and (found := _yielded(node)) is not None:
             state = _suspend(run, frame, state, found)
             continue
-        state = _STATEMENTS[node[0]](run, frame, state, node)
-        if state is None or not frame.guarded or node[0] not in _MAY_RAISE:
+        kind = node[0]
+        state = _STATEMENTS[kind](run, frame, state, node)
+        if state is None or not frame.guarded or kind not in _MAY_RAISE:
             continue
         if at + 1 == len(nodes) or _can_fail(nodes[at + 1]):
             frame.may_raise(state)

@@ -38,10 +38,10 @@ if TYPE_CHECKING:
 def invoke(run: Run, frame: Frame, state: State, ref: FunctionRef, given: Given) -> Value:
     """Follow a call of a function of the project."""
     function = ref.of
-    around = taken(run, state, ref) if ref.closure is not None else []
-    scopes, entities = held_by(run, state, [*given.all(), *around], ref.bound)
     if function.is_generator:
         return Manager("function", ref, given)
+    around = taken(run, state, ref) if ref.closure is not None else []
+    scopes, entities = held_by(run, state, [*given.all(), *around], ref.bound)
     if not _can_follow(run, frame, function, is_given=bool(entities)):
         found = promised(run, frame, state, function, ref, given)
         for oid in scopes:
@@ -59,11 +59,11 @@ def invoke(run: Run, frame: Frame, state: State, ref: FunctionRef, given: Given)
 
 def _can_follow(run: Run, frame: Frame, function: Function, *, is_given: bool) -> bool:
     """Return whether a call is worth following: it may use sessions, or is given entities."""
-    is_deep = len(frame.key) >= DEEPEST or function in run.stack
     return (
-        not is_deep
-        and not run.is_spent
+        len(frame.key) < DEEPEST
         and (is_given or run.linked.relevance.is_relevant(function))
+        and not run.is_running(function)
+        and run.may_go_on()
     )
 
 
@@ -175,7 +175,7 @@ def construct(run: Run, frame: Frame, state: State, cls: Class | str, given: Giv
     ref = run.make(frame, state, given.start, Instance(cls), "instance")
     init = run.names.method(cls, "__init__")
     if init is not None:
-        if len(frame.key) < DEEPEST + 2 and init not in run.stack:
+        if len(frame.key) < DEEPEST + 2 and not run.is_running(init):
             _memo.follow(run, frame, state, FunctionRef(init, ref), given)
     else:
         _fill_fields(run, state, ref, cls, given)

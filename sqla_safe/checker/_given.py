@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from sqla_safe.checker._ir import Node
     from sqla_safe.checker._values import Value
 
 
-@dataclass(slots=True, eq=False)
-class Given:
+class Given(Struct, eq=False):
     """The arguments of a call."""
 
     args: list[Value]

@@ -32,6 +32,8 @@ def held_by(
 def scopes_of(state: State, value: Value) -> set[int]:
     """Return the sessions that a value is or holds."""
     found: set[int] = set()
+    if value is None:
+        return found
     for ref in refs_in(value):
         thing = state.heap.get(ref.oid)
         if isinstance(thing, Scope):

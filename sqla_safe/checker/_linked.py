@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sqla_safe.checker._index import Class, Function, Index, Module, bound_in
 from sqla_safe.checker._makers import Makers
@@ -11,6 +11,7 @@ from sqla_safe.checker._models import Models
 from sqla_safe.checker._names import Names, is_session_name, is_sqlalchemy
 from sqla_safe.checker._notes import Notes
 from sqla_safe.checker._reach import Reach
+from sqla_safe.checker._recording import Memory
 from sqla_safe.checker._relevance import Relevance
 from sqla_safe.checker._values import External, Value
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
     from sqla_safe.checker._facts import ModuleFacts
     from sqla_safe.checker._ir import Expr
-    from sqla_safe.checker._memo import Summary
     from sqla_safe.checker._settings import Settings
 
 
@@ -34,8 +34,9 @@ class Linked:
         self.models = Models(self.names)
         self.notes = Notes(self.index, self.names, self.models)
         self.reach = Reach(self.index, settings)
-        self.summaries: dict[Any, Summary] = {}
+        self.memory = Memory()
         self.given_up: list[Function] = []
+        self.cut_short = 0
         self.assigned: dict[Class, dict[str, tuple[Function, Expr]]] = {}
         self._bound: dict[Function, frozenset[str]] = {}
         for module in self.index.modules.values():
@@ -50,10 +51,11 @@ class Linked:
             if not name.startswith("!")
         }
 
-    def begin(self) -> None:
+    def begin(self, file: Module) -> None:
         """Forget what one file has taught: no file's findings depend on which came before it."""
-        self.summaries.clear()
+        self.memory.begin(file)
         self.given_up.clear()
+        self.cut_short = 0
 
     def is_session_name(self, name: str) -> bool:
         """Return whether a name is one that people, or this code base, give to sessions."""

@@ -9,7 +9,8 @@ from sqla_safe.checker import _project as project
 from sqla_safe.checker import _workers
 from sqla_safe.checker._ir import line_of
 from sqla_safe.checker._reading import internal
-from sqla_safe.checker.findings import Finding, Skip
+from sqla_safe.checker._record import Looked
+from sqla_safe.checker.findings import Skip
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from sqla_safe.checker._project import Project
 
 _NAMED: Final = 3
-Result = tuple[str, list[Finding], Skip | None]
+Result = tuple[str, Looked, Skip | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +37,10 @@ class Linked:
         """Return what is wrong in one file."""
         try:
             found = project.findings(self.project, self.modules[path])
-            return path, found, _shortened(path, project.given_up(self.project))
+            looked = Looked(found, project.cut_short(self.project))
+            return path, looked, _shortened(path, project.given_up(self.project))
         except Exception as error:  # noqa: BLE001 - one file must not take the others along
-            return path, [], Skip(path, 1, internal(error))
+            return path, Looked([]), Skip(path, 1, internal(error))
 
 
 def _shortened(path: str, functions: list[Function]) -> Skip | None:

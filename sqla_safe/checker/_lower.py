@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from sqla_safe.checker._ir import Block, Expr, Node
 
 _LONGEST_TEXT = 200
+_LAST_COLUMN = 65535
 _LOADERS = frozenset(
     (
         "selectinload",
@@ -34,12 +35,28 @@ _TASKS = frozenset(("create_task", "ensure_future", "run_coroutine_threadsafe"))
 _ANY_CLASS = frozenset(("self", "cls", "model", "Model"))
 
 
+def _start(node: Any) -> int:
+    """Return the position where a node starts."""
+    offset: int = node.col_offset
+    line: int = node.lineno
+    return line << 16 | (offset + 1 if offset < _LAST_COLUMN else _LAST_COLUMN)
+
+
+def _end(node: Any) -> int:
+    """Return the position after a node's end."""
+    offset: int = node.end_col_offset
+    line: int = node.end_lineno
+    return line << 16 | (offset + 1 if offset < _LAST_COLUMN else _LAST_COLUMN)
+
+
 class Lowering:
     """One file on its way to the compact form."""
 
     def __init__(self, source: bytes) -> None:
         """Take the file's bytes: columns of lines that are not ASCII must be counted anew."""
         self._wide: dict[int, bytes] = {} if source.isascii() else _wide_lines(source)
+        self.start = self._start_in_wide if self._wide else _start
+        self.end = self._end_in_wide if self._wide else _end
         self._flags = 0
         self._depth = 0
         self._globals: set[str] = set()
@@ -49,52 +66,45 @@ class Lowering:
         self.imports: dict[tuple[str, str | None, int], None] = {}
         self.nested: set[str] = set()
 
-    def start(self, node: Any) -> int:
-        """Return the position where a node starts."""
+    def _start_in_wide(self, node: Any) -> int:
         return self._position(node.lineno, node.col_offset)
 
-    def end(self, node: Any) -> int:
-        """Return the position after a node's end."""
+    def _end_in_wide(self, node: Any) -> int:
         return self._position(node.end_lineno, node.end_col_offset)
 
     def _position(self, line: int, offset: int) -> int:
         if line in self._wide:
             text: bytes = self._wide[line][:offset]
             offset = len(text.decode(errors="replace"))
-        return line << 16 | min(offset + 1, 65535)
+        return line << 16 | min(offset + 1, _LAST_COLUMN)
 
     # --- expressions ---------------------------------------------------------
 
     def expr(self, node: Any) -> Expr:
         """Lower one expression."""
-        kind: type[object] = node.__class__
-        lower = _EXPRESSIONS.get(kind)
-        return lower(self, node) if lower is not None else None
+        return _LOWER(node.__class__, _no_value)(self, node)
 
     def exprs(self, nodes: Iterable[Any]) -> tuple[Expr, ...]:
         """Lower several expressions."""
-        return tuple([self.expr(node) for node in nodes])
+        return tuple([_LOWER(node.__class__, _no_value)(self, node) for node in nodes])
 
     def _parts(self, nodes: Iterable[Any]) -> Expr:
-        found = tuple([part for node in nodes if (part := self.expr(node)) is not None])
+        lowered = [_LOWER(node.__class__, _no_value)(self, node) for node in nodes]
+        found = tuple([part for part in lowered if part is not None])
         return (ir.PARTS, found) if found else None
 
     def on_name(self, node: Any) -> Expr:
         return (ir.NAME, node.id, self.start(node))
 
     def on_attribute(self, node: Any) -> Expr:
-        if getattr(node.value, "attr", "") == "awaitable_attrs":
-            self.loaded.add(f"*.{node.attr}")
-        return (
-            ir.ATTRIBUTE,
-            self.expr(node.value),
-            node.attr,
-            self.start(node),
-            self.end(node),
-        )
+        value, name = self.expr(node.value), node.attr
+        if value is not None and value[0] == ir.ATTRIBUTE and value[2] == "awaitable_attrs":
+            self.loaded.add(f"*.{name}")
+        return (ir.ATTRIBUTE, value, name, self.start(node), self.end(node))
 
     def on_call(self, node: Any) -> Expr:
-        name = _name_of(node.func)
+        function = self.expr(node.func)
+        name = _name_called(function)
         self._called.add(name)
         if name in _LOADERS:
             self._note_loaded(node)
@@ -102,12 +112,12 @@ class Lowering:
             self._note_maker(node, name)
         elif name == "run_sync" and node.args:
             self.loaded.add(f"!run:{_name_of(node.args[0])}")
-        keywords = tuple([(word.arg, self.expr(word.value)) for word in node.keywords])
+        args, words = node.args, node.keywords
         return (
             ir.CALL,
-            self.expr(node.func),
-            self.exprs(node.args),
-            keywords,
+            function,
+            self.exprs(args) if args else (),
+            tuple([(word.arg, self.expr(word.value)) for word in words]) if words else (),
             self.start(node),
             self.end(node),
         )
@@ -426,6 +436,19 @@ def _name_of(node: Any) -> str:
     return str(getattr(node, "attr", None) or getattr(node, "id", ""))
 
 
+def _name_called(function: Expr) -> str:
+    """Return the last part of the name of what is called."""
+    if function is None:
+        return ""
+    kind = function[0]
+    return str(function[2] if kind == ir.ATTRIBUTE else function[1] if kind == ir.NAME else "")
+
+
+def _no_value(_lowering: Lowering, _node: Any) -> Expr:
+    """Lower what cannot hold an entity."""
+    return None
+
+
 def _wide_lines(source: bytes) -> dict[int, bytes]:
     lines = source.splitlines() if b"\r" in source else source.split(b"\n")
     return {at: line for at, line in enumerate(lines, 1) if not line.isascii()}
@@ -478,6 +501,7 @@ _EXPRESSIONS: dict[type, Callable[[Lowering, Any], Expr]] = {
     ast.NamedExpr: Lowering.on_walrus,
     ast.Starred: Lowering.on_star,
 }
+_LOWER = _EXPRESSIONS.get
 _STATEMENTS: dict[type, Callable[[Lowering, Any], Node | None]] = {
     ast.Assign: Lowering.on_assign,
     ast.AnnAssign: Lowering.on_annotated,

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from sqla_safe.checker import _ambient, _eval, _exec, _follow, _outside
@@ -43,8 +43,7 @@ _OPENS_SERVICE: Final = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Entered:
+class Entered(Struct, frozen=True):
     """What a `with` block binds, and what its end does: normally, and after an exception."""
 
     value: Value = None
@@ -252,7 +251,7 @@ def _built(run: Run, frame: Frame, state: State, service: Value, given: Given) -
 def _generator(run: Run, frame: Frame, state: State, manager: Manager, at: int) -> Entered:
     """Enter a function that yields: what comes after its `yield` happens at the end."""
     ref: FunctionRef = manager.subject
-    if len(frame.key) > 6 or ref.of in run.stack or run.is_spent:
+    if len(frame.key) > 6 or run.is_running(ref.of) or not run.may_go_on():
         return Entered(None)
     value, normal = _until_yield(run, frame, state, ref, manager.args, at, "go")
     _, failing = _until_yield(run, frame, state.copy(), ref, manager.args, at, "raise")
@@ -305,7 +304,7 @@ def provided(run: Run, frame: Frame, state: State, ref: FunctionRef) -> Value:
     if ref.of.is_generator:
         value, _ = _until_yield(run, frame, state, ref, given, at, "go")
         return value
-    if len(frame.key) > 4 or ref.of in run.stack:
+    if len(frame.key) > 4 or run.is_running(ref.of):
         return None
     inner = _follow.enter_frame(frame, ref, at)
     local = State(_follow.bind(run, inner, state, ref, given), state.heap)

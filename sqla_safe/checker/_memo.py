@@ -8,11 +8,13 @@ replayed.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct, structs
 
 from sqla_safe.checker import _follow, _objects
 from sqla_safe.checker._given import Given
+from sqla_safe.checker._recording import Recording
 from sqla_safe.checker._renaming import reachable_from, renamed, renamed_thing
 from sqla_safe.checker._run import Frame, Operation, Trouble
 from sqla_safe.checker._shapes import shapes_of
@@ -24,8 +26,7 @@ if TYPE_CHECKING:
     from sqla_safe.checker._values import Thing
 
 
-@dataclass(frozen=True, slots=True)
-class Summary:
+class Summary(Struct, frozen=True, eq=False):
     """What one call did."""
 
     found: Value
@@ -45,11 +46,11 @@ def follow(run: Run, frame: Frame, state: State, ref: FunctionRef, given: Given)
     if shape is None or ref.closure is not None:
         return _follow.follow(run, frame, state, ref, given)
     key = (ref.of, tuple(given.keywords), len(given.args), frame.is_async, shape)
-    summary = run.linked.summaries.get(key)
+    summary = run.linked.memory.known(run, key)
     if summary is None:
+        recording = Recording(run)
         summary = _summarise(run, frame, state, ref, given, tuple(inputs))
-        if not run.is_spent:
-            run.linked.summaries[key] = summary
+        run.linked.memory.keep(run, recording, key, summary, ref.of)
     return _replayed(run, frame, state, given, summary, tuple(inputs))
 
 
@@ -144,14 +145,16 @@ def _replayed(
         run.apply(state, operation, names[oid], given.start)
     for oid, thing in summary.heap.items():
         new = names[oid]
-        if oid not in summary.inputs and not (oid in summary.known and new in state.heap):
-            state.heap[new] = renamed_thing(thing, names)
-        elif oid in summary.inputs:
+        if oid in summary.inputs:
             _changed(state, new, renamed_thing(thing, names))
+        elif new not in state.heap or oid not in summary.known:
+            state.heap[new] = renamed_thing(thing, names)
     for oid in summary.touched:
         run.touch(state, names[oid], busy=oid in summary.inputs and _is_busy(summary, oid))
-    run.unsure |= {names[oid] for oid in summary.unsure}
-    run.troubles += [replace(each, oid=names[each.oid]) for each in summary.troubles]
+    if summary.unsure:
+        run.unsure |= {names[oid] for oid in summary.unsure}
+    if summary.troubles:
+        run.troubles += [structs.replace(each, oid=names[each.oid]) for each in summary.troubles]
     return renamed(summary.found, names)
 
 
@@ -162,7 +165,7 @@ def _names(
     names = dict(zip(summary.inputs, inputs, strict=True))
     for oid in summary.heap:
         if oid not in names and oid not in summary.known:
-            names[oid] = run.oid(frame, given.start, f"memo {oid}")
+            names[oid] = run.oid(frame, given.start, (summary, oid))
     for oid in sorted(summary.known):
         key = tuple([names.get(p, p) if type(p) is int else p for p in summary.known[oid]])
         names[oid] = run.known(key).oid
@@ -192,10 +195,12 @@ def _is_busy(summary: Summary, oid: int) -> bool:
 def made_self(run: Run, frame: Frame, state: State, ref: Ref, cls: Class, init: Function) -> None:
     """Run the constructor of a `self` that nobody in sight has made; once for each class."""
     key = ("self", cls, frame.is_async)
-    summary = run.linked.summaries.get(key)
+    summary = run.linked.memory.known(run, key)
     if summary is None:
+        recording = Recording(run)
         local = State({}, {ref.oid: Instance(cls)})
-        _objects.construct(run, replace(frame, key=(), is_top=False), local, ref, init)
+        outer = Frame(None, init.module, frame.is_async)
+        _objects.construct(run, outer, local, ref, init)
         kept = reachable_from(local.heap, [ref])
         known = {
             oid: run.known_keys[oid] for oid in kept if oid in run.known_keys and oid != ref.oid
@@ -203,6 +208,6 @@ def made_self(run: Run, frame: Frame, state: State, ref: Ref, cls: Class, init: 
         heap = {oid: local.heap[oid] for oid in kept}
         nothing: frozenset[int] = frozenset()
         summary = Summary(ref, heap, (ref.oid,), known, (), nothing, nothing, ())
-        run.linked.summaries[key] = summary
+        run.linked.memory.keep(run, recording, key, summary, init)
     given = Given([], {}, init.start, init.start, (0, None, (), (), init.start, init.start))
     _replayed(run, frame, state, given, summary, (ref.oid,))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from sqla_safe.checker import _ir as ir
@@ -47,6 +48,7 @@ _SESSION_NAMES: Final = re.compile(
     r"(?i)^_?(db|sess|(async_?|db_?|sa_?|sql_?)?session|database_session|dbsession)_?$"
 )
 _MOST_STEPS: Final = 5
+_REMEMBERED: Final = 4096  # names whose patterns are not looked for again
 _NO_SESSION: Final = re.compile(
     r"(?i)client|http|aiohttp|request|boto|ssh|login|browser|chat|redis|requests|tensorflow|curl"
 )
@@ -57,6 +59,7 @@ def is_sqlalchemy(name: str) -> bool:
     return (name.partition(".")[0],) in LIBRARIES
 
 
+@lru_cache(_REMEMBERED)
 def is_session_name(name: str) -> bool:
     """Return whether a name is one that people give to sessions."""
     return bool(_SESSION_NAMES.match(name))
@@ -67,6 +70,7 @@ def last(name: str) -> str:
     return name.rpartition(".")[2]
 
 
+@lru_cache(_REMEMBERED)
 def looks_like_session(name: str) -> bool:
     """Return whether something outside of the project is called like a session or its factory."""
     return bool(_SESSION_LIKE.search(last(name))) and not _NO_SESSION.search(name)

@@ -22,6 +22,7 @@ def nested(run: Run, frame: Frame, state: State, node: Node) -> None:
     state.env[function.name] = FunctionRef(function, None, state.env)
     listener = _listener(function)
     if not frame.is_top:
+        run.depends_on_more()  # the names around it go with it
         return
     key = (*frame.key, function.start)
     inner = Frame(function, frame.module, function.is_async, key, is_top=True)

@@ -20,7 +20,7 @@ def construct(run: Run, frame: Frame, state: State, ref: Ref, init: Function) ->
     """Run the constructor of a `self` that nobody in sight has made."""
     inner = Frame(init, init.module, frame.is_async, (*frame.key, init.start))
     local = State({}, state.heap)
-    if init in run.stack:
+    if run.is_running(init):
         return
     run.stack.append(init)
     instance = state.heap[ref.oid]

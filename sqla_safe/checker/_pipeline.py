@@ -10,7 +10,7 @@ import msgspec
 from sqla_safe.checker import _looking, _record, _workers
 from sqla_safe.checker import _project as project
 from sqla_safe.checker._reading import Sources, Task, key_of, name_of, unreadable
-from sqla_safe.checker._record import Outcome, Read, digest, encode
+from sqla_safe.checker._record import Looked, Outcome, Read, digest, encode
 from sqla_safe.checker._settings import Settings
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from sqla_safe.checker._cache import Cache
     from sqla_safe.checker._facts import ModuleFacts
-    from sqla_safe.checker.findings import Finding, Skip
+    from sqla_safe.checker.findings import Skip
 
 T = TypeVar("T")
 
@@ -110,6 +110,7 @@ class Run:
             [replace(each, file=self._paths[each.file]) for each in outcome.skips],
             outcome.files,
             outcome.lines,
+            outcome.cut_short,
         )
 
     def _keep(self, key: bytes, data: bytes) -> None:
@@ -134,7 +135,10 @@ class Run:
         lines, skips = sum(read.lines for read in mine), [read.skip for read in mine if read.skip]
         del mine
         found, failed = self._found(_decoded_facts(reads))
-        return Outcome(found, [*self._skips, *skips, *failed], len(self._mine), lines)
+        findings = [finding for each in found for finding in each.findings]
+        cut_short = sum(each.cut_short for each in found)
+        skips = [*self._skips, *skips, *failed]
+        return Outcome(findings, skips, len(self._mine), lines, cut_short)
 
     def _reads(self) -> dict[str, Read]:
         """Return every file that could be read, in the order of the tree."""
@@ -161,13 +165,14 @@ class Run:
         paths = {name: self._paths[name] for name in names}
         return Task(paths, self._sources.of(paths.values()))
 
-    def _found(self, modules: dict[str, ModuleFacts]) -> tuple[list[Finding], list[Skip]]:
-        linked = _looking.Linked(project.link(modules.values(), self._settings), modules)
+    def _found(self, modules: dict[str, ModuleFacts]) -> tuple[list[Looked], list[Skip]]:
         mine = [name for name in self._mine if name in modules]
-        prints = linked.project.fingerprint
-        keys = {name: digest(b"findings", prints(name), self._keys[name]) for name in mine}
+        with _workers.uncollected():
+            linked = _looking.Linked(project.link(modules.values(), self._settings), modules)
+            prints = linked.project.fingerprint
+            keys = {name: digest(b"findings", prints(name), self._keys[name]) for name in mine}
         stored = self._means.cache.get(keys.values())
-        known = {name: _decoded(_record.decode_findings, stored.get(keys[name])) for name in mine}
+        known = {name: _decoded(_record.decode_looked, stored.get(keys[name])) for name in mine}
         skips: list[Skip] = []
         for name, found, skip in self._looked(
             linked, [each for each in mine if known[each] is None]
@@ -177,7 +182,7 @@ class Run:
                 skips.append(skip)
             else:
                 self._keep(keys[name], encode(found))
-        return [finding for name in mine for finding in known[name] or ()], skips
+        return [each for name in mine if (each := known[name]) is not None], skips
 
     def _looked(self, linked: _looking.Linked, names: list[str]) -> Iterator[_looking.Result]:
         groups = self._groups(names, _LOOKED_AT)

@@ -49,8 +49,8 @@ def link(modules: Iterable[ModuleFacts], settings: Settings = Settings()) -> Pro
 def findings(project: Project, module: ModuleFacts) -> list[Finding]:
     """Return what is wrong in one file, in the order of its lines."""
     linked = project.linked
-    linked.begin()
     found = linked.index.modules[module.path]
+    linked.begin(found)
     reports: dict[tuple[int, str], Report] = {}
     if not linked.uses_sqlalchemy(found):
         return []
@@ -64,6 +64,7 @@ def findings(project: Project, module: ModuleFacts) -> list[Finding]:
             run = Run(linked)
             _follow(run, found, function)
             reports.update(run.reports)
+            linked.cut_short += run.is_cut_short
             steps += run.steps
     ordered = sorted(reports.values(), key=lambda report: (report.start, report.code))
     return [_finding(module.path, report) for report in ordered]
@@ -72,6 +73,11 @@ def findings(project: Project, module: ModuleFacts) -> list[Finding]:
 def given_up(project: Project) -> list[Function]:
     """Return the functions of the last file that were too long to be followed to their end."""
     return project.linked.given_up
+
+
+def cut_short(project: Project) -> int:
+    """Return how many functions of the last file made more calls than were followed."""
+    return project.linked.cut_short
 
 
 def _follow(run: Run, module: Module, function: Function) -> None:

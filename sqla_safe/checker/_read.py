@@ -22,14 +22,11 @@ from sqla_safe.checker._values import (
     FunctionRef,
     Instance,
     Kept,
-    Maker,
     Manager,
     Many,
     Method,
     ModuleRef,
-    Query,
     Ref,
-    Rows,
     Scope,
     State,
     Tup,
@@ -45,6 +42,7 @@ if TYPE_CHECKING:
     from sqla_safe.checker._run import Frame, Run
 
 BY_NAME: Final = frozenset(("getattr", "hasattr", "setattr"))
+_WITHOUT_METHODS: Final = frozenset((Const, FunctionRef))
 _NO_READ: Final = frozenset(("metadata", "registry", "query"))
 
 
@@ -54,13 +52,14 @@ def attribute(run: Run, frame: Frame, state: State, expr: Node, owner: Value) ->
     owner = _awaitable(run, frame, state, expr) or owner
     frame.forgiven += expr[2] == "unloaded"  # the code asks SQLAlchemy before it reads
     ones = meanings(owner)
-    doubt = len(ones) > 1 and any(
-        _verdict.is_there(run, frame, state, one, expr[2]) for one in ones
-    )
-    frame.unsure += doubt
-    for one in ones:
-        found = join_values(found, _one(run, frame, state, expr, one, "read"))
-    frame.unsure -= doubt
+    if len(ones) == 1:
+        found = _one(run, frame, state, expr, ones[0], "read")
+    else:
+        doubt = any(_verdict.is_there(run, frame, state, one, expr[2]) for one in ones)
+        frame.unsure += doubt
+        for one in ones:
+            found = join_values(found, _one(run, frame, state, expr, one, "read"))
+        frame.unsure -= doubt
     if found is None:
         return _ambient.session_named(run, frame, state, expr[2], owner, expr)
     return found
@@ -122,13 +121,7 @@ def _one(run: Run, frame: Frame, state: State, expr: Node, owner: Value, how: st
         return _of_external(run, frame, state, owner, name)
     if isinstance(owner, Tup):
         return _of_row(state, owner, name)
-    if isinstance(owner, Many | Rows | Query | Maker | Kept | Manager) or _is_method_owner(owner):
-        return Method(owner, name)
-    return None
-
-
-def _is_method_owner(owner: Value) -> bool:
-    return owner is not None and not isinstance(owner, Const | FunctionRef)
+    return None if owner is None or type(owner) in _WITHOUT_METHODS else Method(owner, name)
 
 
 def _of_external(run: Run, frame: Frame, state: State, owner: External, name: str) -> Value:

@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from sqla_safe.checker._facts import ModuleFacts
-from sqla_safe.checker.findings import Finding, Skip
+from sqla_safe.checker.findings import Finding, Skip  # noqa: TC001 - msgspec reads them
 
 
 class Read(msgspec.Struct, frozen=True, gc=False, array_like=True):
@@ -19,6 +19,13 @@ class Read(msgspec.Struct, frozen=True, gc=False, array_like=True):
     skip: Skip | None = None
 
 
+class Looked(msgspec.Struct, frozen=True, array_like=True):
+    """What is wrong in one file, and how many of its functions were followed in part only."""
+
+    findings: list[Finding]
+    cut_short: int = 0
+
+
 class Outcome(msgspec.Struct, frozen=True, array_like=True):
     """What a run over files has found."""
 
@@ -26,6 +33,7 @@ class Outcome(msgspec.Struct, frozen=True, array_like=True):
     skips: list[Skip]
     files: int
     lines: int
+    cut_short: int = 0
 
 
 def digest(*parts: bytes) -> bytes:
@@ -42,5 +50,5 @@ encode: Final = msgspec.msgpack.Encoder().encode
 
 decode_facts: Final = msgspec.msgpack.Decoder(ModuleFacts).decode
 decode_read: Final = msgspec.msgpack.Decoder(Read).decode
-decode_findings: Final = msgspec.msgpack.Decoder(list[Finding]).decode
+decode_looked: Final = msgspec.msgpack.Decoder(Looked).decode
 decode_outcome: Final = msgspec.msgpack.Decoder(Outcome).decode

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from msgspec import structs
@@ -129,7 +128,7 @@ def _renamed_call(value: Value, names: dict[int, int]) -> Value:
         entities = frozenset([names.get(oid, oid) for oid in value.entities])
         return Pending(renamed(value.result, names), scopes, entities, value.called)
     if isinstance(value, FunctionRef):
-        return replace(value, bound=renamed(value.bound, names))
+        return structs.replace(value, bound=renamed(value.bound, names))
     if isinstance(value, Method):
         return Method(renamed(value.owner, names), value.name)
     if isinstance(value, Manager):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from msgspec import Struct
+
 from sqla_safe.checker._values import (
     Const,
     Entity,
@@ -21,6 +23,7 @@ from sqla_safe.checker._values import (
 if TYPE_CHECKING:
     from sqla_safe.checker._index import Class, Function, Module
     from sqla_safe.checker._linked import Linked
+    from sqla_safe.checker._recording import Recording
     from sqla_safe.checker._values import Thing
     from sqla_safe.checker.findings import Fix, Severity
 
@@ -86,8 +89,7 @@ class Frame:
             self.raised = join(self.raised, state.copy())
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(Struct, frozen=True):
     """Something found, in terms of positions."""
 
     start: int
@@ -99,8 +101,7 @@ class Report:
     fix: Fix | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Trouble:
+class Trouble(Struct, frozen=True):
     """Something that a called function does to an entity of its caller."""
 
     oid: int
@@ -131,8 +132,10 @@ class Run:
         self.touched: set[int] = set()
         self.unsure: set[int] = set()
         self.stack: list[Function] = []
+        self.recordings: list[Recording] = []
         self.dependencies: dict[Function, Value] = {}
-        self.steps = 0
+        self.steps, self.most = 0, MOST_OF_ALL
+        self.is_cut_short = False
         self.own_ends: set[int] = set()
         self.own_expiries: set[int] = set()
         self.maybe = 0
@@ -140,7 +143,7 @@ class Run:
         self._oids: dict[Any, int] = {}
         self.known_keys: dict[int, Any] = {}
 
-    def oid(self, frame: Frame, at: Any, tag: str = "") -> int:
+    def oid(self, frame: Frame, at: Any, tag: Any = "") -> int:
         """Return the number of the object made at one place of one call; the same each time."""
         return self._oids.setdefault((frame.key, at, tag), len(self._oids) + 1)
 
@@ -172,15 +175,30 @@ class Run:
         """Whether the budget of this analysis is used up: then calls are not followed any more."""
         return self.steps > MOST_STEPS
 
-    def step(self) -> None:
-        """Count a statement.
+    def can_afford(self, steps: int) -> bool:
+        """Return whether calls would still be followed after so many steps more."""
+        return self.steps + steps <= MOST_STEPS
 
-        Raises:
-            TooLongError: there were too many.
-        """
-        self.steps += 1
-        if self.steps > MOST_OF_ALL:
-            raise TooLongError
+    def is_running(self, function: Function) -> bool:
+        """Return whether a function is being followed, so that it is not followed inside itself."""
+        if function not in self.stack:
+            if self.recordings:
+                self.recordings[-1].asked.add(function)
+            return False
+        at = self.stack.index(function)
+        for recording in self.recordings:
+            recording.is_free &= at >= recording.base
+        return True
+
+    def depends_on_more(self) -> None:
+        """Note that what is being followed rests on more than its arguments."""
+        for recording in self.recordings:
+            recording.is_free = False
+
+    def may_go_on(self) -> bool:
+        """Return whether a call can still be followed, and note when it cannot."""
+        self.is_cut_short |= self.is_spent
+        return not self.is_spent
 
     def report(self, frame: Frame, report: Report) -> None:
         """Report something, unless the same place has something worse of this rule."""

@@ -6,7 +6,6 @@ runs, so that values only refer to them (`Ref`), and a `State` says what they ar
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 
@@ -101,13 +100,22 @@ class ClassAttribute(Struct, frozen=True):
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class FunctionRef:
+class FunctionRef(Struct, frozen=True, eq=False):
     """A function of the project, with what it is bound to."""
 
     of: Function
     bound: Value = None
-    closure: Any = field(default=None, compare=False)
+    closure: Any = None
+
+    def __eq__(self, other: object) -> bool:
+        """Compare without the names around the function: they are the same ones."""
+        if not isinstance(other, FunctionRef):
+            return NotImplemented
+        return self.of is other.of and self.bound == other.bound
+
+    def __hash__(self) -> int:
+        """Return a number that equal ones share."""
+        return hash((self.of, self.bound))
 
 
 class ModuleRef(Struct, frozen=True):
@@ -407,7 +415,7 @@ def _join_loads(left: frozenset[str], right: frozenset[str]) -> frozenset[str]:
 
 def meanings(value: Value) -> Sequence[Value]:
     """Return each value that one may stand for, a coroutine standing for what it returns."""
-    if not isinstance(value, Alternatives | Pending):
+    if type(value) not in _SEVERAL:
         return (value,)
     found: list[Value] = []
     for one in alternatives(value):
@@ -426,7 +434,7 @@ def _join_expiries(left: Expiry | None, right: Expiry | None) -> Expiry | None:
 
 def refs_in(value: object, depth: int = 3) -> Sequence[Ref]:
     """Return each object that a value holds, also inside lists, rows and dicts."""
-    if isinstance(value, Ref):
+    if type(value) is Ref:
         return (value,)
     parts_of = _HOLDERS.get(type(value)) if depth else None
     if parts_of is None:
@@ -438,6 +446,7 @@ def refs_in(value: object, depth: int = 3) -> Sequence[Ref]:
     return found
 
 
+_SEVERAL = frozenset((Alternatives, Pending))
 _HOLDERS: dict[type, Callable[[Any], Iterable[Value]]] = {
     Many: lambda value: (value.item,),
     Tup: attrgetter("items"),

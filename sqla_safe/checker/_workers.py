@@ -8,10 +8,11 @@ import os
 import signal
 import sys
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
     from multiprocessing.context import BaseContext
 
 TaskT = TypeVar("TaskT")
@@ -49,17 +50,24 @@ def mapped(
         gc.unfreeze()
 
 
+@contextmanager
+def uncollected() -> Generator[None]:
+    """Do not look for garbage meanwhile."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
 def _uncollected(work: Callable[[TaskT], ResultT]) -> Callable[[TaskT], ResultT]:
     """Work without looking for garbage: there is hardly any, and what is looked through is much."""
 
     def working(task: TaskT) -> ResultT:
-        was_enabled = gc.isenabled()
-        gc.disable()
-        try:
+        with uncollected():
             return work(task)
-        finally:
-            if was_enabled:
-                gc.enable()
 
     return working
 

@@ -212,6 +212,16 @@ def test_statistics_are_json_for_programs(shop, command):
     assert (ran.code, json.loads(ran.out)) == (1, [counted])
 
 
+def test_functions_that_were_not_followed_to_the_end_are_counted(shop, command, monkeypatch):
+    """In the last line, also of the statistics."""
+    caller = "from app.handlers import show\n\n\nasync def twice():\n    await show(1)\n"
+    write(shop, {"app/callers.py": caller})
+    monkeypatch.setattr("sqla_safe.checker._run.MOST_STEPS", 1)
+    said = "1 function leads to too much code: not all of its calls were followed."
+    assert command.check().out.splitlines()[-1] == said
+    assert command.check("--statistics").out.splitlines()[-1] == said
+
+
 def test_a_report_can_be_written_to_a_file(shop, command):
     """And the summary is still shown."""
     ran = command.check("-o", "report.json", "--output-format", "json")

@@ -338,6 +338,15 @@ def test_the_summary_says_nothing_of_fixes_that_there_are_not():
     assert list(summary(report(finding()))) == ["Found 1 error in 1 of 1 file"]
 
 
+def test_the_summary_ends_with_what_was_not_followed():
+    """Nobody should take "passed" for more than it is."""
+    assert list(summary(report(cut_short=2))) == [
+        "All checks passed!",
+        "2 functions lead to too much code: not all of their calls were followed.",
+    ]
+    assert list(summary(report(finding(), cut_short=1)))[-1].startswith("1 function leads to")
+
+
 def test_the_summary_of_nothing_is_good_news():
     """And says what was held back."""
     assert list(summary(report())) == ["All checks passed!"]

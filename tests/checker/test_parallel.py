@@ -276,6 +276,24 @@ def test_a_function_that_is_too_long_is_given_up(here, monkeypatch):
     assert skip.reason == "too long to be followed to the end: `long`"
 
 
+def test_functions_that_are_cut_short_are_counted(here, monkeypatch, tmp_path):
+    """What they call is not followed after so many steps; the cache knows of it too."""
+    write(here, APPLICATION)
+    monkeypatch.setattr("sqla_safe.checker._run.MOST_STEPS", 5)
+    cache = Cache(tmp_path / "cache")
+    assert outcome(here, cache).cut_short == 1
+    assert outcome(here, cache).cut_short == 1
+    write(here, {"app/other.py": "other = 1\n"})
+    assert outcome(here, cache).cut_short == 1
+    cache.close()
+
+
+def test_functions_whose_calls_are_all_followed_are_not_counted(here):
+    """The budget is used up by few."""
+    write(here, APPLICATION)
+    assert outcome(here).cut_short == 0
+
+
 def test_what_comes_after_too_much_is_given_up(here, monkeypatch):
     """A file may be long by many functions."""
     lines = "    session.commit()\n"

@@ -25,6 +25,7 @@ class Report:
         skipped: how many of them could not be read.
         known: how many findings the baseline holds back.
         fixed: how many findings were mended.
+        cut_short: how many functions make more calls than were followed.
     """
 
     findings: Sequence[Finding]
@@ -34,6 +35,7 @@ class Report:
     skipped: int = 0
     known: int = 0
     fixed: int = 0
+    cut_short: int = 0
 
 
 def is_fixable(finding: Finding) -> bool:

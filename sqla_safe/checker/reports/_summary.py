@@ -17,7 +17,15 @@ _WORDS: Final[Mapping[Severity, str]] = {"error": "error", "warning": "warning",
 
 
 def summary(report: Report) -> Iterator[str]:
-    """Give the lines that count what was found."""
+    """Give the lines that count what was found, and what was not followed."""
+    yield from _found(report)
+    if report.cut_short:
+        lead = plural(report.cut_short, "function leads", "functions lead")
+        whose = "its" if report.cut_short == 1 else "their"
+        yield f"{lead} to too much code: not all of {whose} calls were followed."
+
+
+def _found(report: Report) -> Iterator[str]:
     paint = report.paint
     if not report.findings:
         yield paint("1;32", "All checks passed!") + _asides(report)
