@@ -50,7 +50,7 @@ class Filling(Relating):
             sample = as_expression(mark.build(entity))
         except Exception as error:  # noqa: BLE001  (the user's own function)
             kind, name = type(error).__name__, name_of(spot.mapper)
-            return self.note(f"{spot.where}: its Expr raised {kind} when given {name}")
+            return self.note(f"{spot.where}: its Expr raised {kind} when given {name}: {error}")
         if sample is None:
             return self.note(
                 f"{spot.where}: its Expr returned no SQL expression; return one, such as "
@@ -243,10 +243,10 @@ def _path_name(attribute: Any) -> str:
 def _unknown(spot: Spot, key: str) -> str:
     mapper = spot.mapper
     near = difflib.get_close_matches(key, map(str, mapper.all_orm_descriptors.keys()), n=1)
-    hint = f"did you mean {near[0]}? " if near else ""
+    hint = f"did you mean {near[0]}? Otherwise " if near else ""
     is_plain = key in dir(mapper.class_)
     what = "is no mapped attribute, and SQL cannot compute it" if is_plain else "does not exist"
     return (
-        f"{spot.where}: {name_of(mapper, key)} {what}; {hint}Name the attribute with "
+        f"{spot.where}: {name_of(mapper, key)} {what}; {hint}name the attribute with "
         f"Annotated[..., Path({name_of(mapper)}.…)], or compute it with Expr(...)"
     )

@@ -80,6 +80,7 @@ class Plan:
     def __init__(self, into: Any, mapper: Mapper[Any], *, validate: bool) -> None:
         self.into, self.mapper, self.validate = into, mapper, validate
         self._compiled: dict[Mode, Compiled] = {}
+        self.shown: Any = None
         self.compiled(Mode(validate=validate))
 
     def compiled(self, mode: Mode) -> Compiled:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, cast
 
 from sqlalchemy import ColumnElement
-from sqlalchemy.orm import MANYTOONE, QueryableAttribute
+from sqlalchemy.orm import MANYTOONE, QueryableAttribute, RelationshipProperty
 from sqlalchemy.sql import visitors
 from sqlalchemy.sql.schema import Table
 
@@ -21,7 +21,7 @@ from sqla_safe.views._targets import Field, Target, UnreadableError, read_target
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sqlalchemy.orm import Mapper, RelationshipProperty
+    from sqlalchemy.orm import Mapper
 
     from sqla_safe.views._shapes import Shape
 
@@ -212,6 +212,8 @@ def _is_table(value: Any) -> bool:
 
 def as_expression(value: Any) -> Any:
     """Return the SQL expression that something stands for, None for anything else."""
+    if isinstance(getattr(value, "property", None), RelationshipProperty):
+        return None
     if _is_sql(value):
         return value
     if hasattr(value, "__clause_element__"):

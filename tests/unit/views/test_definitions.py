@@ -175,6 +175,16 @@ class RaisingExpr:
 
 
 @dataclass
+class RelatedExpr:
+    posts: Annotated[int, Expr(lambda user: user.posts)]
+
+
+@dataclass
+class NoSuchPath:
+    name: Annotated[str, Path(User.nothing)]  # type: ignore[attr-defined]
+
+
+@dataclass
 class ExprType:
     name: Annotated[str, Expr(lambda user: func.count(user.id))]
 
@@ -257,7 +267,9 @@ PROBLEMS: dict[Any, str] = {
     EmptyPath: r"Path\(\) names no attribute",
     PathNullable: r"city is str, but City\.name can be NULL: write city: str \| None",
     BadExpr: r"its Expr returned no SQL expression",
-    RaisingExpr: r"its Expr raised AttributeError when given User",
+    RaisingExpr: r"its Expr raised AttributeError when given User: .*nothing",
+    RelatedExpr: r"RelatedExpr\.posts: its Expr returned no SQL expression",
+    NoSuchPath: r"NoSuchPath cannot be read: an annotation raised AttributeError: .*nothing",
     ExprType: r"ExprType\.name is str, but its Expr gives int: write name: int",
     TwoMarks: r"TwoMarks\.name has 2 of Path and Expr",
     EnumAsText: r"level is str, but User\.level holds Level: write level: Level",
@@ -344,6 +356,11 @@ def test_types_that_can_hold_a_column() -> None:
     """Promotion, aliases, unions, protocols, Any; and what pydantic reads."""
     assert view_plan(Lenient, User)
     assert view_plan(LenientModel, User)
+
+
+def test_a_plan_is_made_once() -> None:
+    """Asking for the same view again gives the same plan."""
+    assert view_plan(Named, User) is view_plan(Named, User)
 
 
 def test_a_plan_prints_its_statements() -> None:
