@@ -192,10 +192,11 @@ def _validating(cls: Any) -> Construct:
 
 
 def _validator(cls: Any) -> Callable[[Any], Any]:
-    validate: Callable[[Any], Any] = cls.model_validate
+    validate: Any = cls.model_validate
     is_plain = all(_plain_alias(name, info) for name, info in cls.model_fields.items())
     is_old = "by_name" not in inspect.signature(validate).parameters  # before pydantic 2.11
-    return validate if is_plain or is_old else partial(validate, by_name=True)
+    found: Callable[[Any], Any] = validate
+    return found if is_plain or is_old else partial(validate, by_name=True)
 
 
 def _input_key(name: str, info: Any) -> str:

@@ -92,8 +92,9 @@ class Plan:
     def prepared(self, given: Given, *, has_listeners: bool) -> Prepared:
         """Return what to execute for a user's statement."""
         may_alias = not (has_listeners or given.has_criteria)
-        compiled = self.compiled(Mode(self.validate, may_alias, given.joins_root))
+        is_class = given.entity is given.mapper.class_
+        compiled = self.compiled(Mode(self.validate, may_alias, given.joins_root, is_class))
         # Criteria skip an alias, so what would need one is asked for in a statement of its own.
         if not may_alias and given.joins_root and clashes(given, compiled.level):
-            compiled = self.compiled(Mode(self.validate, may_alias, joins_root=False))
+            compiled = self.compiled(Mode(self.validate, may_alias, False, is_class))  # noqa: FBT003
         return Prepared(compiled, given)

@@ -14,6 +14,7 @@ from sqlalchemy.sql.schema import Table
 from sqla_safe import _mapping
 from sqla_safe.views import _fits
 from sqla_safe.views._hints import type_name
+from sqla_safe.views._inherited import table_route, tables_below, where_from
 from sqla_safe.views._links import is_joinable
 from sqla_safe.views._shapes import Column, Constant, Joined, Level, Memo, Route
 from sqla_safe.views._targets import Field, Target, UnreadableError, read_target
@@ -35,6 +36,8 @@ class Mode:
     """Whether a class that is in the statement already may be joined under an alias."""
     joins_root: bool = True
     """Whether anything may be joined to the user's own statement."""
+    is_class: bool = True
+    """Whether that selects a class itself, and not an alias of it."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,8 @@ class Trail:
     """The classes that we are inside of, with their mappers."""
     depths: tuple[tuple[str, int], ...] = ()
     """How many levels are left of each field that holds its own class."""
+    base: Mapper[Any] | None = None
+    """The class that is read here, where fields of a subclass are read with it."""
 
     def below(self, level: Level) -> Trail:
         """Return the same place in another statement."""
@@ -142,11 +147,29 @@ class Collecting(ABC):
 
     def column(self, trail: Trail, mapper: Mapper[Any], name: str) -> int:
         """Return the place of an attribute's column."""
+        if trail.base is not None and mapper is not trail.base:
+            return self._inherited(trail, trail.base, mapper, name)
 
         def build(entity: Any) -> Any:
             return getattr(entity, name)
 
         return self.add(trail, name, build, build(mapper.class_))
+
+    def _inherited(self, trail: Trail, base: Mapper[Any], own: Mapper[Any], name: str) -> int:
+        owner, build, sample = where_from(base, own, name)
+        if owner is not None:
+            trail = self.with_tables(trail, base, owner)
+        elif isinstance(sample, QueryableAttribute):
+            name = sample.key
+        return self.add(trail, name, build, sample)
+
+    def with_tables(self, trail: Trail, base: Mapper[Any], own: Mapper[Any]) -> Trail:
+        """Join the tables that a subclass has below a base, and return the trail of the last."""
+        route = trail.route
+        for mapper in tables_below(base, own):
+            route = table_route(trail.route, mapper)
+            trail.level.inherited.setdefault(route, (mapper, base))
+        return replace(trail, route=route)
 
     def add(self, trail: Trail, name: str, build: Any, sample: Any) -> int:
         """Return the place of an expression's column."""

@@ -118,7 +118,7 @@ class Choice:
     """One of several, by the value of the discriminator."""
 
     column: int
-    branches: dict[Any, Held]
+    branches: dict[Any, Held | Made]
     where: str
     key: int | None
     """The column that is None where there is no row at all; None where there always is one."""
@@ -136,6 +136,10 @@ class Level:
     link: Link | None = None
     columns: list[Column] = field(default_factory=list[Column])
     joins: dict[Route, Joined] = field(default_factory=dict[Route, Joined])
+    inherited: dict[Route, tuple[Mapper[Any], Mapper[Any]]] = field(
+        default_factory=dict["Route", "tuple[Mapper[Any], Mapper[Any]]"]
+    )
+    """The subclasses whose own tables are joined, each with the base that it is joined to."""
     children: list[Level] = field(default_factory=list["Level"])
     shape: Any = None
     kind: str = "root"

@@ -11,6 +11,7 @@ from sqlalchemy.orm.interfaces import CriteriaOption, LoaderOption
 
 from sqla_safe import _mapping
 from sqla_safe.errors import ViewStatementError
+from sqla_safe.views._inherited import condition
 from sqla_safe.views._keys import Asking, ask
 from sqla_safe.views._resolver import tables_in
 from sqla_safe.views._selects import is_grouped, is_locking, options_of
@@ -138,6 +139,8 @@ def _entities(level: Level, entity: Any, taken: set[Any]) -> tuple[dict[Route, A
         mapper = joined.relation.mapper
         is_aliased = joined.is_aliased or not taken.isdisjoint(mapper.tables)
         entities[route] = aliased(mapper.class_, flat=True) if is_aliased else mapper.class_
+    for route, (mapper, _) in level.inherited.items():
+        entities[route] = mapper.local_table.alias()
     return entities, [column.build(entities[column.route]) for column in level.columns]
 
 
@@ -145,4 +148,6 @@ def _join(statement: Select[Any], level: Level, entities: dict[Route, Any]) -> S
     for route in level.joins:
         attribute = getattr(entities[route[:-1]], route[-1])
         statement = statement.outerjoin(attribute.of_type(entities[route]))
+    for route in level.inherited:
+        statement = statement.outerjoin(entities[route], condition(level, route, entities))
     return statement

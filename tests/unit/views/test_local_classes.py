@@ -72,7 +72,7 @@ def test_a_local_name_wins_over_the_module(session: Session) -> None:
 
 def test_a_local_alias_and_import_are_found(session: Session) -> None:
     """Whatever a function calls by a name will do, not only classes."""
-    import typing_extensions as te  # noqa: PLC0415
+    import typing_extensions as te
 
     Title = Annotated[str, Path(User.name)]  # noqa: N806
 
