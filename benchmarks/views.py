@@ -36,7 +36,7 @@ from figures import Fact, Figure, Skipped, from_pairs, parser, run
 from models import AVATARS, OBJECTS, PHOTOS, Avatar, Photo, User, store
 from pydantic import BaseModel, TypeAdapter
 from shapes import UserCard, UserModel, UserStruct
-from sqlalchemy import bindparam, create_engine, select
+from sqlalchemy import ARRAY, Integer, String, any_, bindparam, create_engine, func, select
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import Session, selectinload
 from timing import shuffled
@@ -64,6 +64,7 @@ CHUNK = 500
 """As many keys as SQLAlchemy's own `selectinload` sends at a time."""
 
 P, CONVERT, H, BUILT, R = "P", "convert", "H", "built", "R"
+CORE, KEPT = "core", "kept"
 RESOLVE, SQLMODEL = "resolve", "sqlmodel"
 STRUCT, CARD = "view", "dataclass"
 TITLES = {
@@ -73,6 +74,8 @@ TITLES = {
     SQLMODEL: "SQLModel, selectinload, response model",
     H: "H: Core rows by hand, msgspec",
     BUILT: "the same, statements built once",
+    CORE: "Core statements of a view, built once, rows only",
+    KEPT: "view, msgspec Struct, statement built once",
     R: "R: bare driver, rows only",
     STRUCT: "view, msgspec Struct",
     CARD: "view, frozen dataclass",
@@ -200,15 +203,54 @@ def rows_in_chunks(session: Session, query: Query, keys: Sequence[int]) -> list[
     return [row for chunk in chunks for row in session.execute(*query(chunk)).all()]
 
 
+ARRAY_KEYS = any_(bindparam("keys", type_=ARRAY(Integer)))
+JSON_KEYS = select(func.json_each(bindparam("keys", type_=String())).table_valued("value").c.value)
+AS_ONE: dict[str, tuple[Select[Any], Select[Any], Callable[[list[int]], Any]]] = {
+    "postgresql": (
+        AVATAR_ROWS.where(avatar.user_id == ARRAY_KEYS),
+        PHOTO_ROWS.where(photo.avatar_id == ARRAY_KEYS),
+        list,
+    ),
+    "sqlite": (
+        AVATAR_ROWS.where(avatar.user_id.in_(JSON_KEYS)),
+        PHOTO_ROWS.where(photo.avatar_id.in_(JSON_KEYS)),
+        json.dumps,
+    ),
+}
+
+
+def by_core(session: Session, size: int) -> Sequence[Any]:
+    """Do what every view must do: ask SQLAlchemy's connection for the rows, and no more."""
+    avatars_of, photos_of, pack = AS_ONE[session.get_bind().dialect.name]
+    users = core_rows(session, USERS_BUILT, {"size": size})
+    avatars = core_rows(session, avatars_of, {"keys": pack([row[0] for row in users])})
+    return (
+        users,
+        avatars,
+        core_rows(session, photos_of, {"keys": pack([row[1] for row in avatars])}),
+    )
+
+
+def core_rows(session: Session, statement: Select[Any], parameters: dict[str, Any]) -> Any:
+    """Take the rows from the driver's cursor, which is quicker than making `Row` objects."""
+    result: Any = session.connection().execute(statement, parameters)
+    rows = result.cursor.fetchall()
+    result.close()
+    return rows
+
+
 BY_SESSION: dict[str, Callable[[Session, int], object]] = {
     P: validated,
     CONVERT: converted,
     H: by_hand,
     BUILT: by_hand_built,
+    CORE: by_core,
 }
 AWAITED: dict[str, Callable[[Session | AsyncSession, int], Awaitable[object]]] = {}
 """Ways that are asynchronous with a session of either kind."""
 VIEWS: dict[str, type[Any]] = {STRUCT: UserView, CARD: UserCard}
+STATEMENTS = {size: chosen(size) for size in SIZES}
+"""Built once, as an application's constant would be."""
 
 try:
     import competitors
@@ -230,8 +272,10 @@ def sync_ways(engine: Engine) -> Ways:
 
         return within
 
-    def view(into: type[Any]) -> Callable[[int], object]:
-        return way(lambda session, size: fetch(session, into, chosen(size)))
+    def view(
+        into: type[Any], statement: Callable[[int], Select[Any]] = chosen
+    ) -> Callable[[int], object]:
+        return way(lambda session, size: fetch(session, into, statement(size)))
 
     def awaited(work: Callable[[Session, int], Awaitable[object]]) -> Callable[[int], object]:
         async def within(size: int) -> object:
@@ -242,7 +286,8 @@ def sync_ways(engine: Engine) -> Ways:
 
     made = {name: way(work) for name, work in BY_SESSION.items()}
     made |= {name: awaited(work) for name, work in AWAITED.items()}
-    return made | {name: view(into) for name, into in VIEWS.items()}
+    made |= {name: view(into) for name, into in VIEWS.items()}
+    return made | {KEPT: view(UserView, STATEMENTS.__getitem__)}
 
 
 def async_ways(engine: AsyncEngine) -> Ways:
@@ -255,10 +300,12 @@ def async_ways(engine: AsyncEngine) -> Ways:
 
         return within
 
-    def view(into: type[Any]) -> Callable[[int], object]:
+    def view(
+        into: type[Any], statement: Callable[[int], Select[Any]] = chosen
+    ) -> Callable[[int], object]:
         async def within(size: int) -> object:
             async with AsyncSession(engine) as session:
-                return await afetch(session, into, chosen(size))
+                return await afetch(session, into, statement(size))
 
         return within
 
@@ -271,7 +318,8 @@ def async_ways(engine: AsyncEngine) -> Ways:
 
     made = {name: way(work) for name, work in BY_SESSION.items()}
     made |= {name: awaited(work) for name, work in AWAITED.items()}
-    return made | {name: view(into) for name, into in VIEWS.items()}
+    made |= {name: view(into) for name, into in VIEWS.items()}
+    return made | {KEPT: view(UserView, STATEMENTS.__getitem__)}
 
 
 # --- the bare drivers --------------------------------------------------------
@@ -410,10 +458,11 @@ async def measured(ways: Ways, size: int, rounds: int) -> Results:
 
 async def check(ways: Ways, size: int) -> None:
     """See that all ways give the same, and as much as was asked for."""
-    rows = await result_of(ways[R], size)
-    assert [len(level) for level in rows] == [size, size * AVATARS, size * AVATARS * PHOTOS]
+    for name in (CORE, R):
+        rows = await result_of(ways[name], size)
+        assert [len(level) for level in rows] == [size, size * AVATARS, size * AVATARS * PHOTOS]
     expected = plain(await result_of(ways[P], size))
-    for name in ways.keys() - {P, R}:
+    for name in ways.keys() - {P, R, CORE}:
         assert plain(await result_of(ways[name], size)) == expected, name
 
 
@@ -436,6 +485,12 @@ def figures_of(section: str, row: str, clocks: Clocks) -> Iterator[Figure]:
         if name in clocks:
             yield from_pairs(f"{section}.{row}.{name}", clocks[STRUCT], clocks[name])
     yield from_pairs(f"{section}.{row}.{CARD}", clocks[CARD], clocks[STRUCT])
+
+
+def floor_of(row: str, clocks: Clocks) -> Iterator[Figure]:
+    """Divide what every view must do by both ends, and the view by that."""
+    for name, own, base in ((P, CORE, P), (R, CORE, R), (STRUCT, STRUCT, CORE), (KEPT, KEPT, P)):
+        yield from_pairs(f"views-floor.{row}.{name}", clocks[own], clocks[base])
 
 
 def shares(row: str, clocks: Clocks) -> Iterator[Figure]:
@@ -481,7 +536,8 @@ class Part(NamedTuple):
         row, clocks = f"{self.driver}.{self.size}", self.clocks()
         if self.gc == "off":
             return figures_of("views-off", row, clocks)
-        return chain(figures_of("views", row, clocks), shares(row, clocks))
+        found = figures_of("views", row, clocks), floor_of(row, clocks), shares(row, clocks)
+        return chain.from_iterable(found)
 
     def clocks(self) -> Clocks:
         """Return the seconds of each way: the processor's where nothing is ever waited for."""

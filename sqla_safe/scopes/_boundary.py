@@ -82,6 +82,10 @@ class Ended(Place):
         """Refuse an operation."""
         self.refuse_closed("Use of the session")
 
+    def steer(self, bind: object) -> NoReturn:  # noqa: ARG002  (as `Connected.steer`)
+        """Refuse to name an engine."""
+        self.refuse_closed("Use of the session")
+
     expect_change = refuse_closed
 
     def adopt(self, connection: Connection) -> NoReturn:

@@ -7,6 +7,7 @@ call; listeners on session instances cost half of a whole scope.
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, cast
 
@@ -14,7 +15,7 @@ from sqlalchemy import event
 from sqlalchemy.orm import Session, SessionTransaction
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, Engine
+    from sqlalchemy import Connection, CursorResult, Engine
 
     from sqla_safe.scopes._unit import Unit
 
@@ -43,6 +44,36 @@ class ManagedSession(Session):
             if not (args or kwargs):  # passing nothing on is quicker than passing on an empty list
                 return self._sqs_base.execute(self, statement)
             return self._sqs_base.execute(self, statement, *args, **kwargs)
+        except BaseException as error:
+            unit.saw(error)
+            raise
+        finally:
+            unit.busy = None
+            if unit.is_guarded:
+                unit.leave()
+
+    def _sqs_read(
+        self,
+        bind_arguments: dict[str, Any],
+        statement: Any,
+        parameters: Any,
+        execution_options: Any,
+    ) -> CursorResult[Any]:
+        """Run a SELECT of columns while nobody else uses the session: `execute` without the ORM.
+
+        See `sqla_safe._reading`, which views ask for it.
+        """
+        unit = self._sqs_unit
+        if unit is None or unit.busy is not None or unit.is_guarded:
+            with nullcontext() if unit is None else Door(unit):
+                connection = self._sqs_base.connection(self, bind_arguments)
+                return connection.execute(
+                    statement, parameters, execution_options=execution_options
+                )
+        unit.busy = unit.who()
+        try:
+            connection = self._sqs_base.connection(self, bind_arguments)
+            return connection.execute(statement, parameters, execution_options=execution_options)
         except BaseException as error:
             unit.saw(error)
             raise

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Enum
 
 from sqla_safe.errors import ViewDataError
-from sqla_safe.views._shapes import Choice, Constant, Guarded, Held, Made, Value
+from sqla_safe.views._shapes import Choice, Constant, Guarded, Held, Made, Missing, Value
 from sqla_safe.views._source import Source
 
 if TYPE_CHECKING:
@@ -61,12 +61,15 @@ def builder(level: Level, converts: Sequence[Any] | None = None) -> Callable[...
     return _Builder(level, converts).function()
 
 
-def _missing(where: str) -> None:
-    raise ViewDataError(
-        where=where,
-        problem="has no row that this session can see, and its type does not allow None",
-        instead="allow None in its type (... | None)",
-    )
+def _raiser(missing: Missing) -> Callable[[], None]:
+    def missed() -> None:
+        raise ViewDataError(where=missing.where, problem=missing.problem, instead=missing.instead)
+
+    return missed
+
+
+def _missing(shape: Made | Choice) -> Missing | None:
+    return Missing(shape.where) if shape.absence == "error" else None
 
 
 def _unknown(where: str) -> None:
@@ -221,7 +224,8 @@ class _Builder:
         if isinstance(shape, Value):
             return self._value(shape.column)
         if isinstance(shape, Guarded):
-            return f"(None if c{shape.key} is None else {self._expression(shape.shape)})"
+            absent = "None" if shape.missing is None else f"{self._missed(shape.missing)}()"
+            return f"({absent} if c{shape.key} is None else {self._expression(shape.shape)})"
         if isinstance(shape, Constant):
             return _EMPTY[shape.kind]
         values = ", ".join(self._value(column) for column in shape.columns)
@@ -235,15 +239,18 @@ class _Builder:
             self._met(shape, variable)
             return variable
         with self.source.block(f"if c{shape.key[0]} is None:"):
-            self._absent(shape.absence, shape.where, variable)
+            self._absent(_missing(shape), variable)
         with self.source.block("else:"):
             self._met(shape, variable)
         return variable
 
-    def _absent(self, absence: str, where: str, variable: str) -> None:
-        if absence == "error":
-            self.source.add(f"{self.source.name('missing', _missing)}({where!r})")
+    def _absent(self, missing: Missing | None, variable: str) -> None:
+        if missing is not None:
+            self.source.add(f"{self._missed(missing)}()")
         self.source.add(f"{variable} = None")
+
+    def _missed(self, missing: Missing) -> str:
+        return self.source.name("missed", _raiser(missing))
 
     def _met(self, shape: Made, variable: str) -> None:
         memo = shape.memo
@@ -266,9 +273,9 @@ class _Builder:
         if shape.kind == "one":
             variable = self._variable()
             self.source.add(f"{variable} = {get}({key})")
-            if shape.absence == "error":
+            if shape.missing is not None:
                 with self.source.block(f"if {variable} is None:"):
-                    self._absent("error", shape.where, variable)
+                    self._absent(shape.missing, variable)
             return variable
         if shape.kind in _FINAL:
             return f"{get}({key}, {_EMPTY[shape.kind]})"
@@ -286,13 +293,14 @@ class _Builder:
         if shape.key is None:
             self._choose(shape, variable)
             return variable
+        missing = _missing(shape)
         with self.source.block(f"if c{shape.key} is None:"):
-            self._absent(shape.absence, shape.where, variable)
+            self._absent(missing, variable)
         with self.source.block("else:"):
             self._choose(shape, variable)
-            if shape.absence == "error":
+            if missing is not None:
                 with self.source.block(f"if {variable} is None:"):
-                    self._absent("error", shape.where, variable)
+                    self._absent(missing, variable)
         return variable
 
     def _choose(self, shape: Choice, variable: str) -> None:

@@ -18,7 +18,7 @@ from sqla_safe.views._markers import Expr, Path
 from sqla_safe.views._nulls import keeps_null
 from sqla_safe.views._relationships import Relating, held
 from sqla_safe.views._resolver import NOTHING, Spot, as_expression, can_be_none, name_of
-from sqla_safe.views._shapes import Composite, Guarded, Value
+from sqla_safe.views._shapes import Composite, Guarded, Missing, Value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -72,7 +72,8 @@ class Filling(Relating):
             name = name_of(spot.mapper)
             return self.note(f"{spot.where}: Path() names no attribute; write Path({name}.…)")
         *steps, last = mark.attributes
-        return self._walk(spot, steps, last)
+        path = f"Path({', '.join(map(_path_name, mark.attributes))})"
+        return self._walk(replace(spot, path=path), steps, last)
 
     def _walk(self, spot: Spot, steps: Sequence[Any], last: Any) -> Shape:
         if not steps:
@@ -108,19 +109,21 @@ class Filling(Relating):
         is_nullable = spot.trail.is_nullable or can_be_none(relation)
         trail = replace(spot.trail.below(level), is_nullable=is_nullable)
         level.shape = go_on(replace(spot, mapper=mapper, trail=trail))
-        return held(level, spot, relation, "none")
+        return held(level, spot, relation, _missing(spot))
 
     def _guarded(self, shape: Shape, there: Spot) -> Shape:
         """Only the key tells an absent row from one whose column makes something of NULL."""
         if not isinstance(shape, (Value, Composite)):
             return shape
+        missing = _missing(there)
         columns = there.trail.level.columns
-        # Criteria hide rows that foreign keys promise.
-        is_sure = self.mode.may_alias and not there.trail.is_nullable
-        if is_sure or all(keeps_null(columns[place].sample) for place in shape.columns):
+        if all(keeps_null(columns[place].sample) for place in shape.columns):
+            return shape if missing is None else Guarded(shape.columns[0], shape, missing)
+        # Criteria hide rows that foreign keys promise, and not every database keeps the promise.
+        if missing is None and self.mode.may_alias and not there.trail.is_nullable:
             return shape
         key, *_ = _mapping.key_names(there.mapper)
-        return Guarded(self.column(there.trail, there.mapper, key), shape)
+        return Guarded(self.column(there.trail, there.mapper, key), shape, missing)
 
     def _through(
         self, spot: Spot, relation: RelationshipProperty[Any], last: Any, *, is_last: bool
@@ -214,9 +217,22 @@ class Filling(Relating):
         relation = spot.mapper.relationships.get(proxy.target_collection)
         if relation is None:
             return self.note(_unknown(spot, key))
+        spot = spot if spot.path else replace(spot, path=name_of(spot.mapper, key))
         if relation.uselist:
             return self.scalars(spot, relation, proxy.value_attr)
         return self._beyond(spot, relation, lambda there: self.attribute(there, proxy.value_attr))
+
+
+def _missing(spot: Spot) -> Missing | None:
+    """Return what is said where a way to a field leads nowhere; None where the field takes None."""
+    if _fits.takes_none(spot.field):
+        return None
+    text = spot.field.hint.text
+    holds, instead = "is", f"{spot.name}: {text} | None"
+    if spot.is_element:
+        holds, instead = "holds", f"{text} | None in the type of {spot.name}"
+    lost = f"{holds} {text}, but {spot.path} led to no row that this session can see"
+    return Missing(spot.where, lost, instead)
 
 
 def _key_on(attribute: Any, mapper: Mapper[Any]) -> str | None:

@@ -57,7 +57,7 @@ def class_problem(one: Field, where: str, what: str, kind: Any, *, nullable: boo
     if not fits:
         suffix = " | None" if nullable else ""
         return f"{where} is {one.hint.text}, but {what} {text}: write {name}: {text}{suffix}"
-    if nullable and not one.hint.is_optional and not _takes_none(one):
+    if nullable and not takes_none(one):
         return (
             f"{where} is {one.hint.text}, but {what.removesuffix(' holds')} can be NULL: write "
             f"{name}: {one.hint.text} | None"
@@ -65,10 +65,15 @@ def class_problem(one: Field, where: str, what: str, kind: Any, *, nullable: boo
     return None
 
 
-def _takes_none(one: Field) -> bool:
-    return any(
-        member is Any or member is object or isinstance(member, TypeVar)
-        for member in one.hint.members
+def takes_none(one: Field) -> bool:
+    """Say whether a field can hold None, as far as anybody knows."""
+    return (
+        one.converts
+        or one.hint.is_optional
+        or any(
+            member is Any or member is object or isinstance(member, TypeVar)
+            for member in one.hint.members
+        )
     )
 
 

@@ -10,7 +10,7 @@ from sqla_safe.views._collections import collection_problem, key_attribute
 from sqla_safe.views._hints import collection_of, read_hint, type_name
 from sqla_safe.views._links import read_link
 from sqla_safe.views._resolver import NOTHING, Collecting, Spot, Trail, can_be_none, name_of
-from sqla_safe.views._shapes import Constant, Held
+from sqla_safe.views._shapes import Constant, Held, Missing
 from sqla_safe.views._targets import Field, is_target, origin_of
 
 if TYPE_CHECKING:
@@ -67,7 +67,8 @@ class Relating(Collecting):
             return self.note(f"{spot.where} is {spot.text}, but a dict has no single values")
         level = self.child(relation, kind, spot)
         inner = Field(spot.field.name, read_hint(element), spot.field.converts, spot.field.coerces)
-        level.shape = self.attribute(Spot(inner, spot.where, relation.mapper, Trail(level)), key)
+        there = replace(spot, field=inner, mapper=relation.mapper, trail=Trail(level))
+        level.shape = self.attribute(replace(there, is_element=True), key)
         return held(level, spot, relation)
 
     def _collection(
@@ -144,7 +145,7 @@ class Relating(Collecting):
             return self.element(members, mapper, joined, where, repeats=True, absence=absence)
         level = self.child(relation, "one", spot)
         level.shape = self.element(members, mapper, spot.trail.below(level), where, repeats=True)
-        return held(level, spot, relation, absence)
+        return held(level, spot, relation, Missing(where) if absence == "error" else None)
 
     # --- both ----------------------------------------------------------------
 
@@ -206,13 +207,16 @@ class Relating(Collecting):
 
 
 def held(
-    level: Level, spot: Spot, relation: RelationshipProperty[Any], absence: str = "never"
+    level: Level,
+    spot: Spot,
+    relation: RelationshipProperty[Any],
+    missing: Missing | None = None,
 ) -> Held:
     """Return what a field takes from a relationship's statement."""
     assert level.link is not None
     is_own = set(level.link.names) == set(_mapping.key_names(relation.parent))
     place = spot.trail.level.children.index(level)
-    return Held(place, level.parent_columns, level.kind, is_own, absence, spot.where)
+    return Held(place, level.parent_columns, level.kind, is_own, missing)
 
 
 def _name(relation: RelationshipProperty[Any]) -> str:

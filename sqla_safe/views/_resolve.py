@@ -104,7 +104,7 @@ class Resolver(Filling):
             level = self._branch(own, target, trail, where)
             level.parent_columns, level.only_for = columns, wanted
             place = trail.level.children.index(level)
-            held = Held(place, columns, "one", is_own=False, absence="none", where=where)
+            held = Held(place, columns, "one", is_own=False)
             branches |= dict.fromkeys(identities, held)
         return Choice(column, branches, where, columns[0] if absence != "never" else None, absence)
 

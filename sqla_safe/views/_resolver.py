@@ -69,6 +69,10 @@ class Spot:
     mapper: Mapper[Any]
     trail: Trail
     depth: int | None = None
+    path: str = ""
+    """What leads there by way of other classes, as it is written."""
+    is_element: bool = False
+    """Whether it is one of the many that the field holds."""
 
     @property
     def name(self) -> str:

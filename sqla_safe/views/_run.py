@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import CursorResult
@@ -9,8 +10,9 @@ from sqlalchemy.engine.cursor import CursorFetchStrategy
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
+from sqla_safe._reading import base_of, watched_read
 from sqla_safe.errors import ViewStreamError
-from sqla_safe.views._codegen import builder, converters
+from sqla_safe.views._makers import for_cooked, for_raw
 from sqla_safe.views._selects import RAW_RESULT
 from sqla_safe.views._views import view_of
 
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine import Dialect
 
+    from sqla_safe.views._keys import Asking
+    from sqla_safe.views._makers import Maker
     from sqla_safe.views._plan import Prepared
     from sqla_safe.views._shapes import Level
 
@@ -31,7 +35,7 @@ _EXECUTE = None if hasattr(Session.execute, "__wrapped__") else Session.execute
 _GET_BIND = Session.get_bind
 """The session's own, which somebody may have put something in the place of."""
 
-Rows = tuple["Sequence[Any]", "Callable[..., Any]"]
+Rows = tuple["Sequence[Any]", "Maker"]
 
 
 def has_listeners(session: Session) -> bool:
@@ -40,11 +44,14 @@ def has_listeners(session: Session) -> bool:
 
 
 def _is_plain(session: Session) -> bool:
-    """Say whether the session would do no more than its connection for a SELECT of columns."""
-    kind = type(session)
+    """Say whether the session would do no more than its connection for a SELECT of columns.
+
+    No more than to watch, that is, where it has a method that watches as well.
+    """
+    base = base_of(type(session))
     return (
-        kind.execute is _EXECUTE
-        and kind.get_bind is _GET_BIND
+        base.execute is _EXECUTE
+        and base.get_bind is _GET_BIND
         and not has_listeners(session)
         and not (session.new or session.dirty or session.deleted)
     )
@@ -71,9 +78,10 @@ def fetch_all(
 
 def _start(session: Session, into: Any, statement: Any, validate: bool) -> Run:  # noqa: FBT001
     if session.bind is not None and _is_plain(session):
+        bind = session.get_bind()
         view = view_of(into, statement, validate=validate)
-        repeated = view.repeated(statement, session.bind.dialect)
-        if repeated is not None and _is_asked_at(session.bind, session, repeated[0].mappers):
+        repeated = view.repeated(statement, bind.dialect)
+        if repeated is not None and _is_asked_at(bind, session, repeated[0].mappers):
             return Run(session, *repeated)
     return Run(session, prepare(session, into, statement, validate))
 
@@ -84,31 +92,43 @@ def prepare(session: Session, into: Any, statement: Any, validate: bool) -> Prep
     return view.prepared(statement, has_listeners=has_listeners(session))
 
 
+def _is_direct(session: Session, prepared: Prepared) -> bool:
+    if session.bind is None or not _is_plain(session):
+        return False
+    return _is_asked_at(session.get_bind(), session, prepared.mappers)
+
+
+def _reader(session: Session, arguments: dict[str, Any]) -> tuple[Callable[..., Any], Dialect]:
+    """Return what executes a statement without the ORM."""
+    read = watched_read(session)
+    if read is not None:
+        return partial(read, arguments), session.get_bind(**arguments).dialect
+    connection = session.connection(bind_arguments=arguments)
+    return connection.execute, connection.dialect
+
+
 class Run:
     """One execution of a plan."""
 
-    __slots__ = ("connection", "dialect", "memos", "parameters", "prepared", "session")
+    __slots__ = ("ask", "dialect", "memos", "parameters", "prepared", "session")
 
     def __init__(self, session: Session, prepared: Prepared, parameters: Any = None) -> None:
         self.session, self.prepared, self.parameters = session, prepared, parameters
         self.memos: list[dict[Any, Any]] = [{} for _ in range(prepared.memos)]
         arguments: Any = {"mapper": prepared.given_mapper, "clause": prepared.root}
-        self.connection: Any = None
-        if parameters is not None or (
-            _is_plain(session) and _is_asked_at(session.bind, session, prepared.mappers)
-        ):
-            self.connection = session.connection(bind_arguments=arguments)
-            self.dialect: Dialect = self.connection.dialect
+        self.ask: Callable[..., Any] | None = None
+        if parameters is not None or _is_direct(session, prepared):
+            self.ask, self.dialect = _reader(session, arguments)
         else:
             self.dialect = session.get_bind(**arguments).dialect
 
     def all(self, limit: int | None) -> list[Any]:
         """Return the root's objects."""
         level = self.prepared.level
-        rows, build = self._rows(level, self.prepared.root, self.parameters, {}, limit)
+        rows, maker = self._rows(level, self.prepared.root, self.parameters, {}, limit)
         if limit is not None and len(rows) >= limit:
             return list(rows)
-        built: list[Any] = self._built(level, rows, build)
+        built: list[Any] = self._built(level, rows, maker)
         return built
 
     def batches(self, size: int) -> Iterator[list[Any]]:
@@ -118,11 +138,11 @@ class Run:
         options = {} if self.dialect.name in _ONE_AT_A_TIME else {"yield_per": size}
         result = self._execute(prepared.root, None, options)
         transaction = self.session.get_transaction()
-        build = _cooked(level)
+        maker = for_cooked(level)
         try:
             while rows := self._some(result, size):
                 self.memos = [{} for _ in self.memos]
-                yield self._built(level, rows, build)
+                yield self._built(level, rows, maker)
                 if self.session.get_transaction() is not transaction:
                     raise ViewStreamError(view=level.title)
         finally:
@@ -135,27 +155,33 @@ class Run:
             raise _wrapped(error, self.dialect) from error
         return found
 
-    def _built(self, level: Level, rows: Sequence[Any], build: Callable[..., Any]) -> Any:
-        kids = [self._below(child, rows, build) for child in level.children]
-        return build(rows, kids, self.memos)
+    def _built(self, level: Level, rows: Sequence[Any], maker: Maker) -> Any:
+        children = level.children
+        kids = [self._below(child, maker.keys[at](rows)) for at, child in enumerate(children)]
+        return maker.build(rows, kids, self.memos)
 
-    def _below(
-        self, level: Level, parents: Sequence[Any], build: Callable[..., Any]
-    ) -> dict[Any, Any]:
-        keys = keys_of(level, parents, vars(build)["converts"])
+    def _below(self, level: Level, keys: list[Any]) -> dict[Any, Any]:
         if not keys:
             return {}
         statement, asking = self.prepared.below(level, self.dialect)
         options = self.prepared.execution_options
-        size = asking.chunk or len(keys)
-        make = build
-        rows: Any = []
-        for start in range(0, len(keys), size):
-            chunk = keys if size >= len(keys) else keys[start : start + size]
-            found, make = self._rows(level, statement, asking.parameters(chunk), options, None)
-            rows = found if size >= len(keys) else [*rows, *found]
-        built: dict[Any, Any] = self._built(level, rows, make)
+        if asking.chunk is None or len(keys) <= asking.chunk:
+            rows, maker = self._rows(level, statement, asking.parameters(keys), options, None)
+        else:
+            rows, maker = self._in_chunks(level, statement, asking, keys)
+        built: dict[Any, Any] = self._built(level, rows, maker)
         return built
+
+    def _in_chunks(self, level: Level, statement: Any, asking: Asking, keys: list[Any]) -> Rows:
+        options, size = self.prepared.execution_options, asking.chunk
+        assert size is not None
+        found: list[Any] = []
+        maker = for_cooked(level)
+        for start in range(0, len(keys), size):
+            parameters = asking.parameters(keys[start : start + size])
+            rows, maker = self._rows(level, statement, parameters, options, None)
+            found += rows
+        return found, maker
 
     def _rows(
         self, level: Level, statement: Any, parameters: Any, options: Any, limit: int | None
@@ -164,32 +190,25 @@ class Run:
         result = self._execute(statement, parameters, options)
         cursor = self._cursor(result)
         if cursor is None:
-            return self._some(result, limit), _cooked(level)
+            return self._some(result, limit), for_cooked(level)
         rows = self._some(cursor, limit)
-        make = self._raw(level, cursor)
-        result.close()
-        return rows, make
+        maker = for_raw(level, self.dialect, cursor.description)
+        cursor.close()  # all that closing the result would do
+        return rows, maker
 
     def _execute(self, statement: Any, parameters: Any, options: Any) -> Any:
-        if self.connection is None:
+        if self.ask is None:
             return self.session.execute(statement, parameters, execution_options=options)
         options = options | RAW_RESULT if options else RAW_RESULT
-        return self.connection.execute(statement, parameters, execution_options=options)
+        return self.ask(statement, parameters, execution_options=options)
 
     def _cursor(self, result: Any) -> Any:
         """Return the driver's cursor, None where the rows come from somewhere else."""
-        raw = result if self.connection is not None else getattr(result, "raw", None)
+        raw = result if self.ask is not None else getattr(result, "raw", None)
         if self.dialect.name not in _RAW or not isinstance(raw, CursorResult):
             return None
         # Any other strategy has taken rows from the cursor already, as for server-side cursors.
         return raw.cursor if type(raw.cursor_strategy) is CursorFetchStrategy else None
-
-    def _raw(self, level: Level, cursor: Any) -> Callable[..., Any]:
-        make: Callable[..., Any] | None = level.builders.get(self.dialect)
-        if make is None:
-            make = _build(level, converters(level, self.dialect, cursor.description))
-            level.builders[self.dialect] = make
-        return make
 
 
 def _wrapped(error: Any, dialect: Dialect) -> Exception:
@@ -198,48 +217,3 @@ def _wrapped(error: Any, dialect: Dialect) -> Exception:
         None, None, error, dialect.loaded_dbapi.Error, hide_parameters=True, dialect=dialect
     )
     return wrapped if isinstance(wrapped, Exception) else error
-
-
-def _cooked(level: Level) -> Callable[..., Any]:
-    cooked: Callable[..., Any] | None = level.cooked
-    if cooked is None:
-        cooked = level.cooked = _build(level, None)
-    return cooked
-
-
-def _build(level: Level, converts: Any) -> Callable[..., Any]:
-    make = builder(level, converts)
-    vars(make)["converts"] = converts
-    return make
-
-
-def keys_of(level: Level, parents: Sequence[Any], converts: Sequence[Any] | None) -> list[Any]:
-    """Return the keys that the parents' rows have for a level, each once."""
-    columns = level.parent_columns
-    if level.only_for is not None:
-        place, kinds = level.only_for
-        convert = _function(converts, place)
-        parents = [row for row in parents if convert(row[place]) in kinds]
-    parts = [_part(parents, column, _function(converts, column)) for column in columns]
-    if len(parts) == 1:
-        keys = set(parts[0])
-        keys.discard(None)
-        return list(keys)
-    return [key for key in set(zip(*parts, strict=True)) if None not in key]
-
-
-def _part(parents: Sequence[Any], column: int, convert: Any) -> list[Any]:
-    if convert is _same:
-        return [row[column] for row in parents]
-    return [convert(row[column]) for row in parents]
-
-
-def _function(converts: Sequence[Any] | None, column: int) -> Any:
-    convert = None if converts is None else converts[column]
-    if convert is None:
-        return _same
-    return getattr(convert, "__getitem__", convert)
-
-
-def _same(value: Any) -> Any:
-    return value

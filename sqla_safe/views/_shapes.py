@@ -69,6 +69,14 @@ class Composite:
     columns: list[int]
 
 
+class Missing(NamedTuple):
+    """What is said of a field whose row is absent, though its type does not allow None."""
+
+    where: str
+    problem: str = "has no row that this session can see, and its type does not allow None"
+    instead: str = "allow None in its type (... | None)"
+
+
 @dataclass
 class Guarded:
     """A value that is None where its row is absent, whatever its columns make of NULL."""
@@ -76,6 +84,8 @@ class Guarded:
     key: int
     """A column that is None where there is no row."""
     shape: Value | Composite
+    missing: Missing | None
+    """The error that is raised in place of None."""
 
 
 @dataclass
@@ -109,8 +119,8 @@ class Held:
     """``list``, ``tuple``, ``set``, ``frozenset``, ``dict``, or ``one`` for a to-one."""
     is_own: bool
     """Whether nobody else has the same key, and so the same collection."""
-    absence: str
-    where: str
+    missing: Missing | None = None
+    """The error that is raised where nothing was found for a to-one, in place of None."""
 
 
 @dataclass
@@ -151,8 +161,10 @@ class Level:
     """The parents' discriminator and its values that these rows are wanted for."""
     indexes: dict[tuple[Route, str], int] = field(default_factory=dict[tuple[Route, str], int])
     title: str = ""
-    builders: WeakKeyDictionary[Any, Any] = field(default_factory=WeakKeyDictionary[Any, Any])
+    makers: WeakKeyDictionary[Any, Any] = field(default_factory=WeakKeyDictionary[Any, Any])
     """The generated code, by dialect."""
+    latest: Any = None
+    """The last dialect, weakly, and its code: quicker to find."""
     cooked: Any = None
     """The generated code for rows whose values SQLAlchemy has converted already."""
     statements: dict[str, Any] = field(default_factory=dict[str, Any])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,10 +13,17 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, create_engine, event, select, text
+from sqlalchemy.ext.asyncio import (
+    AsyncEngine,
+    AsyncSession,
+    async_sessionmaker,
+    create_async_engine,
+)
 from sqlalchemy.orm import Session
-from sqlalchemy.pool import StaticPool
+from sqlalchemy.pool import NullPool, StaticPool
 
-from sqla_safe import fetch, stream_views, view_plan
+from sqla_safe import afetch, astream_views, fetch, scoped_services, stream_views, view_plan
+from tests.databases import Database, postgres_database
 from tests.integration.views.random_models import (
     Rows,
     View,
@@ -86,6 +94,78 @@ def test_random_models_on_postgres(pg_sync_engine: Engine, case: Case) -> None:
     agree(pg_sync_engine, case)
 
 
+@pytest.mark.timeout(0 if SOAK else 300)
+@given(case=cases())
+@random(max(6, int(500 * SOAK)))
+def test_random_models_of_async_sessions(case: Case) -> None:
+    """The same with an `AsyncSession` and an async scope, on a thread of its own."""
+
+    async def compare() -> None:
+        engine = create_async_engine("sqlite+aiosqlite://", poolclass=StaticPool)
+        await agree_async(engine, case)
+        await engine.dispose()
+
+    asyncio.run(compare())
+
+
+@pytest.fixture
+def asyncpg_database(request: pytest.FixtureRequest) -> Iterator[Database]:
+    """Give an empty PostgreSQL database for asyncpg."""
+    with postgres_database("asyncpg", request.getfixturevalue("postgres")) as database:
+        yield database
+
+
+@pytest.mark.timeout(0 if SOAK else 300)
+@given(case=cases())
+@random(max(5, int(250 * SOAK)))
+def test_random_models_on_asyncpg(asyncpg_database: Database, case: Case) -> None:
+    """The same with a driver that decodes in binary, and wants parameters of the exact type."""
+
+    async def compare() -> None:
+        # What a connection knows of types is wrong as soon as they are dropped.
+        engine = create_async_engine(asyncpg_database.url, poolclass=NullPool)
+        async with engine.begin() as connection:
+            await connection.execute(text("DROP SCHEMA public CASCADE"))
+            await connection.execute(text("CREATE SCHEMA public"))
+        await agree_async(engine, case)
+        await engine.dispose()
+
+    asyncio.run(compare())
+
+
+TIMES = 3
+"""The statement is kept when it comes for the third time."""
+
+
+async def agree_async(engine: AsyncEngine, case: Case) -> None:
+    """Store the rows, and see that the view shows what the entities have, in scopes too."""
+    world, view = case.world, case.view
+    async with engine.begin() as connection:
+        await connection.run_sync(world.base.metadata.create_all)
+    async with AsyncSession(engine) as session:
+        await session.run_sync(store, world, case.stored)
+    everything = select(view.kind.made).order_by(view.kind.made.id)
+    async with AsyncSession(engine) as session:
+        expected = await session.run_sync(read_entities, everything, view)
+    most = len(view_plan(view.into, view.kind.made).statements())
+    with counted(engine.sync_engine) as sent:
+        for _ in range(TIMES):
+            async with scoped_services(async_sessionmaker(engine)) as scope:
+                found = await afetch(scope, view.into, everything)
+            assert [seen(one, view, is_entity=False) for one in found] == expected
+        assert len(sent) <= TIMES * most
+    async with AsyncSession(engine) as session:
+        batches = astream_views(session, view.into, everything, batch_size=2)
+        streamed = [one async for batch in batches for one in batch]
+    assert [seen(one, view, is_entity=False) for one in streamed] == expected
+    world.base.registry.dispose()
+
+
+def read_entities(session: Session, statement: Any, view: View) -> list[Any]:
+    """Return what is seen of the entities."""
+    return [seen(one, view, is_entity=True) for one in session.scalars(statement)]
+
+
 def agree(engine: Engine, case: Case) -> None:
     """Store the rows, and see that the view shows what the entities have."""
     world, view = case.world, case.view
@@ -94,13 +174,13 @@ def agree(engine: Engine, case: Case) -> None:
         store(session, world, case.stored)
     everything = select(view.kind.made).order_by(view.kind.made.id)
     with Session(engine) as session:
-        entities = session.scalars(everything).all()
-        expected = [seen(one, view, is_entity=True) for one in entities]
+        expected = read_entities(session, everything, view)
     most = len(view_plan(view.into, view.kind.made).statements())
     with Session(engine) as session, counted(engine) as sent:
-        found = fetch(session, view.into, everything)
-        assert [seen(one, view, is_entity=False) for one in found] == expected
-        assert len(sent) <= most
+        for _ in range(TIMES):
+            found = fetch(session, view.into, everything)
+            assert [seen(one, view, is_entity=False) for one in found] == expected
+        assert len(sent) <= TIMES * most
         batches = list(stream_views(session, view.into, everything, batch_size=2))
         streamed = [one for batch in batches for one in batch]
         assert [seen(one, view, is_entity=False) for one in streamed] == expected

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, make_dataclass
 from typing import Annotated, Any
 
 import pytest
+from pydantic import BaseModel, BeforeValidator
 from sqlalchemy import (
     Engine,
     ForeignKey,
     String,
     TypeDecorator,
     create_engine,
+    delete,
     event,
     func,
     select,
@@ -32,7 +34,7 @@ from sqlalchemy.orm import (
 from sqlalchemy.pool import StaticPool
 from sqlalchemy.types import UserDefinedType
 
-from sqla_safe import Path, fetch, stream_views, view_plan
+from sqla_safe import Path, ViewDataError, fetch, stream_views, view_plan
 
 
 class Base(DeclarativeBase):
@@ -78,6 +80,12 @@ class Pair:
     second: str
 
 
+class Land(Base):
+    __tablename__ = "lands"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str]
+
+
 class Country(Base):
     __tablename__ = "countries"
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -94,6 +102,8 @@ class City(Base):
     variant: Mapped[str] = mapped_column(String(30).with_variant(Never(), "sqlite"))
     country_id: Mapped[int | None] = mapped_column(ForeignKey(Country.id))
     country: Mapped[Country | None] = relationship()
+    land_id: Mapped[int] = mapped_column(ForeignKey(Land.id))
+    land: Mapped[Land] = relationship()
     pair: Mapped[Pair] = composite("never", "upper")
     known: Mapped[str] = column_property(func.coalesce(plain, "nothing"))
 
@@ -129,6 +139,8 @@ class User(Base):
     staff: Mapped[list[User]] = relationship(back_populates="boss", order_by="User.id")
     city_word: AssociationProxy[str | None] = association_proxy("city", "never")
     staff_words: AssociationProxy[list[str | None]] = association_proxy("staff", "city_word")
+    home_word: AssociationProxy[str] = association_proxy("home", "plain")
+    staff_homes: AssociationProxy[list[str]] = association_proxy("staff", "home_word")
 
 
 ALL = select(User).order_by(User.id)
@@ -137,7 +149,7 @@ ALL = select(User).order_by(User.id)
 def made_city(number: int, country: Country | None) -> City:
     """Return a city."""
     words = {name: f"{name}{number}" for name in ("never", "upper", "in_sql", "variant")}
-    return City(id=number, country=country, **words)
+    return City(id=number, country=country, land_id=1, **words)
 
 
 @pytest.fixture
@@ -146,6 +158,7 @@ def engine() -> Iterator[Engine]:
     engine = create_engine("sqlite://", poolclass=StaticPool)
     Base.metadata.create_all(engine)
     with Session(engine) as session:
+        session.add(Land(id=1, name="Earth"))
         here, there = made_city(1, None), made_city(2, Country(id=1, name="Utopia"))
         first = User(id=1, word="a", home=there)
         session.add_all([first, User(id=2, word="b", city=here, home=here, boss=first)])
@@ -235,6 +248,102 @@ def test_what_criteria_hide_is_absent(session: Session) -> None:
     assert [one.home for one in fetch(session, Homes, ALL)] == ["never2", "never1", "never2"]
     filtered = ALL.options(with_loader_criteria(City, City.id != 1))
     assert [one.home for one in fetch(session, Homes, filtered)] == ["never2", None, "never2"]
+
+
+Home = tuple[Any, str, str]
+SURE: dict[str, Home] = {
+    "a column": (City.plain, "plain", "City.plain"),
+    "a type": (City.never, "never2", "City.never"),
+    "a column's expression": (City.in_sql, "in_sql2", "City.in_sql"),
+    "a hybrid": (City.either, "plain", "City.either"),
+}
+
+
+@pytest.fixture(params=list(SURE))
+def sure(request: pytest.FixtureRequest) -> Home:
+    """Give a class with a field that is sure of its row, what it shows, and the field's path."""
+    attribute, value, name = SURE[request.param]
+    hint = Annotated[str, Path(User.home, attribute)]
+    return make_dataclass("Sure", [("home", hint)], frozen=True), value, f"Path(User.home, {name})"
+
+
+def lost(caught: pytest.ExceptionInfo[ViewDataError], path: str) -> bool:
+    """Say whether an error has all that is needed to mend the class."""
+    problem = f"Sure.home is str, but {path} led to no row that this session can see."
+    return str(caught.value).startswith(f"{problem} Instead: home: str | None")
+
+
+def test_what_criteria_hide_is_no_none(session: Session, sure: Home) -> None:
+    """A field that does not allow None is never None, in whatever way its row is asked for."""
+    into, value, path = sure
+    found: list[Any] = fetch(session, into, ALL.where(User.id == 1))
+    assert [one.home for one in found] == [value]
+    hidden = ALL.options(with_loader_criteria(City, City.id != 1))
+    for statement in (hidden, hidden.group_by(User.id)):
+        with pytest.raises(ViewDataError) as caught:
+            fetch(session, into, statement)
+        assert lost(caught, path)
+    with pytest.raises(ViewDataError) as caught:
+        list(stream_views(session, into, hidden))
+    assert lost(caught, path)
+
+
+def test_a_key_that_leads_nowhere_is_no_none(session: Session, sure: Home) -> None:
+    """SQLite does not see to foreign keys unless it is told to."""
+    into, _, path = sure
+    session.execute(delete(City).where(City.id == 1))
+    for statement in (ALL, ALL.group_by(User.id)):
+        with pytest.raises(ViewDataError) as caught:
+            fetch(session, into, statement)
+        assert lost(caught, path)
+
+
+@dataclass(frozen=True)
+class FarAway:
+    land: Annotated[str, Path(User.home, City.land, Land.name)]
+
+
+@dataclass(frozen=True)
+class PairAtHome:
+    pair: Annotated[Pair, Path(User.home, City.pair)]
+
+
+@dataclass(frozen=True)
+class StaffHomes:
+    staff_homes: tuple[str, ...]
+
+
+@pytest.mark.parametrize(
+    ("into", "hides", "says"),
+    [
+        (FarAway, City, "FarAway.land is str, but Path(User.home, City.land, Land.name) led"),
+        (FarAway, Land, "FarAway.land is str, but Path(User.home, City.land, Land.name) led"),
+        (PairAtHome, City, "PairAtHome.pair is Pair, but Path(User.home, City.pair) led"),
+        (StaffHomes, City, "StaffHomes.staff_homes holds str, but User.staff_homes led"),
+    ],
+)
+def test_every_way_there_says_what_is_lost(
+    session: Session, into: Any, hides: Any, says: str
+) -> None:
+    """A row in the middle or at the end, a composite, an element of a collection."""
+    assert len(fetch(session, into, ALL)) == 3
+    hidden = ALL.options(with_loader_criteria(hides, hides.id > 5))
+    for statement in (hidden, hidden.group_by(User.id)):
+        with pytest.raises(ViewDataError) as caught:
+            fetch(session, into, statement)
+        assert says in str(caught.value)
+
+
+def test_what_may_be_none_is_none(session: Session) -> None:
+    """Any, and a pydantic model's field that makes something of None by itself."""
+
+    class Model(BaseModel):
+        home: Annotated[str, BeforeValidator(str), Path(User.home, City.plain)]
+
+    hidden = ALL.options(with_loader_criteria(City, City.id > 5))
+    loose = make_dataclass("Loose", [("home", Annotated[Any, Path(User.home, City.plain)])])
+    assert {one.home for one in fetch(session, loose, hidden)} == {None}
+    assert {one.home for one in fetch(session, Model, hidden)} == {"None"}
 
 
 @dataclass(frozen=True)
