@@ -77,14 +77,13 @@ class Filling(Relating):
 
     def _walk(self, spot: Spot, steps: Sequence[Any], last: Any) -> Shape:
         if not steps:
-            key = self._key(spot, last, spot.mapper)
-            return NOTHING if key is None else self.attribute(spot, key)
+            return self._end_of_path(spot, last)
         first, *rest = steps
         relation = self._step(spot, first)
         if relation is None:
             return NOTHING
         if relation.uselist:
-            return self._through(spot, relation, last, is_last=not rest)
+            return self._through(spot, relation, rest, last)
         return self._beyond(spot, relation, lambda there: self._walk(there, rest, last))
 
     def _step(self, spot: Spot, step: Any) -> RelationshipProperty[Any] | None:
@@ -125,17 +124,29 @@ class Filling(Relating):
         key, *_ = _mapping.key_names(there.mapper)
         return Guarded(self.column(there.trail, there.mapper, key), shape, missing)
 
+    def _end_of_path(self, spot: Spot, last: Any) -> Shape:
+        key = self._key(spot, last, spot.mapper)
+        if key is None:
+            return NOTHING
+        relation = spot.mapper.relationships.get(key)
+        if spot.is_element and relation is not None and relation.uselist:
+            return self._second(spot, relation)
+        return self.attribute(spot, key)
+
     def _through(
-        self, spot: Spot, relation: RelationshipProperty[Any], last: Any, *, is_last: bool
+        self, spot: Spot, relation: RelationshipProperty[Any], rest: Sequence[Any], last: Any
     ) -> Shape:
-        """A collection of single values: what the last attribute is of each related row."""
-        if not is_last:
-            name = name_of(relation.parent, relation.key)
-            return self.note(
-                f"{spot.where}: {name} is a collection, and can only be the last but one in a Path"
-            )
-        key = self._key(spot, last, relation.mapper)
-        return NOTHING if key is None else self.scalars(spot, relation, key)
+        """A collection of what the rest of the path leads to from each related row."""
+        if spot.is_element:
+            return self._second(spot, relation)
+        return self.elements(spot, relation, lambda there: self._walk(there, rest, last))
+
+    def _second(self, spot: Spot, relation: RelationshipProperty[Any]) -> Shape:
+        name = name_of(relation.parent, relation.key)
+        return self.note(
+            f"{spot.where}: {name} is a second collection in one Path; write a class for what the "
+            "first one leads to, and ask for the second one there"
+        )
 
     def _key(self, spot: Spot, attribute: Any, mapper: Mapper[Any]) -> str | None:
         key = _key_on(attribute, mapper)
@@ -202,6 +213,7 @@ class Filling(Relating):
             f"{name_of(mapper, key)} holds",
             build,
             nullable=spot.trail.is_nullable or callable(is_none),
+            is_element=spot.is_element,
         )
         if problem is not None:
             return self.note(problem)
@@ -218,9 +230,13 @@ class Filling(Relating):
         if relation is None:
             return self.note(_unknown(spot, key))
         spot = spot if spot.path else replace(spot, path=name_of(spot.mapper, key))
+
+        def value(there: Spot) -> Shape:
+            return self.attribute(there, proxy.value_attr)
+
         if relation.uselist:
-            return self.scalars(spot, relation, proxy.value_attr)
-        return self._beyond(spot, relation, lambda there: self.attribute(there, proxy.value_attr))
+            return self.elements(spot, relation, value)
+        return self._beyond(spot, relation, value)
 
 
 def _missing(spot: Spot) -> Missing | None:

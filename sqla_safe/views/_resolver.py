@@ -186,7 +186,9 @@ class Collecting(ABC):
 
     def fit(self, spot: Spot, what: str, sample: Any, *, nullable: bool) -> None:
         """Make sure that a field can hold what an expression gives."""
-        problem = _fits.problem_of(spot.field, spot.where, what, sample, nullable=nullable)
+        problem = _fits.problem_of(
+            spot.field, spot.where, what, sample, nullable=nullable, is_element=spot.is_element
+        )
         if problem is not None:
             self.note(problem)
 

@@ -32,6 +32,7 @@ from sqla_safe import (
 )
 from tests.unit.views.models import (
     City,
+    Comment,
     Level,
     Post,
     User,
@@ -160,6 +161,26 @@ class EmptyPath:
 
 
 @dataclass
+class PathOfMany:
+    texts: Annotated[list[str], Path(User.posts, Post.comments, Comment.text)]
+
+
+@dataclass
+class PathToMany:
+    comments: Annotated[list[Named], Path(User.posts, Post.comments)]
+
+
+@dataclass
+class PathNullableOfMany:
+    cities: Annotated[list[str], Path(User.staff, User.city, City.name)]
+
+
+@dataclass
+class WrongOfMany:
+    texts: Annotated[list[int], Path(User.posts, Post.text)]
+
+
+@dataclass
 class PathNullable:
     city: Annotated[str, Path(User.city, City.name)]
 
@@ -265,6 +286,10 @@ PROBLEMS: dict[Any, str] = {
     PathNotRelated: r"PathNotRelated\.name: User\.name is no relationship of User",
     PathOfText: r"PathOfText\.name: 'name' is no attribute of User",
     EmptyPath: r"Path\(\) names no attribute",
+    PathOfMany: r"texts: Post\.comments is a second collection in one Path; write a class",
+    PathToMany: r"comments: Post\.comments is a second collection in one Path; write a class",
+    PathNullableOfMany: r"cities holds str, but City\.name can be NULL: write str \| None in the",
+    WrongOfMany: r"texts holds int, but Post\.text holds str: write str in the type of texts",
     PathNullable: r"city is str, but City\.name can be NULL: write city: str \| None",
     BadExpr: r"its Expr returned no SQL expression",
     RaisingExpr: r"its Expr raised AttributeError when given User: .*nothing",

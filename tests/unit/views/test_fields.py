@@ -62,6 +62,29 @@ def test_paths_rename_and_reach_through(session: Session, sent: list[str]) -> No
     assert len(sent) == 2
 
 
+@dataclass(frozen=True)
+class Place:
+    name: str
+
+
+@dataclass(frozen=True)
+class Beyond:
+    cities: Annotated[list[str | None], Path(User.staff, User.city, City.name)]
+    countries: Annotated[
+        tuple[str | None, ...], Path(User.staff, User.city, City.country, Country.name)
+    ]
+    places: Annotated[tuple[Place | None, ...], Path(User.staff, User.city)]
+
+
+def test_paths_go_on_from_a_collection(session: Session, sent: list[str]) -> None:
+    """To what each of its rows leads to: a value or an object; one statement for each field."""
+    ann = fetch_one(session, Beyond, ANN)
+    assert ann.cities == ["Amaurot", "Nowhere"]
+    assert ann.countries == ("Utopia", None)
+    assert ann.places == (Place("Amaurot"), Place("Nowhere"))
+    assert len(sent) == 4
+
+
 def comments_of(user: type[User]) -> Any:
     """Count the comments on what a user has posted."""
     return (
