@@ -17,7 +17,14 @@ from sqla_safe.views._hints import type_name
 from sqla_safe.views._markers import Expr, Path
 from sqla_safe.views._nulls import keeps_null
 from sqla_safe.views._relationships import Relating, held
-from sqla_safe.views._resolver import NOTHING, Spot, as_expression, can_be_none, name_of
+from sqla_safe.views._resolver import (
+    NOTHING,
+    Spot,
+    as_expression,
+    can_be_none,
+    name_of,
+    read_from,
+)
 from sqla_safe.views._shapes import Composite, Guarded, Missing, Value
 
 if TYPE_CHECKING:
@@ -56,6 +63,9 @@ class Filling(Relating):
                 f"{spot.where}: its Expr returned no SQL expression; return one, such as "
                 f"func.lower({name_of(spot.mapper)}.name)"
             )
+        foreign = read_from(sample).difference(spot.mapper.tables)
+        if foreign:
+            spot.trail.level.foreign[spot.where] = foreign
         self.fit(spot, "its Expr gives", sample, nullable=False)
         return self._computed(spot, f"(expr) {spot.where}", mark.build, sample)
 

@@ -8,7 +8,13 @@ from sqla_safe.errors import ViewDefinitionError
 from sqla_safe.views._hints import type_name
 from sqla_safe.views._resolve import Resolver
 from sqla_safe.views._resolver import Mode
-from sqla_safe.views._statements import clashes, level_statement, root_statement
+from sqla_safe.views._statements import (
+    SUBQUERY,
+    clashes,
+    level_statement,
+    root_statement,
+    unread,
+)
 
 if TYPE_CHECKING:
     from sqlalchemy import Select
@@ -66,6 +72,10 @@ class Compiled:
         self.level = resolver.root(into, mapper)
         self.mappers = frozenset([level.mapper for level in self.level.all()])
         self.memos = len(resolver.memos)
+        _, *below = self.level.all()
+        for level in below:
+            for where, table in unread(level, level.link and level.link.start(())):
+                resolver.note(f"{where}: its Expr reads {table}; write {SUBQUERY}")
         if resolver.problems:
             raise ViewDefinitionError(
                 view=type_name(into),

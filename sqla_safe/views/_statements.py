@@ -17,7 +17,7 @@ from sqla_safe.views._resolver import tables_in
 from sqla_safe.views._selects import is_grouped, is_locking, options_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from sqlalchemy.engine import Dialect
     from sqlalchemy.orm import Mapper
@@ -110,6 +110,34 @@ def root_statement(given: Given, level: Level) -> Select[Any]:
     entities, columns = _entities(level, given.entity, taken)
     selected: Any = given.statement.with_only_columns(*columns)
     return _join(selected, level, entities)
+
+
+def unread(level: Level, statement: Any) -> Iterator[tuple[str, str]]:
+    """Give the fields whose Expr reads a table that a statement does not, and its name."""
+    read = {table for one in level.joins.values() for table in one.relation.mapper.tables}
+    read |= tables_in(statement) if level.foreign else set()
+    for where, tables in level.foreign.items():
+        for table in tables - read:
+            yield where, table.fullname
+
+
+def require_tables(level: Level, statement: Any) -> None:
+    """Refuse a statement that would pair each of its rows with all of another table's.
+
+    Raises:
+        ViewStatementError: an Expr reads a table that the statement does not join.
+    """
+    for where, table in unread(level, statement):
+        raise ViewStatementError(
+            problem=f"The Expr of {where} reads {table}, which the statement does not join",
+            instead=SUBQUERY,
+        )
+
+
+SUBQUERY = (
+    "a subquery in the Expr, as in select(func.count(Avatar.id)).where(Avatar.user_id == "
+    "user.id).scalar_subquery()"
+)
 
 
 def clashes(given: Given, level: Level) -> bool:

@@ -196,6 +196,16 @@ class RaisingExpr:
 
 
 @dataclass
+class CountedPost:
+    comments: Annotated[int, Expr(lambda _: func.count(Comment.id))]
+
+
+@dataclass
+class ForeignExpr:
+    posts: list[CountedPost]
+
+
+@dataclass
 class RelatedExpr:
     posts: Annotated[int, Expr(lambda user: user.posts)]
 
@@ -293,6 +303,7 @@ PROBLEMS: dict[Any, str] = {
     PathNullable: r"city is str, but City\.name can be NULL: write city: str \| None",
     BadExpr: r"its Expr returned no SQL expression",
     RaisingExpr: r"its Expr raised AttributeError when given User: .*nothing",
+    ForeignExpr: r"CountedPost\.comments: its Expr reads comments; write a subquery in the Expr",
     RelatedExpr: r"RelatedExpr\.posts: its Expr returned no SQL expression",
     NoSuchPath: r"NoSuchPath cannot be read: an annotation raised AttributeError: .*nothing",
     ExprType: r"ExprType\.name is str, but its Expr gives int: write name: int",
