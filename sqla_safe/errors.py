@@ -807,7 +807,7 @@ class ViewDefinitionError(SqlaSafeError, TypeError):
 
 
 class ViewStatementError(SqlaSafeError, ArgumentError):
-    """The statement given to a view is not a SELECT of one entity.
+    """The statement given to a view is not a SELECT of one entity, or not one that it can be for.
 
     Attributes:
         problem: what is wrong, in words.

@@ -291,7 +291,11 @@ def view_plan(into: type[V], entity: type[Any], *, validate: bool = True) -> Vie
             entity=kind,
             problems=(f"{kind} is not a mapped class; name the entity that the view is of",),
         )
-    return ViewPlan(plan_of(into, mapper, validate=validate))
+    plan = plan_of(into, mapper, validate=validate)
+    if plan.shown is None:
+        plan.shown = ViewPlan(plan)
+    shown: ViewPlan[V] = plan.shown
+    return shown
 
 
 def _only(into: type[V], stmt: Any, found: list[V]) -> V:

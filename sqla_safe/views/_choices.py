@@ -70,7 +70,7 @@ def _said(target: Target, base: Mapper[Any]) -> tuple[Any, ...] | None:
     """Return the discriminator's values that a class names itself."""
     on = _on(base)
     for field in target.fields:
-        if on is not None and _source(field) == on:
+        if on is not None and source_of(field) == on:
             member = field.hint.members[0] if len(field.hint.members) == 1 else None
             if get_origin(member) is Literal:
                 return get_args(member)
@@ -88,7 +88,8 @@ def _repair(base: Mapper[Any]) -> str:
     return "let their fields differ" if on is None else f"give each a field {on}: Literal[...]"
 
 
-def _source(field: Field) -> str | None:
+def source_of(field: Field) -> str | None:
+    """Return the name of the attribute that a field starts from, None for an `Expr`."""
     for mark in field.hint.metadata:
         if isinstance(mark, Path) and mark.attributes:
             return str(mark.attributes[0].key)
@@ -98,7 +99,7 @@ def _source(field: Field) -> str | None:
 
 
 def _topmost(target: Target, base: Mapper[Any]) -> Mapper[Any] | None:
-    wanted = {name for name in map(_source, target.fields) if name is not None}
+    wanted = {name for name in map(source_of, target.fields) if name is not None}
     fitting = [
         mapper
         for mapper in base.self_and_descendants

@@ -307,10 +307,10 @@ class _Builder:
         source = self.source
         source.add(f"kind = {self._value(shape.column)}")
         word = "if"
-        for held in {id(one): one for one in shape.branches.values()}.values():
-            mine = {value for value, one in shape.branches.items() if one is held}
+        for branch in {id(one): one for one in shape.branches.values()}.values():
+            mine = {value for value, one in shape.branches.items() if one is branch}
             with source.block(f"{word} kind in {source.name('kinds', mine)}:"):
-                source.add(f"{variable} = {self._held(held)}")
+                source.add(f"{variable} = {self._write(branch)}")
             word = "elif"
         unknown = source.name("unknown", _unknown)
         with source.block("else:"):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import sysconfig
 import types
+from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, Protocol, cast
 
 if TYPE_CHECKING:
@@ -190,17 +192,27 @@ def _validating(cls: Any) -> Construct:
 
 
 def _validator(cls: Any) -> Callable[[Any], Any]:
-    validate: Callable[[Any], Any] = cls.model_validate
-    return validate
+    validate: Any = cls.model_validate
+    is_plain = all(_plain_alias(name, info) for name, info in cls.model_fields.items())
+    is_old = "by_name" not in inspect.signature(validate).parameters  # before pydantic 2.11
+    found: Callable[[Any], Any] = validate
+    return found if is_plain or is_old else partial(validate, by_name=True)
 
 
 def _input_key(name: str, info: Any) -> str:
     """A model reads a field by its alias."""
+    return _plain_alias(name, info) or name
+
+
+def _plain_alias(name: str, info: Any) -> str | None:
+    """Return the key that a field is read from, None where it is a path into other values."""
     alias = info.validation_alias
     choices = getattr(alias, "choices", None)
     if choices:
-        alias = next((choice for choice in choices if isinstance(choice, str)), None)
-    return alias if isinstance(alias, str) else name
+        alias = next((choice for choice in choices if isinstance(choice, str)), alias)
+    if alias is None:
+        return name
+    return alias if isinstance(alias, str) else None
 
 
 def _storing(cls: Any) -> Construct:

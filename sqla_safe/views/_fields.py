@@ -17,7 +17,14 @@ from sqla_safe.views._hints import type_name
 from sqla_safe.views._markers import Expr, Path
 from sqla_safe.views._nulls import keeps_null
 from sqla_safe.views._relationships import Relating, held
-from sqla_safe.views._resolver import NOTHING, Spot, as_expression, can_be_none, name_of
+from sqla_safe.views._resolver import (
+    NOTHING,
+    Spot,
+    as_expression,
+    can_be_none,
+    name_of,
+    read_from,
+)
 from sqla_safe.views._shapes import Composite, Guarded, Missing, Value
 
 if TYPE_CHECKING:
@@ -50,12 +57,15 @@ class Filling(Relating):
             sample = as_expression(mark.build(entity))
         except Exception as error:  # noqa: BLE001  (the user's own function)
             kind, name = type(error).__name__, name_of(spot.mapper)
-            return self.note(f"{spot.where}: its Expr raised {kind} when given {name}")
+            return self.note(f"{spot.where}: its Expr raised {kind} when given {name}: {error}")
         if sample is None:
             return self.note(
                 f"{spot.where}: its Expr returned no SQL expression; return one, such as "
                 f"func.lower({name_of(spot.mapper)}.name)"
             )
+        foreign = read_from(sample).difference(spot.mapper.tables)
+        if foreign:
+            spot.trail.level.foreign[spot.where] = foreign
         self.fit(spot, "its Expr gives", sample, nullable=False)
         return self._computed(spot, f"(expr) {spot.where}", mark.build, sample)
 
@@ -77,14 +87,13 @@ class Filling(Relating):
 
     def _walk(self, spot: Spot, steps: Sequence[Any], last: Any) -> Shape:
         if not steps:
-            key = self._key(spot, last, spot.mapper)
-            return NOTHING if key is None else self.attribute(spot, key)
+            return self._end_of_path(spot, last)
         first, *rest = steps
         relation = self._step(spot, first)
         if relation is None:
             return NOTHING
         if relation.uselist:
-            return self._through(spot, relation, last, is_last=not rest)
+            return self._through(spot, relation, rest, last)
         return self._beyond(spot, relation, lambda there: self._walk(there, rest, last))
 
     def _step(self, spot: Spot, step: Any) -> RelationshipProperty[Any] | None:
@@ -125,17 +134,29 @@ class Filling(Relating):
         key, *_ = _mapping.key_names(there.mapper)
         return Guarded(self.column(there.trail, there.mapper, key), shape, missing)
 
+    def _end_of_path(self, spot: Spot, last: Any) -> Shape:
+        key = self._key(spot, last, spot.mapper)
+        if key is None:
+            return NOTHING
+        relation = spot.mapper.relationships.get(key)
+        if spot.is_element and relation is not None and relation.uselist:
+            return self._second(spot, relation)
+        return self.attribute(spot, key)
+
     def _through(
-        self, spot: Spot, relation: RelationshipProperty[Any], last: Any, *, is_last: bool
+        self, spot: Spot, relation: RelationshipProperty[Any], rest: Sequence[Any], last: Any
     ) -> Shape:
-        """A collection of single values: what the last attribute is of each related row."""
-        if not is_last:
-            name = name_of(relation.parent, relation.key)
-            return self.note(
-                f"{spot.where}: {name} is a collection, and can only be the last but one in a Path"
-            )
-        key = self._key(spot, last, relation.mapper)
-        return NOTHING if key is None else self.scalars(spot, relation, key)
+        """A collection of what the rest of the path leads to from each related row."""
+        if spot.is_element:
+            return self._second(spot, relation)
+        return self.elements(spot, relation, lambda there: self._walk(there, rest, last))
+
+    def _second(self, spot: Spot, relation: RelationshipProperty[Any]) -> Shape:
+        name = name_of(relation.parent, relation.key)
+        return self.note(
+            f"{spot.where}: {name} is a second collection in one Path; write a class for what the "
+            "first one leads to, and ask for the second one there"
+        )
 
     def _key(self, spot: Spot, attribute: Any, mapper: Mapper[Any]) -> str | None:
         key = _key_on(attribute, mapper)
@@ -202,6 +223,7 @@ class Filling(Relating):
             f"{name_of(mapper, key)} holds",
             build,
             nullable=spot.trail.is_nullable or callable(is_none),
+            is_element=spot.is_element,
         )
         if problem is not None:
             return self.note(problem)
@@ -218,9 +240,13 @@ class Filling(Relating):
         if relation is None:
             return self.note(_unknown(spot, key))
         spot = spot if spot.path else replace(spot, path=name_of(spot.mapper, key))
+
+        def value(there: Spot) -> Shape:
+            return self.attribute(there, proxy.value_attr)
+
         if relation.uselist:
-            return self.scalars(spot, relation, proxy.value_attr)
-        return self._beyond(spot, relation, lambda there: self.attribute(there, proxy.value_attr))
+            return self.elements(spot, relation, value)
+        return self._beyond(spot, relation, value)
 
 
 def _missing(spot: Spot) -> Missing | None:
@@ -259,10 +285,10 @@ def _path_name(attribute: Any) -> str:
 def _unknown(spot: Spot, key: str) -> str:
     mapper = spot.mapper
     near = difflib.get_close_matches(key, map(str, mapper.all_orm_descriptors.keys()), n=1)
-    hint = f"did you mean {near[0]}? " if near else ""
+    hint = f"did you mean {near[0]}? Otherwise " if near else ""
     is_plain = key in dir(mapper.class_)
     what = "is no mapped attribute, and SQL cannot compute it" if is_plain else "does not exist"
     return (
-        f"{spot.where}: {name_of(mapper, key)} {what}; {hint}Name the attribute with "
+        f"{spot.where}: {name_of(mapper, key)} {what}; {hint}name the attribute with "
         f"Annotated[..., Path({name_of(mapper)}.…)], or compute it with Expr(...)"
     )

@@ -41,28 +41,36 @@ def is_nullable(mapper: Mapper[Any], key: str) -> bool:
     return any(getattr(column, "nullable", False) for column in columns)
 
 
-def problem_of(one: Field, where: str, what: str, sample: Any, *, nullable: bool) -> str | None:
+def problem_of(
+    one: Field, where: str, what: str, sample: Any, *, nullable: bool, is_element: bool = False
+) -> str | None:
     """Say why a field cannot hold an expression's values, None if it can."""
     kind = _python_type(sample.type)
-    return class_problem(one, where, what, kind, nullable=nullable)
+    return class_problem(one, where, what, kind, nullable=nullable, is_element=is_element)
 
 
-def class_problem(one: Field, where: str, what: str, kind: Any, *, nullable: bool) -> str | None:
+def class_problem(
+    one: Field, where: str, what: str, kind: Any, *, nullable: bool, is_element: bool = False
+) -> str | None:
     """Say why a field cannot hold values of a class (None: of any), None if it can."""
     if one.converts:
         return None
-    fits = kind is None or any(_holds(member, kind, one) for member in one.hint.members)
     text = type_name(kind) if kind is not None else one.hint.text
     name = where.rsplit(".", maxsplit=1)[-1]
-    if not fits:
-        suffix = " | None" if nullable else ""
-        return f"{where} is {one.hint.text}, but {what} {text}: write {name}: {text}{suffix}"
+    start = f"{where} {'holds' if is_element else 'is'} {one.hint.text}, but"
+    if kind is not None and not any(_holds(member, kind, one) for member in one.hint.members):
+        wanted = f"{text} | None" if nullable else text
+        return f"{start} {what} {text}: {_repair(name, wanted, is_element)}"
     if nullable and not takes_none(one):
-        return (
-            f"{where} is {one.hint.text}, but {what.removesuffix(' holds')} can be NULL: write "
-            f"{name}: {one.hint.text} | None"
+        wanted = f"{one.hint.text} | None"
+        return f"{start} {what.removesuffix(' holds')} can be NULL: " + _repair(
+            name, wanted, is_element
         )
     return None
+
+
+def _repair(name: str, wanted: str, is_element: bool) -> str:  # noqa: FBT001
+    return f"write {wanted} in the type of {name}" if is_element else f"write {name}: {wanted}"
 
 
 def takes_none(one: Field) -> bool:

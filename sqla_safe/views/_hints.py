@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 import types
 import typing
 from collections import abc
-from typing import Annotated, Any, NamedTuple, TypeVar, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeVar, Union, get_args, get_origin
 
 import typing_extensions
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _WRAPPERS = (
     typing_extensions.Required,
@@ -23,6 +27,7 @@ _ALIASES: tuple[Any, ...] = (
     getattr(typing, "TypeAliasType", typing_extensions.TypeAliasType),
 )
 NONE = type(None)
+_LOCALS = ".<locals>."
 
 SEQUENCES: dict[Any, str] = {
     list: "list",
@@ -146,11 +151,38 @@ def own_hints(cls: Any) -> dict[str, Any]:
 def _hints_of(base: Any) -> dict[str, Any]:
     names = typing_extensions.get_annotations(base).keys()
     module = sys.modules.get(base.__module__)
-    local: dict[str, Any] = {base.__name__: base}
+    local: dict[str, Any] = {**_around(base), base.__name__: base}
     found = typing_extensions.get_type_hints(
         base, vars(module) if module else {}, local, include_extras=True
     )
     return {name: found[name] for name in names if name in found}
+
+
+def _around(cls: Any) -> dict[str, Any]:
+    """Return the variables of the functions that a class was defined in, while they run."""
+    outer, *rest = str(cls.__qualname__).split(_LOCALS)
+    functions = [_LOCALS.join((outer, *rest[:place])) for place in range(len(rest))]
+    found: dict[str, Any] = {}
+    for frame in _frames() if functions else ():
+        if (
+            frame.f_code.co_qualname in functions
+            and frame.f_globals.get("__name__") == cls.__module__
+        ):
+            found = {**frame.f_locals, **found}
+    return found
+
+
+def _frames() -> Iterator[types.FrameType]:
+    """Give the callers, also those on the far side of the greenlets that SQLAlchemy runs in."""
+    frame = inspect.currentframe()
+    module: Any = sys.modules.get("greenlet")
+    current = module.getcurrent() if module is not None else None
+    while frame is not None:
+        yield frame
+        frame = frame.f_back
+        while frame is None and current is not None:
+            current = current.parent
+            frame = None if current is None else current.gr_frame
 
 
 def _filled(cls: Any) -> dict[Any, dict[Any, Any]]:

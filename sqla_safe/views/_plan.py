@@ -8,7 +8,13 @@ from sqla_safe.errors import ViewDefinitionError
 from sqla_safe.views._hints import type_name
 from sqla_safe.views._resolve import Resolver
 from sqla_safe.views._resolver import Mode
-from sqla_safe.views._statements import clashes, level_statement, root_statement
+from sqla_safe.views._statements import (
+    SUBQUERY,
+    clashes,
+    level_statement,
+    root_statement,
+    unread,
+)
 
 if TYPE_CHECKING:
     from sqlalchemy import Select
@@ -66,6 +72,10 @@ class Compiled:
         self.level = resolver.root(into, mapper)
         self.mappers = frozenset([level.mapper for level in self.level.all()])
         self.memos = len(resolver.memos)
+        _, *below = self.level.all()
+        for level in below:
+            for where, table in unread(level, level.link and level.link.start(())):
+                resolver.note(f"{where}: its Expr reads {table}; write {SUBQUERY}")
         if resolver.problems:
             raise ViewDefinitionError(
                 view=type_name(into),
@@ -80,6 +90,7 @@ class Plan:
     def __init__(self, into: Any, mapper: Mapper[Any], *, validate: bool) -> None:
         self.into, self.mapper, self.validate = into, mapper, validate
         self._compiled: dict[Mode, Compiled] = {}
+        self.shown: Any = None
         self.compiled(Mode(validate=validate))
 
     def compiled(self, mode: Mode) -> Compiled:
@@ -91,8 +102,9 @@ class Plan:
     def prepared(self, given: Given, *, has_listeners: bool) -> Prepared:
         """Return what to execute for a user's statement."""
         may_alias = not (has_listeners or given.has_criteria)
-        compiled = self.compiled(Mode(self.validate, may_alias, given.joins_root))
+        is_class = given.entity is given.mapper.class_
+        compiled = self.compiled(Mode(self.validate, may_alias, given.joins_root, is_class))
         # Criteria skip an alias, so what would need one is asked for in a statement of its own.
         if not may_alias and given.joins_root and clashes(given, compiled.level):
-            compiled = self.compiled(Mode(self.validate, may_alias, joins_root=False))
+            compiled = self.compiled(Mode(self.validate, may_alias, False, is_class))  # noqa: FBT003
         return Prepared(compiled, given)

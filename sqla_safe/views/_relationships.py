@@ -14,7 +14,7 @@ from sqla_safe.views._shapes import Constant, Held, Missing
 from sqla_safe.views._targets import Field, is_target, origin_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from sqlalchemy.orm import RelationshipProperty
 
@@ -58,8 +58,10 @@ class Relating(Collecting):
             self._require_hashable(spot.where, level.shape)
         return held(level, spot, relation)
 
-    def scalars(self, spot: Spot, relation: RelationshipProperty[Any], key: str) -> Shape:
-        """Return a collection of single values: an attribute of each related row."""
+    def elements(
+        self, spot: Spot, relation: RelationshipProperty[Any], go_on: Callable[[Spot], Shape]
+    ) -> Shape:
+        """Return a collection of what is found from each related row."""
         kind, element = self._collection(spot, relation)
         if kind is None:
             return NOTHING
@@ -67,8 +69,8 @@ class Relating(Collecting):
             return self.note(f"{spot.where} is {spot.text}, but a dict has no single values")
         level = self.child(relation, kind, spot)
         inner = Field(spot.field.name, read_hint(element), spot.field.converts, spot.field.coerces)
-        there = replace(spot, field=inner, mapper=relation.mapper, trail=Trail(level))
-        level.shape = self.attribute(replace(there, is_element=True), key)
+        there = replace(spot, field=inner, mapper=relation.mapper, trail=spot.trail.below(level))
+        level.shape = go_on(replace(there, is_element=True))
         return held(level, spot, relation)
 
     def _collection(

@@ -43,8 +43,11 @@ class Repeats:
     ) -> tuple[Prepared, dict[str, Any]] | None:
         """Return what was made ready for such a statement, and the values of this one.
 
-        It is made ready the second time, since many a statement comes only once.
+        It is made ready the second time, since many a statement comes only once. A dialect knows
+        what its server can do, such as a UUID of its own, only once it has been asked.
         """
+        if dialect.server_version_info is None:  # of an engine that has not connected yet
+            return None
         shape = _shape(statement)
         if shape is None:
             return None

@@ -12,6 +12,7 @@ from sqla_safe import _mapping
 from sqla_safe.views._choices import assign
 from sqla_safe.views._fields import Filling
 from sqla_safe.views._hints import read_hint, type_name
+from sqla_safe.views._inherited import in_selectable, is_with_base, tables_below
 from sqla_safe.views._links import key_link
 from sqla_safe.views._markers import Expr
 from sqla_safe.views._resolver import NOTHING, Spot, Trail, key_names, name_of
@@ -64,7 +65,7 @@ class Resolver(Filling):
         *,
         repeats: bool,
         absence: str = "never",
-    ) -> Shape:
+    ) -> Made:
         key = key_names(trail, mapper, self)
         making = (*trail.making, (origin_of(target.cls), mapper))
         # Where the whole object becomes None, its fields need not.
@@ -93,14 +94,54 @@ class Resolver(Filling):
         for problem in problems:
             self.note(f"{where}: {problem}")
         columns, column = key_names(trail, mapper, self), self._discriminator(trail, mapper)
-        branches: dict[Any, Held] = {}
+        branches: dict[Any, Held | Made] = {}
         for target, (own, identities) in assigned:
+            wanted = column, frozenset(identities)
+            if self._may_read_with(trail) and is_with_base(target, own, mapper):
+                made = self._with_base(own, target, replace(trail, base=mapper), where, wanted)
+                branches |= dict.fromkeys(identities, made)
+                continue
             level = self._branch(own, target, trail, where)
-            level.parent_columns, level.only_for = columns, (column, frozenset(identities))
+            level.parent_columns, level.only_for = columns, wanted
             place = trail.level.children.index(level)
             held = Held(place, columns, "one", is_own=False)
             branches |= dict.fromkeys(identities, held)
         return Choice(column, branches, where, columns[0] if absence != "never" else None, absence)
+
+    def _may_read_with(self, trail: Trail) -> bool:
+        """Criteria of a subclass hold only where it is selected itself."""
+        level, mode = trail.level, self.mode
+        if level.link is None:
+            return mode.may_alias and mode.joins_root and mode.is_class
+        return mode.may_alias and level.link.entity is level.mapper.class_
+
+    def _with_base(
+        self,
+        own: Mapper[Any],
+        target: Target,
+        trail: Trail,
+        where: str,
+        wanted: tuple[int, frozenset[Any]],
+    ) -> Made:
+        """The rows of a subclass are read with those of its base."""
+        assert trail.base is not None
+        level, start = trail.level, len(trail.level.children)
+        here = replace(trail, is_nullable=False)
+        made = self._made(target, own, here, where, repeats=True)
+        tables = tables_below(trail.base, own)
+        if tables:
+            there = self.with_tables(here, trail.base, own)
+            made.key = [self._key_of(there, key) for key in tables[-1].local_table.primary_key]
+            made.absence = "none"
+        for child in level.children[start:]:
+            child.only_for = wanted
+        return made
+
+    def _key_of(self, trail: Trail, column: Any) -> int:
+        def build(entity: Any) -> Any:
+            return in_selectable(entity, column)
+
+        return self.add(trail, f"({column.key})", build, column)
 
     def _branch(self, mapper: Mapper[Any], target: Target, trail: Trail, where: str) -> Level:
         """The rows of a subclass are read as that class, with its criteria."""

@@ -6,14 +6,15 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, cast
 
-from sqlalchemy import ColumnElement
-from sqlalchemy.orm import MANYTOONE, QueryableAttribute
+from sqlalchemy import ColumnElement, Join, select
+from sqlalchemy.orm import MANYTOONE, QueryableAttribute, RelationshipProperty
 from sqlalchemy.sql import visitors
 from sqlalchemy.sql.schema import Table
 
 from sqla_safe import _mapping
 from sqla_safe.views import _fits
 from sqla_safe.views._hints import type_name
+from sqla_safe.views._inherited import table_route, tables_below, where_from
 from sqla_safe.views._links import is_joinable
 from sqla_safe.views._shapes import Column, Constant, Joined, Level, Memo, Route
 from sqla_safe.views._targets import Field, Target, UnreadableError, read_target
@@ -21,7 +22,7 @@ from sqla_safe.views._targets import Field, Target, UnreadableError, read_target
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sqlalchemy.orm import Mapper, RelationshipProperty
+    from sqlalchemy.orm import Mapper
 
     from sqla_safe.views._shapes import Shape
 
@@ -35,6 +36,8 @@ class Mode:
     """Whether a class that is in the statement already may be joined under an alias."""
     joins_root: bool = True
     """Whether anything may be joined to the user's own statement."""
+    is_class: bool = True
+    """Whether that selects a class itself, and not an alias of it."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,8 @@ class Trail:
     """The classes that we are inside of, with their mappers."""
     depths: tuple[tuple[str, int], ...] = ()
     """How many levels are left of each field that holds its own class."""
+    base: Mapper[Any] | None = None
+    """The class that is read here, where fields of a subclass are read with it."""
 
     def below(self, level: Level) -> Trail:
         """Return the same place in another statement."""
@@ -146,11 +151,29 @@ class Collecting(ABC):
 
     def column(self, trail: Trail, mapper: Mapper[Any], name: str) -> int:
         """Return the place of an attribute's column."""
+        if trail.base is not None and mapper is not trail.base:
+            return self._inherited(trail, trail.base, mapper, name)
 
         def build(entity: Any) -> Any:
             return getattr(entity, name)
 
         return self.add(trail, name, build, build(mapper.class_))
+
+    def _inherited(self, trail: Trail, base: Mapper[Any], own: Mapper[Any], name: str) -> int:
+        owner, build, sample = where_from(base, own, name)
+        if owner is not None:
+            trail = self.with_tables(trail, base, owner)
+        elif isinstance(sample, QueryableAttribute):
+            name = sample.key
+        return self.add(trail, name, build, sample)
+
+    def with_tables(self, trail: Trail, base: Mapper[Any], own: Mapper[Any]) -> Trail:
+        """Join the tables that a subclass has below a base, and return the trail of the last."""
+        route = trail.route
+        for mapper in tables_below(base, own):
+            route = table_route(trail.route, mapper)
+            trail.level.inherited.setdefault(route, (mapper, base))
+        return replace(trail, route=route)
 
     def add(self, trail: Trail, name: str, build: Any, sample: Any) -> int:
         """Return the place of an expression's column."""
@@ -163,7 +186,9 @@ class Collecting(ABC):
 
     def fit(self, spot: Spot, what: str, sample: Any, *, nullable: bool) -> None:
         """Make sure that a field can hold what an expression gives."""
-        problem = _fits.problem_of(spot.field, spot.where, what, sample, nullable=nullable)
+        problem = _fits.problem_of(
+            spot.field, spot.where, what, sample, nullable=nullable, is_element=spot.is_element
+        )
         if problem is not None:
             self.note(problem)
 
@@ -210,12 +235,24 @@ def tables_in(clause: Any) -> set[Any]:
     return found
 
 
+def read_from(expression: Any) -> frozenset[Any]:
+    """Return the tables that a statement must read for an expression; a subquery reads its own."""
+    froms: list[Any] = list(select(expression).get_final_froms())
+    return frozenset([table for one in froms if _is_joined(one) for table in tables_in(one)])
+
+
+def _is_joined(value: Any) -> bool:
+    return isinstance(value, (Table, Join))
+
+
 def _is_table(value: Any) -> bool:
     return isinstance(value, Table)
 
 
 def as_expression(value: Any) -> Any:
     """Return the SQL expression that something stands for, None for anything else."""
+    if isinstance(getattr(value, "property", None), RelationshipProperty):
+        return None
     if _is_sql(value):
         return value
     if hasattr(value, "__clause_element__"):

@@ -128,7 +128,7 @@ class Choice:
     """One of several, by the value of the discriminator."""
 
     column: int
-    branches: dict[Any, Held]
+    branches: dict[Any, Held | Made]
     where: str
     key: int | None
     """The column that is None where there is no row at all; None where there always is one."""
@@ -146,6 +146,10 @@ class Level:
     link: Link | None = None
     columns: list[Column] = field(default_factory=list[Column])
     joins: dict[Route, Joined] = field(default_factory=dict[Route, Joined])
+    inherited: dict[Route, tuple[Mapper[Any], Mapper[Any]]] = field(
+        default_factory=dict["Route", "tuple[Mapper[Any], Mapper[Any]]"]
+    )
+    """The subclasses whose own tables are joined, each with the base that it is joined to."""
     children: list[Level] = field(default_factory=list["Level"])
     shape: Any = None
     kind: str = "root"
@@ -155,6 +159,8 @@ class Level:
     """The parents' columns that hold this statement's key."""
     only_for: tuple[int, frozenset[Any]] | None = None
     """The parents' discriminator and its values that these rows are wanted for."""
+    foreign: dict[str, frozenset[Any]] = field(default_factory=dict[str, "frozenset[Any]"])
+    """The tables of other classes that an Expr reads, by field."""
     indexes: dict[tuple[Route, str], int] = field(default_factory=dict[tuple[Route, str], int])
     title: str = ""
     makers: WeakKeyDictionary[Any, Any] = field(default_factory=WeakKeyDictionary[Any, Any])

@@ -11,12 +11,13 @@ from sqlalchemy.orm.interfaces import CriteriaOption, LoaderOption
 
 from sqla_safe import _mapping
 from sqla_safe.errors import ViewStatementError
+from sqla_safe.views._inherited import condition
 from sqla_safe.views._keys import Asking, ask
 from sqla_safe.views._resolver import tables_in
 from sqla_safe.views._selects import is_grouped, is_locking, options_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from sqlalchemy.engine import Dialect
     from sqlalchemy.orm import Mapper
@@ -111,6 +112,34 @@ def root_statement(given: Given, level: Level) -> Select[Any]:
     return _join(selected, level, entities)
 
 
+def unread(level: Level, statement: Any) -> Iterator[tuple[str, str]]:
+    """Give the fields whose Expr reads a table that a statement does not, and its name."""
+    read = {table for one in level.joins.values() for table in one.relation.mapper.tables}
+    read |= tables_in(statement) if level.foreign else set()
+    for where, tables in level.foreign.items():
+        for table in tables - read:
+            yield where, table.fullname
+
+
+def require_tables(level: Level, statement: Any) -> None:
+    """Refuse a statement that would pair each of its rows with all of another table's.
+
+    Raises:
+        ViewStatementError: an Expr reads a table that the statement does not join.
+    """
+    for where, table in unread(level, statement):
+        raise ViewStatementError(
+            problem=f"The Expr of {where} reads {table}, which the statement does not join",
+            instead=SUBQUERY,
+        )
+
+
+SUBQUERY = (
+    "a subquery in the Expr, as in select(func.count(Avatar.id)).where(Avatar.user_id == "
+    "user.id).scalar_subquery()"
+)
+
+
 def clashes(given: Given, level: Level) -> bool:
     """Say whether what the view joins is in the user's SELECT already."""
     taken = tables_in(given.statement) - set(level.mapper.tables)
@@ -138,6 +167,8 @@ def _entities(level: Level, entity: Any, taken: set[Any]) -> tuple[dict[Route, A
         mapper = joined.relation.mapper
         is_aliased = joined.is_aliased or not taken.isdisjoint(mapper.tables)
         entities[route] = aliased(mapper.class_, flat=True) if is_aliased else mapper.class_
+    for route, (mapper, _) in level.inherited.items():
+        entities[route] = mapper.local_table.alias()
     return entities, [column.build(entities[column.route]) for column in level.columns]
 
 
@@ -145,4 +176,6 @@ def _join(statement: Select[Any], level: Level, entities: dict[Route, Any]) -> S
     for route in level.joins:
         attribute = getattr(entities[route[:-1]], route[-1])
         statement = statement.outerjoin(attribute.of_type(entities[route]))
+    for route in level.inherited:
+        statement = statement.outerjoin(entities[route], condition(level, route, entities))
     return statement

@@ -87,6 +87,8 @@ def read_target(cls: Any, *, validate: bool = True) -> Target:
             f"its annotation names {error.name!r}, which cannot be found in module "
             f"{origin.__module__}; define both at module level"
         ) from error
+    except (AttributeError, TypeError, SyntaxError) as error:  # of what the user wrote
+        raise UnreadableError(f"an annotation raised {type(error).__name__}: {error}") from error
     return target
 
 

@@ -14,7 +14,7 @@ from sqla_safe.errors import ViewDefinitionError
 from sqla_safe.views._hints import read_hint, type_name
 from sqla_safe.views._plan import Plan
 from sqla_safe.views._repeats import Repeats
-from sqla_safe.views._statements import read_statement
+from sqla_safe.views._statements import read_statement, require_tables
 from sqla_safe.views._targets import MAPPED, NOT_A_TARGET, is_target
 
 if TYPE_CHECKING:
@@ -62,7 +62,10 @@ class View:
 
     def _prepare(self, statement: Any, has_listeners: bool = False) -> Prepared:  # noqa: FBT001, FBT002
         given = read_statement(statement)
-        return self.plan(given.mapper).prepared(given, has_listeners=has_listeners)
+        prepared = self.plan(given.mapper).prepared(given, has_listeners=has_listeners)
+        if not has_listeners:  # which may join more to it
+            require_tables(prepared.level, statement)
+        return prepared
 
 
 _lasting: dict[tuple[Any, bool], View] = {}

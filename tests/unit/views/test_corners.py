@@ -434,7 +434,7 @@ PROBLEMS: dict[Any, str] = {
     Constant: r"the hybrid Owner\.constant gives no SQL on the class",
     Method: r"Owner\.method is no mapped attribute",
     OfNothing: r"Owner\.of_nothing is no mapped attribute",
-    Deep: r"Owner\.animals is a collection, and can only be the last but one in a Path",
+    Deep: r"Deep\.names: Animal\.name is no relationship of Animal",
     Foreign: r"Owner\.odd is no attribute of Animal",
     Proxied: r"is no attribute of Owner",
     Unclear: r"SameCard and AnimalCard could both be for Animal; let their fields differ",

@@ -32,6 +32,7 @@ from sqla_safe import (
 )
 from tests.unit.views.models import (
     City,
+    Comment,
     Level,
     Post,
     User,
@@ -160,6 +161,26 @@ class EmptyPath:
 
 
 @dataclass
+class PathOfMany:
+    texts: Annotated[list[str], Path(User.posts, Post.comments, Comment.text)]
+
+
+@dataclass
+class PathToMany:
+    comments: Annotated[list[Named], Path(User.posts, Post.comments)]
+
+
+@dataclass
+class PathNullableOfMany:
+    cities: Annotated[list[str], Path(User.staff, User.city, City.name)]
+
+
+@dataclass
+class WrongOfMany:
+    texts: Annotated[list[int], Path(User.posts, Post.text)]
+
+
+@dataclass
 class PathNullable:
     city: Annotated[str, Path(User.city, City.name)]
 
@@ -172,6 +193,26 @@ class BadExpr:
 @dataclass
 class RaisingExpr:
     name: Annotated[str, Expr(lambda user: user.nothing)]
+
+
+@dataclass
+class CountedPost:
+    comments: Annotated[int, Expr(lambda _: func.count(Comment.id))]
+
+
+@dataclass
+class ForeignExpr:
+    posts: list[CountedPost]
+
+
+@dataclass
+class RelatedExpr:
+    posts: Annotated[int, Expr(lambda user: user.posts)]
+
+
+@dataclass
+class NoSuchPath:
+    name: Annotated[str, Path(User.nothing)]  # type: ignore[attr-defined]
 
 
 @dataclass
@@ -255,9 +296,16 @@ PROBLEMS: dict[Any, str] = {
     PathNotRelated: r"PathNotRelated\.name: User\.name is no relationship of User",
     PathOfText: r"PathOfText\.name: 'name' is no attribute of User",
     EmptyPath: r"Path\(\) names no attribute",
+    PathOfMany: r"texts: Post\.comments is a second collection in one Path; write a class",
+    PathToMany: r"comments: Post\.comments is a second collection in one Path; write a class",
+    PathNullableOfMany: r"cities holds str, but City\.name can be NULL: write str \| None in the",
+    WrongOfMany: r"texts holds int, but Post\.text holds str: write str in the type of texts",
     PathNullable: r"city is str, but City\.name can be NULL: write city: str \| None",
     BadExpr: r"its Expr returned no SQL expression",
-    RaisingExpr: r"its Expr raised AttributeError when given User",
+    RaisingExpr: r"its Expr raised AttributeError when given User: .*nothing",
+    ForeignExpr: r"CountedPost\.comments: its Expr reads comments; write a subquery in the Expr",
+    RelatedExpr: r"RelatedExpr\.posts: its Expr returned no SQL expression",
+    NoSuchPath: r"NoSuchPath cannot be read: an annotation raised AttributeError: .*nothing",
     ExprType: r"ExprType\.name is str, but its Expr gives int: write name: int",
     TwoMarks: r"TwoMarks\.name has 2 of Path and Expr",
     EnumAsText: r"level is str, but User\.level holds Level: write level: Level",
@@ -344,6 +392,11 @@ def test_types_that_can_hold_a_column() -> None:
     """Promotion, aliases, unions, protocols, Any; and what pydantic reads."""
     assert view_plan(Lenient, User)
     assert view_plan(LenientModel, User)
+
+
+def test_a_plan_is_made_once() -> None:
+    """Asking for the same view again gives the same plan."""
+    assert view_plan(Named, User) is view_plan(Named, User)
 
 
 def test_a_plan_prints_its_statements() -> None:

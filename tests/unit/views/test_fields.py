@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Annotated, Any
 
+import pytest
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session, aliased
 
-from sqla_safe import Expr, Path, fetch, fetch_one
+from sqla_safe import Expr, Path, ViewStatementError, fetch, fetch_one
 from tests.unit.views.models import City, Comment, Country, Level, Point, Post, User
 
 ANN = select(User).where(User.id == 1)
@@ -62,6 +63,29 @@ def test_paths_rename_and_reach_through(session: Session, sent: list[str]) -> No
     assert len(sent) == 2
 
 
+@dataclass(frozen=True)
+class Place:
+    name: str
+
+
+@dataclass(frozen=True)
+class Beyond:
+    cities: Annotated[list[str | None], Path(User.staff, User.city, City.name)]
+    countries: Annotated[
+        tuple[str | None, ...], Path(User.staff, User.city, City.country, Country.name)
+    ]
+    places: Annotated[tuple[Place | None, ...], Path(User.staff, User.city)]
+
+
+def test_paths_go_on_from_a_collection(session: Session, sent: list[str]) -> None:
+    """To what each of its rows leads to: a value or an object; one statement for each field."""
+    ann = fetch_one(session, Beyond, ANN)
+    assert ann.cities == ["Amaurot", "Nowhere"]
+    assert ann.countries == ("Utopia", None)
+    assert ann.places == (Place("Amaurot"), Place("Nowhere"))
+    assert len(sent) == 4
+
+
 def comments_of(user: type[User]) -> Any:
     """Count the comments on what a user has posted."""
     return (
@@ -88,6 +112,28 @@ def test_expressions_are_computed(session: Session) -> None:
     other = aliased(User)
     statement = select(other).join(User, other.boss_id == User.id).where(other.id == 2)
     assert fetch_one(session, Computed, statement).loud == "BOB"
+
+
+@dataclass(frozen=True)
+class Counted:
+    id: int
+    posts: Annotated[int, Expr(lambda _: func.count(Post.id))]
+
+
+def test_an_expression_of_a_joined_class_is_computed(session: Session) -> None:
+    """What it reads is in the user's own statement."""
+    writers = select(User).join(User.posts).group_by(User.id).order_by(User.id)
+    assert fetch(session, Counted, writers) == [Counted(1, 3), Counted(2, 1)]
+
+
+def test_an_expression_of_a_class_that_is_not_joined_is_refused(
+    session: Session, sent: list[str]
+) -> None:
+    """Each row would be paired with all of the other table, and the count be of no use."""
+    for _ in range(3):
+        with pytest.raises(ViewStatementError, match=r"Expr of Counted\.posts reads posts, which"):
+            fetch(session, Counted, select(User).where(User.id == 1))
+    assert not sent
 
 
 def test_a_grouped_statement_is_kept(session: Session) -> None:

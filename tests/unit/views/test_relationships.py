@@ -213,11 +213,11 @@ STAFF = (ManagerCard("Mia", 100), EngineerCard("Eve", "Python"), PersonCard("Pat
 
 
 def test_a_union_is_chosen_by_discriminator(session: Session, sent: list[str]) -> None:
-    """Each row becomes the class for its subclass; one statement for each class."""
+    """Each row becomes the class for its subclass, and no class takes a statement more."""
     [company] = fetch(session, CompanyCard, select(Company))
     assert company.staff == STAFF
     assert [type(one) for one in company.staff] == [ManagerCard, EngineerCard, PersonCard]
-    assert len(sent) == 5
+    assert len(sent) == 2
 
 
 def test_a_union_is_chosen_by_tags_and_literals(session: Session) -> None:

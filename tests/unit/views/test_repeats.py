@@ -4,12 +4,24 @@ from __future__ import annotations
 
 import gc
 import weakref
+from contextlib import suppress
 from dataclasses import dataclass, make_dataclass
 from typing import Any, ClassVar
 
 import pytest
-from sqlalchemy import Engine, Select, bindparam, create_engine, event, literal, select
-from sqlalchemy.exc import StatementError
+from sqlalchemy import (
+    Dialect,
+    Engine,
+    Select,
+    String,
+    TypeDecorator,
+    bindparam,
+    create_engine,
+    event,
+    literal,
+    select,
+)
+from sqlalchemy.exc import OperationalError, StatementError
 from sqlalchemy.ext.declarative import ConcreteBase
 from sqlalchemy.orm import (
     DeclarativeBase,
@@ -27,6 +39,22 @@ from sqla_safe.views import _views
 from sqla_safe.views._repeats import SHAPES
 from sqla_safe.views._views import RUN_TIME_CLASSES, view_of
 from tests.unit.views.models import Engineer, Person, Post, User
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class ByVersion(TypeDecorator[str]):
+    """A type that asks which version of the database it is in."""
+
+    impl = String
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> Any:
+        """Return what the server has."""
+        assert dialect.server_version_info is not None
+        return String()
 
 
 @dataclass(frozen=True)
@@ -158,6 +186,29 @@ class Lion(Cat):
     __mapper_args__: ClassVar[dict[str, Any]] = {"polymorphic_identity": "lion", "concrete": True}
     id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str]
+
+
+class Asking(Base):
+    __tablename__ = "asking"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    word: Mapped[str] = mapped_column(ByVersion)
+
+
+@dataclass(frozen=True)
+class AskingCard:
+    id: int
+    word: str
+
+
+def test_a_server_is_met_before_a_statement_is_made_for_it() -> None:
+    """What its dialect and types make of a statement depends on what the server can do."""
+    engines = [create_engine("sqlite://", poolclass=StaticPool) for _ in range(2)]
+    Asking.metadata.create_all(engines[0])
+    for session in map(Session, engines):
+        with session, suppress(OperationalError):  # the second one has no tables
+            fetch(session, AskingCard, select(Asking).where(Asking.word == "x"))
+    for engine in engines:
+        engine.dispose()
 
 
 def test_copied_conditions_have_their_own_values() -> None:
