@@ -145,12 +145,17 @@ def is_in_transaction(connection: Connection) -> bool | None:
     return found
 
 
-def end_failed_commit(connection: Connection) -> None:
-    """Roll back on SQLite, whose transaction stays open when COMMIT fails.
+def end_failed_commit(connection: Connection, error: BaseException) -> None:
+    """Roll back what SQLAlchemy takes for ended once COMMIT was tried, and the database does not.
 
-    SQLAlchemy takes a transaction for ended once COMMIT was tried.
+    SQLite keeps the transaction open when COMMIT fails; and so does every database when somebody
+    raised before COMMIT was sent. The pool would hand it on as it is, for others to store.
     """
-    if connection.dialect.name != "sqlite" or connection.closed or connection.invalidated:
+    if connection.closed or connection.invalidated:
+        return
+    if connection.dialect.name != "sqlite" and (
+        isinstance(error, DBAPIError) or connection.in_transaction()
+    ):
         return
     try:
         connection.connection.rollback()

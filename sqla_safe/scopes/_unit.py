@@ -236,7 +236,7 @@ class Unit(Connected):
         self.outcome = self._judge(error)
         self.stored = self.stored or self.outcome == "committed"
         for connection in self.connections:
-            _connections.end_failed_commit(connection)
+            _connections.end_failed_commit(connection, error)
 
     def _refuse_at_the_end(self) -> None:
         if self.idle is not None and self.connections:
