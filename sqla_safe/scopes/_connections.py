@@ -133,15 +133,17 @@ def transaction_status(connection: Connection, xid: int, seconds: float) -> str 
 
 
 def is_in_transaction(connection: Connection) -> bool | None:
-    """Say whether a sync driver has a transaction open; None where it does not tell."""
+    """Say whether a driver has a transaction open; None where it does not tell."""
     if connection.closed or connection.invalidated:
         return None
     driver: Any = connection.connection.driver_connection
     if hasattr(driver, "server_status"):  # PyMySQL
         return bool(driver.server_status & _MYSQL_IN_TRANSACTION)
+    if hasattr(driver, "is_in_transaction"):  # asyncpg
+        return bool(driver.is_in_transaction())
     if hasattr(driver, "info"):  # psycopg, psycopg2
         return _POSTGRESQL_IN_TRANSACTION.get(driver.info.transaction_status)
-    found: bool | None = getattr(driver, "in_transaction", None)  # sqlite3
+    found: bool | None = getattr(driver, "in_transaction", None)  # sqlite3, aiosqlite
     return found
 
 

@@ -323,10 +323,10 @@ class Unit(Connected):
     def _judge_interrupted(self, error: BaseException) -> Outcome | None:
         """Say what the driver knows when it was not the database that raised; None if nothing.
 
-        A signal handler may raise after COMMIT and before SQLAlchemy takes note of it, or before
-        COMMIT when SQLAlchemy has done with the transaction already.
+        A signal handler may raise after COMMIT and before SQLAlchemy takes note of it; it, and a
+        listener, before COMMIT is sent, when SQLAlchemy has done with the transaction already.
         """
-        if self.is_async or len(self.connections) != 1 or isinstance(error, DBAPIError):
+        if len(self.connections) != 1 or isinstance(error, DBAPIError | asyncio.CancelledError):
             return None
         connection = self.connections[0]
         is_left_open = _connections.is_in_transaction(connection)
