@@ -122,8 +122,10 @@ class Lowering:
         self.loaded.add(f"!{'async' if is_async else 'sync'}:{expires}")
 
     def _note_loaded(self, node: Any) -> None:
-        for part in ast.walk(node):
-            if isinstance(part, ast.Attribute):
+        parts = list(ast.walk(node))
+        owners = {id(part.value) for part in parts if isinstance(part, ast.Attribute)}
+        for part in parts:
+            if isinstance(part, ast.Attribute) and id(part) not in owners:
                 owner = getattr(part.value, "id", "*")
                 self.loaded.add(f"{owner}.{part.attr}")
                 self.loaded.add(f"*.{part.attr}") if owner in _ANY_CLASS else None

@@ -306,3 +306,20 @@ def test_a_folder_that_is_a_package_itself_is_no_end() -> None:
     """An `__init__.py` beside the files that are checked."""
     files = {"__init__": "", "app": HANDLER.format(imports=""), "models": MODELS}
     assert found("app", **files, database=ASYNC)
+
+
+def test_what_a_relationship_is_loaded_of_is_no_relationship() -> None:
+    """A repository that loads `self.model.author` says nothing about a column called `model`."""
+    app = """
+        from sqlalchemy.orm import selectinload
+        from models import Picture
+
+        class Repository:
+            def options(self):
+                return selectinload(self.model.author)
+
+        async def handler(session, picture_id):
+            picture = await session.get(Picture, picture_id)
+            return getattr(picture, "model", ""), getattr(picture, "author", None)
+    """
+    assert found("app", app=app, database=ASYNC) == [(11, "error", "SQS011")]
