@@ -149,16 +149,16 @@ def anonymous(run: Run, frame: Frame, state: State, name: str, given: Given, fou
         return
     if not any(state.scope(value) is not None for value in given.args):
         return
-    scopes = {entity.scope for _, entity in entities_in(state, found) if not entity.is_weak}
+    kept = entities_in(state, found)
+    scopes = {each.scope for _, each in kept if not each.is_weak and each.scope is not None}
     for part, value in zip(given.expr[2], given.args, strict=False):
         scope = state.scope(value)
         if scope is None or part is None or part[0] != ir.CALL or not isinstance(value, Ref):
             continue
-        if part[4] == scope.at and value.oid in run.touched:
-            severity: Severity = "error" if value.oid in scopes else "warning"
+        if part[4] == scope.at and value.oid in run.touched & scopes:
             message = f"the session made for `{name}()` is kept by nobody, but its entities are"
             hint = "open it in a `with` block that lasts as long as its entities are used"
-            run.report(frame, Report(part[4], part[5], "SQS051", severity, message, hint))
+            run.report(frame, Report(part[4], part[5], "SQS051", "error", message, hint))
 
 
 def borrowed(

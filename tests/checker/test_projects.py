@@ -323,3 +323,16 @@ def test_what_a_relationship_is_loaded_of_is_no_relationship() -> None:
             return getattr(picture, "model", ""), getattr(picture, "author", None)
     """
     assert found("app", app=app, database=ASYNC) == [(11, "error", "SQS011")]
+
+
+def test_a_session_that_a_service_is_made_of_is_kept_by_it() -> None:
+    """What a call of something unknown gives may hold the session that was made for it."""
+    app = """
+        from services import UserService
+        from database import Session
+
+        async def handler(user_id):
+            async with UserService.new(Session()) as users:
+                return (await users.get(user_id)).name
+    """
+    assert found("app", app=app, database=ASYNC) == []
