@@ -27,3 +27,8 @@ async def only_its_own(user_id, session: AsyncSession | None = None):
     print((await session.get(User, user_id)).name)
     if is_own:
         await session.close()
+
+
+async def release_early(session: AsyncSession):
+    await session.commit()
+    await session.close()
