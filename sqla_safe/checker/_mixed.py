@@ -150,15 +150,18 @@ def anonymous(run: Run, frame: Frame, state: State, name: str, given: Given, fou
     if not any(state.scope(value) is not None for value in given.args):
         return
     kept = entities_in(state, found)
-    scopes = {each.scope for _, each in kept if not each.is_weak and each.scope is not None}
+    scopes = {each.scope for _, each in kept if not each.is_weak}
+    if kept and not scopes:  # only guessed at
+        return
     for part, value in zip(given.expr[2], given.args, strict=False):
         scope = state.scope(value)
         if scope is None or part is None or part[0] != ir.CALL or not isinstance(value, Ref):
             continue
-        if part[4] == scope.at and value.oid in run.touched & scopes:
+        if part[4] == scope.at and value.oid in run.touched:
+            severity: Severity = "error" if value.oid in scopes else "warning"
             message = f"the session made for `{name}()` is kept by nobody, but its entities are"
             hint = "open it in a `with` block that lasts as long as its entities are used"
-            run.report(frame, Report(part[4], part[5], "SQS051", "error", message, hint))
+            run.report(frame, Report(part[4], part[5], "SQS051", severity, message, hint))
 
 
 def borrowed(
