@@ -127,10 +127,11 @@ class Read:
         return linked.loads_anywhere(self.entity.cls, self.name) or linked.loads_group(group)
 
     def where(self) -> str:
-        """Return the line of the entity's last expiry."""
+        """Return what has expired the entity, or may have when the settings are not known."""
         expired = self.entity.expired
         assert expired is not None
-        return _AFTER[expired.by].format(line=ir.line_of(expired.at))
+        has = "has" if expired.is_sure else "may have"
+        return f"{_AFTER[expired.by].format(line=ir.line_of(expired.at))} {has} expired it"
 
 
 def knows(state: State, entity: Entity, target: Class | str | None) -> bool:
@@ -222,7 +223,7 @@ def _detached(read: Read) -> Answer | None:
     expired = entity.expired
     if expired is not None and read.name not in entity.back:
         severity: Severity = "error" if expired.is_sure else "warning"
-        message = f"{read.label} is read {ended}; {read.where()} has expired it"
+        message = f"{read.label} is read {ended}; {read.where()}"
         return code, severity, message, _keep_hint(read)
     if not read.is_loaded():
         return _unloaded_detached(read, code, ended)
@@ -282,7 +283,7 @@ def _expired(read: Read) -> Answer | None:
     assert expired is not None
     is_sure = expired.is_sure and (expired.is_certain or expired.by != "hand")
     severity: Severity = "error" if is_sure else "warning"
-    message = f"{read.label} is read after {read.where()} has expired it"
+    message = f"{read.label} is read after {read.where()}"
     if expired.by == "rollback":
         return "SQS021", severity, message, _refresh_hint(read)
     if expired.by == "commit" and not expired.is_sure and not read.run.linked.makers.are_odd:

@@ -40,6 +40,12 @@ ASYNC = """
 
     Session = async_sessionmaker()
 """
+ODD = """
+    from sqlalchemy.ext.asyncio import async_sessionmaker
+
+    def make(**options):
+        return async_sessionmaker(**options)
+"""
 
 
 def found(path: str, settings: Settings | None = None, **files: str) -> list[tuple[int, str, str]]:
@@ -336,3 +342,23 @@ def test_a_session_that_a_service_is_made_of_is_kept_by_it() -> None:
                 return (await users.get(user_id)).name
     """
     assert found("app", app=app, database=ASYNC) == []
+
+
+def test_a_commit_whose_session_is_not_known_may_have_expired_an_entity() -> None:
+    """The message does not claim what only the settings can tell."""
+    app = """
+        from database import make
+        from models import User
+
+        async def handler(user_id):
+            Session = make()
+            async with Session() as session:
+                user = await session.get(User, user_id)
+                await session.commit()
+            return user.name
+    """
+    files = {"app": app, "models": MODELS, "database": ODD}
+    modules = [extract(f"{name}.py", dedent(text).encode()) for name, text in files.items()]
+    (one,) = findings(link(modules), modules[0])
+    assert one.severity == "warning"
+    assert "the commit in line 9 may have expired it" in one.message
