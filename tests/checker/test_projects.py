@@ -362,3 +362,28 @@ def test_a_commit_whose_session_is_not_known_may_have_expired_an_entity() -> Non
     (one,) = findings(link(modules), modules[0])
     assert one.severity == "warning"
     assert "the commit in line 9 may have expired it" in one.message
+
+
+PHANTOM = """
+    {}
+
+    async def claim(db, phantom: "User"):
+        from models import User
+        try:
+            await db.commit()
+        except IntegrityError:
+            await db.rollback()
+            print(phantom.id)
+"""
+
+
+def test_an_annotation_that_is_bound_nowhere_means_the_only_model_of_its_name() -> None:
+    """Where the file imports from the model's module at all."""
+    expected = [(10, "error", "SQS021")]
+    assert found("app", app=PHANTOM.format(""), models=MODELS, database=ASYNC) == expected
+
+
+def test_an_annotation_that_is_bound_means_what_it_is_bound_to() -> None:
+    """A model of the same name is another class."""
+    app = PHANTOM.format("from telegram import User")
+    assert found("app", app=app, models=MODELS, database=ASYNC) == []
