@@ -72,9 +72,10 @@ def follow(run: Run, frame: Frame, state: State, ref: FunctionRef, given: Given)
     before = dict(state.heap)
     local = State(bind(run, inner, state, ref, given), state.heap)
     inner.fixed = fixed(run, ref.of, local.env)
+    unknown = _memo.untold(ref.of, local.env)
     seen = len(run.troubles)
     found, joined = run_body(run, inner, local, ref.of)
-    run.troubles[seen:] = _memo.of_callers(run.troubles[seen:], before, ref.of)
+    run.troubles[seen:] = _memo.of_callers(run.troubles[seen:], before, ref.of, unknown)
     if joined is not None:
         state.heap = _memo.settled(pruned(run, joined.heap, before, found), before)
     return found

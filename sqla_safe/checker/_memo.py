@@ -9,19 +9,31 @@ replayed.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from sqla_safe.checker import _follow, _objects
 from sqla_safe.checker._given import Given
+from sqla_safe.checker._index import last_name
 from sqla_safe.checker._renaming import reachable_from, renamed, renamed_thing
 from sqla_safe.checker._run import Frame, Operation, Trouble
 from sqla_safe.checker._shapes import shapes_of
-from sqla_safe.checker._values import Entity, FunctionRef, Instance, Ref, Scope, State, Value
+from sqla_safe.checker._values import (
+    Entity,
+    FunctionRef,
+    Instance,
+    Ref,
+    Scope,
+    State,
+    Value,
+    refs_in,
+)
 
 if TYPE_CHECKING:
     from sqla_safe.checker._index import Class, Function
     from sqla_safe.checker._run import Run
     from sqla_safe.checker._values import Thing
+
+_UNTOLD: Final = frozenset(("", "Any", "object"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +75,13 @@ def _summarise(
         local.heap[probe] = Entity(None, oid, "load", 0)
     local.env = _follow.bind(run, inner, local, ref, given)
     inner.fixed = _follow.fixed(run, ref.of, local.env)
+    unknown = untold(ref.of, local.env)
     outer = run.log, run.touched, run.unsure
     run.log, run.touched, run.unsure = None, set(), set()
     seen = len(run.troubles)
     found, joined = _follow.run_body(run, inner, local, ref.of)
     new = [each for each in run.troubles[seen:] if each.oid in inputs]
-    troubles = tuple(of_callers(new, state.heap, ref.of))
+    troubles = tuple(of_callers(new, state.heap, ref.of, unknown))
     del run.troubles[seen:]
     heap = joined.heap if joined is not None else {}
     operations = [each for oid, probe in probes.items() for each in _happened(heap.get(probe), oid)]
@@ -90,7 +103,7 @@ def _summarise(
 
 
 def of_callers(
-    troubles: list[Trouble], before: dict[int, Thing], function: Function
+    troubles: list[Trouble], before: dict[int, Thing], function: Function, untold: frozenset[int]
 ) -> list[Trouble]:
     """Return the troubles that are the callers' fault: not what the function itself has expired.
 
@@ -102,9 +115,16 @@ def of_callers(
     for each in troubles:
         old = before.get(each.oid)
         was = old.expired if isinstance(old, Entity) else None
-        if each.expired is None or each.expired == was:
+        if each.expired is None or each.expired == was or each.oid in untold:
             found.append(each)
     return found
+
+
+def untold(function: Function, env: dict[str, Value]) -> frozenset[int]:
+    """Return the arguments of which a function does not say what they are."""
+    params = function.params if function.cls is None else function.params[1:]
+    names = [name for name, note, _ in params if last_name(note) in _UNTOLD]
+    return frozenset([ref.oid for name in names for ref in refs_in(env.get(name))])
 
 
 def _happened(probe: Thing | None, oid: int) -> list[tuple[Operation, int]]:

@@ -1,5 +1,7 @@
 """SQS021: an attribute is read after a rollback has expired it."""
 
+from typing import Any
+
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError, InvalidRequestError
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -198,3 +200,33 @@ async def known_by_another_name_too(user_id):
             await session.rollback()
             user = await anew(session, user_id)
         print(first.name, user)  # error: SQS021
+
+
+async def enable(session: AsyncSession, user: Any, name):
+    try:
+        user.name = name
+        await session.commit()
+    except IntegrityError:
+        await session.rollback()
+        print(user.id)
+        raise
+
+
+async def calls_what_does_not_say_that_it_takes_an_entity(session: AsyncSession, user_id):
+    user = await session.get(User, user_id)
+    await enable(session, user, "Ann")  # error: SQS021
+
+
+async def enable_user(session: AsyncSession, user: User, name):
+    try:
+        user.name = name
+        await session.commit()
+    except IntegrityError:
+        await session.rollback()
+        print(user.id)  # error: SQS021
+        raise
+
+
+async def calls_what_says_that_it_takes_one(session: AsyncSession, user_id):
+    user = await session.get(User, user_id)
+    await enable_user(session, user, "Ann")
