@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqla_safe.checker import _escape, _eval, _manage, _mixed, _nested, _read, _tasks
+from sqla_safe.checker import _escape, _eval, _manage, _mixed, _nested, _read, _swallowed, _tasks
 from sqla_safe.checker import _ir as ir
 from sqla_safe.checker._index import last_name
 from sqla_safe.checker._values import (
@@ -35,7 +35,10 @@ def block(run: Run, frame: Frame, state: State | None, nodes: Block) -> State | 
         if frame.on_yield and (found := _yielded(node)) is not None:
             state = _suspend(run, frame, state, found)
             continue
+        before = state
         state = _STATEMENTS[node[0]](run, frame, state, node)
+        if run.doubts:
+            _swallowed.after(run, frame, (before, state), node)
         if state is None or not frame.guarded or node[0] not in _MAY_RAISE:
             continue
         if at + 1 == len(nodes) or _can_fail(nodes[at + 1]):
@@ -103,6 +106,7 @@ def assign(run: Run, frame: Frame, state: State, target: Expr, value: Value, at:
     if kind == ir.NAME:
         if target[1] in frame.globals:
             _escape.stored(run, frame, state, target[1], value, at, at + len(target[1]))
+        frame.ties.pop(target[1], None)
         state.env[target[1]] = value
     elif kind == ir.TUPLE:
         _unpack(run, frame, state, target[1], value, at)
@@ -174,8 +178,12 @@ def _return(run: Run, frame: Frame, state: State, node: Node) -> None:
 
 def _if(run: Run, frame: Frame, state: State, node: Node) -> State | None:
     _eval.value(run, frame, state, node[1])
+    doubts = _swallowed.asked(run, state) if run.doubts else ()
     truth = _eval.truth(run, frame, state, node[1])
     other = state.copy()
+    if doubts or frame.ties:
+        _swallowed.narrowed(frame, state, node[1], doubts, truth=True)
+        _swallowed.narrowed(frame, other, node[1], doubts, truth=False)
     run.steps += len(state.heap) >> 6  # what is copied takes time as well
     is_open = truth is None
     doubt = is_open and _eval.is_doubted(frame, state, node[1])

@@ -96,7 +96,9 @@ def run_body(
 ) -> tuple[Value, State | None]:
     """Follow a body; return what it returns, and the state that it leaves."""
     run.stack.append(function)
-    joined = _exec.block(run, inner, local, function.body)
+    doubts, run.doubts = run.doubts, []
+    inner.fell = joined = _exec.block(run, inner, local, function.body)
+    run.doubts = doubts
     run.stack.pop()
     found: Value = None
     for way, value, _ in inner.returned:

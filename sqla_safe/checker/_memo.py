@@ -11,14 +11,17 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from sqla_safe.checker import _follow, _objects
+from sqla_safe.checker import _follow, _objects, _swallowed
 from sqla_safe.checker._given import Given
 from sqla_safe.checker._index import last_name
 from sqla_safe.checker._renaming import reachable_from, renamed, renamed_thing
 from sqla_safe.checker._run import Frame, Operation, Trouble
 from sqla_safe.checker._shapes import shapes_of
+from sqla_safe.checker._swallowed import Doubt, Swallowed
 from sqla_safe.checker._values import (
+    Const,
     Entity,
+    Expiry,
     FunctionRef,
     Instance,
     Ref,
@@ -48,6 +51,7 @@ class Summary:
     touched: frozenset[int]
     unsure: frozenset[int]
     troubles: tuple[Trouble, ...]
+    swallowed: tuple[Swallowed, ...] = ()
 
 
 def follow(run: Run, frame: Frame, state: State, ref: FunctionRef, given: Given) -> Value:
@@ -85,6 +89,7 @@ def _summarise(
     del run.troubles[seen:]
     heap = joined.heap if joined is not None else {}
     operations = [each for oid, probe in probes.items() for each in _happened(heap.get(probe), oid)]
+    swallowed = _swallowed_by(inner, heap, probes, inputs)
     heap = settled(heap, {})
     changed = [oid for oid in inputs if heap.get(oid) is not state.heap[oid]]
     kept = reachable_from(heap, [found, *[Ref(oid) for oid in changed]])
@@ -97,6 +102,7 @@ def _summarise(
         frozenset(run.touched) & (kept | frozenset(inputs)),
         frozenset(run.unsure) & (kept | frozenset(inputs)),
         troubles,
+        swallowed,
     )
     run.log, run.touched, run.unsure = outer
     return summary
@@ -142,6 +148,37 @@ def _happened(probe: Thing | None, oid: int) -> list[tuple[Operation, int]]:
     return found
 
 
+def _swallowed_by(
+    frame: Frame, heap: dict[int, Thing], probes: dict[int, int], inputs: tuple[int, ...]
+) -> tuple[Swallowed, ...]:
+    """Return the sessions that were rolled back on some of the ways that return."""
+    found: list[Swallowed] = []
+    for oid, probe in probes.items():
+        expired = _rolled_back(heap.get(probe))
+        if expired is None or expired.is_certain:
+            continue
+        ways = [(way, value) for way, value, _ in frame.returned]
+        ways += [(frame.fell, Const(None))] if frame.fell is not None else []
+        told = [
+            each
+            for way, value in ways
+            if _rolled_back(way.heap.get(probe)) is not None
+            for each in _swallowed.outcomes(way, (value,))
+        ]
+        spared = [
+            each
+            for each in inputs
+            if isinstance(heap.get(each), Entity) and _rolled_back(heap[each]) is None
+        ]
+        found.append(Swallowed(oid, tuple(dict.fromkeys(told)), frozenset(spared)))
+    return tuple(found)
+
+
+def _rolled_back(probe: Thing | None) -> Expiry | None:
+    expired = probe.expired if isinstance(probe, Entity) else None
+    return expired if expired is not None and expired.by in ("rollback", "call") else None
+
+
 def settled(heap: dict[int, Thing], before: dict[int, Thing]) -> dict[int, Thing]:
     """Forget what a call may have expired on some of its ways only: its own `except` branches."""
     for oid, thing in heap.items():
@@ -160,6 +197,7 @@ def _replayed(
     run: Run, frame: Frame, state: State, given: Given, summary: Summary, inputs: tuple[int, ...]
 ) -> Value:
     names = _names(run, frame, given, summary, inputs)
+    doubts = [_doubt(state, each, names, given) for each in summary.swallowed]
     for operation, oid in summary.operations:
         run.apply(state, operation, names[oid], given.start)
     for oid, thing in summary.heap.items():
@@ -172,7 +210,16 @@ def _replayed(
         run.touch(state, names[oid], busy=oid in summary.inputs and _is_busy(summary, oid))
     run.unsure |= {names[oid] for oid in summary.unsure}
     run.troubles += [replace(each, oid=names[each.oid]) for each in summary.troubles]
+    run.doubts += doubts
     return renamed(summary.found, names)
+
+
+def _doubt(state: State, swallowed: Swallowed, names: dict[int, int], given: Given) -> Doubt:
+    """Return what a swallowed rollback may have done to the entities of a caller."""
+    expiry = Expiry("call", given.start, is_sure=False, is_certain=False)
+    spared = {names[oid] for oid in swallowed.spared}
+    oids = _swallowed.in_doubt(state, names[swallowed.scope]) - spared
+    return Doubt(expiry, oids, swallowed.outcomes)
 
 
 def _names(

@@ -195,7 +195,7 @@ Value: TypeAlias = (
 class Expiry(Changing, frozen=True):
     """Why the attributes of an entity are gone, and where."""
 
-    by: Literal["commit", "rollback", "flush", "delete", "hand"]
+    by: Literal["commit", "rollback", "flush", "delete", "hand", "call"]
     at: int
     is_sure: bool
     """Whether the settings of the session are known to expire."""

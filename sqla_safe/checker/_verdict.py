@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sqla_safe.checker import _ir as ir
+from sqla_safe.checker import _swallowed
 from sqla_safe.checker._index import Class
 from sqla_safe.checker._names import last
 from sqla_safe.checker._run import Report, Trouble
@@ -26,6 +27,7 @@ _AFTER = {
     "flush": "the flush in line {line}",
     "delete": "the deletion in line {line}",
     "hand": "`expire` in line {line}",
+    "call": "the call in line {line}, which goes on after a rollback,",
 }
 
 
@@ -191,6 +193,7 @@ def judge(
     if frame.is_top:
         fix = _fix(read, code, written)
         run.report(frame, Report(*span, code, severity, message, hint, fix))
+        _swallowed.told(state, entity.expired)
     elif severity != "info":
         severity = "warning" if frame.doubts else severity
         target = run.models.target(entity.cls, mapped) if mapped and mapped.points_up else None
@@ -284,7 +287,7 @@ def _expired(read: Read) -> Answer | None:
     is_sure = expired.is_sure and (expired.is_certain or expired.by != "hand")
     severity: Severity = "error" if is_sure else "warning"
     message = f"{read.label} is read after {read.where()}"
-    if expired.by == "rollback":
+    if expired.by in ("rollback", "call"):
         return "SQS021", severity, message, _refresh_hint(read)
     if expired.by == "commit" and not expired.is_sure and not read.run.linked.makers.are_odd:
         return None
