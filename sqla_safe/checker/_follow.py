@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from sqla_safe.checker import _ambient, _eval, _exec, _memo, _outside, _read, _sqla
 from sqla_safe.checker import _ir as ir
@@ -22,6 +22,7 @@ from sqla_safe.checker._values import (
     Pending,
     Ref,
     State,
+    Tup,
     Value,
     join,
     join_values,
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
     from sqla_safe.checker._index import Function
     from sqla_safe.checker._ir import Expr
     from sqla_safe.checker._run import Run
+
+ARGUMENTS: Final = "*"
+"""No name of Python: the caller still has what a function binds its parameters anew over."""
 
 
 def invoke(run: Run, frame: Frame, state: State, ref: FunctionRef, given: Given) -> Value:
@@ -73,6 +77,7 @@ def follow(run: Run, frame: Frame, state: State, ref: FunctionRef, given: Given)
     local = State(bind(run, inner, state, ref, given), state.heap)
     inner.fixed = fixed(run, ref.of, local.env)
     unknown = _memo.untold(ref.of, local.env)
+    local.env[ARGUMENTS] = Tup((ref.bound, *given.all()))
     seen = len(run.troubles)
     found, joined = run_body(run, inner, local, ref.of)
     run.troubles[seen:] = _memo.of_callers(run.troubles[seen:], before, ref.of, unknown)

@@ -27,6 +27,7 @@ from sqla_safe.checker._values import (
     Ref,
     Scope,
     State,
+    Tup,
     Value,
     refs_in,
 )
@@ -80,6 +81,7 @@ def _summarise(
     local.env = _follow.bind(run, inner, local, ref, given)
     inner.fixed = _follow.fixed(run, ref.of, local.env)
     unknown = untold(ref.of, local.env)
+    local.env[_follow.ARGUMENTS] = Tup((ref.bound, *given.all()))
     outer = run.log, run.touched, run.unsure
     run.log, run.touched, run.unsure = None, set(), set()
     seen = len(run.troubles)

@@ -344,3 +344,19 @@ async def answered(session: AsyncSession):
         await session.rollback()
         return {"is_stored": False}
     return {"is_stored": True}
+
+
+async def paid(session: AsyncSession, user: User) -> bool:
+    try:
+        statement = select(User).where(User.id == user.id).with_for_update()
+        user = (await session.scalars(statement)).one()
+        await session.commit()
+    except IntegrityError:
+        await session.rollback()
+        return False
+    return user.id > 0
+
+
+async def calls_what_binds_its_parameter_anew(session: AsyncSession, user: User):
+    if await paid(session, user):
+        print(user.name)
