@@ -106,7 +106,8 @@ def assign(run: Run, frame: Frame, state: State, target: Expr, value: Value, at:
     if kind == ir.NAME:
         if target[1] in frame.globals:
             _escape.stored(run, frame, state, target[1], value, at, at + len(target[1]))
-        frame.ties.pop(target[1], None)
+        if frame.ties:
+            frame.ties.pop(target[1], None)
         state.env[target[1]] = value
     elif kind == ir.TUPLE:
         _unpack(run, frame, state, target[1], value, at)

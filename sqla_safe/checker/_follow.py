@@ -76,11 +76,11 @@ def follow(run: Run, frame: Frame, state: State, ref: FunctionRef, given: Given)
     before = dict(state.heap)
     local = State(bind(run, inner, state, ref, given), state.heap)
     inner.fixed = fixed(run, ref.of, local.env)
-    unknown = _memo.untold(ref.of, local.env)
+    bound = local.env.copy()
     local.env[ARGUMENTS] = Tup((ref.bound, *given.all()))
     seen = len(run.troubles)
     found, joined = run_body(run, inner, local, ref.of)
-    run.troubles[seen:] = _memo.of_callers(run.troubles[seen:], before, ref.of, unknown)
+    run.troubles[seen:] = _memo.of_callers(run.troubles[seen:], before, ref.of, bound)
     if joined is not None:
         state.heap = _memo.settled(pruned(run, joined.heap, before, found), before)
     return found

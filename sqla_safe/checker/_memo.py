@@ -80,14 +80,14 @@ def _summarise(
         local.heap[probe] = Entity(None, oid, "load", 0)
     local.env = _follow.bind(run, inner, local, ref, given)
     inner.fixed = _follow.fixed(run, ref.of, local.env)
-    unknown = untold(ref.of, local.env)
+    bound = local.env.copy()
     local.env[_follow.ARGUMENTS] = Tup((ref.bound, *given.all()))
     outer = run.log, run.touched, run.unsure
     run.log, run.touched, run.unsure = None, set(), set()
     seen = len(run.troubles)
     found, joined = _follow.run_body(run, inner, local, ref.of)
     new = [each for each in run.troubles[seen:] if each.oid in inputs]
-    troubles = tuple(of_callers(new, state.heap, ref.of, unknown))
+    troubles = tuple(of_callers(new, state.heap, ref.of, bound))
     del run.troubles[seen:]
     heap = joined.heap if joined is not None else {}
     operations = [each for oid, probe in probes.items() for each in _happened(heap.get(probe), oid)]
@@ -111,14 +111,15 @@ def _summarise(
 
 
 def of_callers(
-    troubles: list[Trouble], before: dict[int, Thing], function: Function, untold: frozenset[int]
+    troubles: list[Trouble], before: dict[int, Thing], function: Function, env: dict[str, Value]
 ) -> list[Trouble]:
     """Return the troubles that are the callers' fault: not what the function itself has expired.
 
     It is looked at by itself as well, where it says what its arguments are.
     """
-    if not any(note is not None for _, note, _ in function.params):
+    if not troubles or not any(note is not None for _, note, _ in function.params):
         return troubles
+    untold = _untold(function, env)
     found: list[Trouble] = []
     for each in troubles:
         old = before.get(each.oid)
@@ -128,7 +129,7 @@ def of_callers(
     return found
 
 
-def untold(function: Function, env: dict[str, Value]) -> frozenset[int]:
+def _untold(function: Function, env: dict[str, Value]) -> frozenset[int]:
     """Return the arguments of which a function does not say what they are."""
     params = function.params if function.cls is None else function.params[1:]
     names = [name for name, note, _ in params if last_name(note) in _UNTOLD]

@@ -30,6 +30,7 @@ class Notes:
     def __init__(self, index: Index, names: Names, models: Models) -> None:
         """Take what names mean."""
         self._index, self._names, self._models = index, names, models
+        self._seen: dict[tuple[str, str], Class | None] = {}
 
     def singleton(self, module: Module, name: str) -> Class | None:
         """Return the class of an object that a module makes once: `users = UserService()`."""
@@ -102,9 +103,12 @@ class Notes:
         value = self._names.value(module, note)
         if isinstance(value, ClassRef):
             return value.of
-        is_bare = note is not None and note[0] == ir.NAME and note[1] not in module.names
-        if is_bare and note is not None and (found := self._in_sight(module, note[1])) is not None:
-            return found
+        if note is not None and note[0] == ir.NAME and note[1] not in module.names:
+            key = (module.path, note[1])
+            if key not in self._seen:
+                self._seen[key] = self._in_sight(module, note[1])
+            if (found := self._seen[key]) is not None:
+                return found
         return value.name if isinstance(value, External) else None
 
     def _in_sight(self, module: Module, name: str) -> Class | None:

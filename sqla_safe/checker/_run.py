@@ -62,7 +62,7 @@ class Frame:
     """How many `try` around this point expect that an attribute is not there."""
     fell: State | None = None
     """What is left of the function's body when it ends without `return`."""
-    ties: dict[str, tuple[Doubt, ...]] = field(default_factory=dict[str, Any])
+    ties: dict[str, tuple[Doubt, ...]] | None = None
     """The names whose value tells whether a call has rolled back."""
 
     def swap_raised(self, raised: State | None) -> State | None:

@@ -116,12 +116,13 @@ def after(run: Run, frame: Frame, states: tuple[State | None, ...], node: Node) 
 
 
 def _note(frame: Frame, target: Expr, doubts: tuple[Doubt, ...]) -> None:
+    ties = frame.ties = frame.ties or {}
     if target is not None and target[0] == ir.NAME:
-        frame.ties[target[1]] = doubts
+        ties[target[1]] = doubts
     elif target is not None and target[0] == ir.TUPLE:
         for place, part in enumerate(target[1]):
             if part is not None and part[0] == ir.NAME:
-                frame.ties[part[1]] = tuple([each.at(place) for each in doubts])
+                ties[part[1]] = tuple([each.at(place) for each in doubts])
 
 
 def _is_call(expr: Expr) -> bool:
@@ -145,7 +146,7 @@ def narrowed(
     if is_none:
         test, truth = test[1], truth is not test[3]
     name = test[1] if test is not None and test[0] == ir.NAME else ""
-    for doubt in direct if _is_call(test) else frame.ties.get(name, ()):
+    for doubt in direct if _is_call(test) else (frame.ties or {}).get(name, ()):
         if not any(_may_be(each, truth=truth, is_none=is_none) for each in doubt.outcomes):
             _restored(state, doubt.expiry, doubt.oids)
     return state
