@@ -95,6 +95,8 @@ def _assign(run: Run, frame: Frame, state: State, node: Node) -> State:
     value = _eval.value(run, frame, state, node[2])
     for target in node[1]:
         assign(run, frame, state, target, value, node[3])
+    if frame.is_top:
+        _tasks.kept(run, frame, state, node, value)
     return state
 
 
@@ -310,6 +312,7 @@ def _with_items(run: Run, frame: Frame, state: State, node: Node, at: int) -> St
     )
     if target is not None:
         assign(run, frame, state, target, entered.value, start)
+        _tasks.opened(frame, target, context)
     if not entered.normal and not entered.failing:
         return _with_items(run, frame, state, node, at + 1)
     return _left(run, frame, state, node, at, entered)

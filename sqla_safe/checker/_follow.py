@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from sqla_safe.checker import _ambient, _eval, _exec, _memo, _outside, _read, _sqla
+from sqla_safe.checker import _ambient, _eval, _exec, _memo, _nested, _outside, _read, _sqla
 from sqla_safe.checker import _ir as ir
 from sqla_safe.checker._holding import held_by, scopes_of
 from sqla_safe.checker._index import Class
@@ -43,6 +43,8 @@ def invoke(run: Run, frame: Frame, state: State, ref: FunctionRef, given: Given)
     """Follow a call of a function of the project."""
     function = ref.of
     scopes, entities = held_by(run, state, given.all(), ref.bound)
+    if ref.closure is not None:
+        entities |= _nested.captured(state, ref)
     if function.is_generator:
         return Manager("function", ref, given)
     if not _can_follow(run, frame, function, is_given=bool(entities)):

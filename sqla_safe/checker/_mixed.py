@@ -107,9 +107,9 @@ def _is_plain(run: Run, entity: Entity, name: str) -> bool:
 
 def _uses_after(function: Function, name: str, at: int) -> list[str]:
     """Return the attributes that are read of a name from some point on; "" is any other use."""
-    nodes = _nodes(function.body)
-    used = [node for node in nodes if _is_name(node, name) and node[2] > at + 4096]
-    read = [node for node in nodes if node[0] == ir.ATTRIBUTE and _is_name(node[1], name)]
+    nodes = nodes_of(function.body)
+    used = [node for node in nodes if is_name(node, name) and node[2] > at + 4096]
+    read = [node for node in nodes if node[0] == ir.ATTRIBUTE and is_name(node[1], name)]
     written = {
         id(target)
         for node in nodes
@@ -120,18 +120,20 @@ def _uses_after(function: Function, name: str, at: int) -> list[str]:
     return [plain.get(node[2], "") for node in used]
 
 
-def _is_name(node: Any, name: str) -> bool:
+def is_name(node: Any, name: str) -> bool:
+    """Return whether an expression is a certain name."""
     return bool(node) and node[0] == ir.NAME and len(node) == 3 and node[1] == name
 
 
 def _is_returned(function: Function, name: str) -> bool:
-    returns = [node for node in _nodes(function.body) if node[0] == ir.RETURN]
+    returns = [node for node in nodes_of(function.body) if node[0] == ir.RETURN]
     return any(
         node[1] is not None and node[1][0] == ir.NAME and node[1][1] == name for node in returns
     )
 
 
-def _nodes(node: Any) -> list[Node]:
+def nodes_of(node: Any) -> list[Node]:
+    """Return every statement and expression in some code."""
     found: list[Node] = []
     todo: list[Any] = [node]
     while todo:

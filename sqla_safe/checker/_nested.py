@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqla_safe.checker import _ambient, _eval, _exec, _tasks
+from sqla_safe.checker import _ambient, _eval, _exec, _mixed, _tasks
 from sqla_safe.checker import _ir as ir
-from sqla_safe.checker._index import Function, last_name
+from sqla_safe.checker._index import Function, bound_in, last_name
 from sqla_safe.checker._run import Frame
-from sqla_safe.checker._values import Entity, FunctionRef, State, Value
+from sqla_safe.checker._values import Entity, FunctionRef, State, Value, refs_in
 from sqla_safe.checker._wording import entities_in
 
 if TYPE_CHECKING:
@@ -34,6 +34,17 @@ def nested(run: Run, frame: Frame, state: State, node: Node) -> None:
         _listens(run, frame, state, function, listener)
     _ambient.parameters(run, inner, local, function)
     _exec.block(run, inner, local, function.body)
+
+
+def captured(state: State, ref: FunctionRef) -> frozenset[int]:
+    """Return the entities around a nested function that its body names."""
+    if ref.closure is None:
+        return frozenset()
+    body = ref.of.body
+    own = {*bound_in(body), *[name for name, _, _ in ref.of.params]}
+    names = {node[1] for node in _mixed.nodes_of(body) if node[0] == ir.NAME and len(node) == 3}
+    refs = [found for name in names - own for found in refs_in(ref.closure.get(name))]
+    return frozenset([each.oid for each in refs if isinstance(state.heap.get(each.oid), Entity)])
 
 
 def _listener(function: Function) -> str:

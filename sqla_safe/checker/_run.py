@@ -60,6 +60,8 @@ class Frame:
     """The arguments that are constants, and stay what they are."""
     forgiven: int = 0
     """How many `try` around this point expect that an attribute is not there."""
+    groups: tuple[str, ...] = ()
+    """The names of task groups: their tasks end with the blocks that they are opened by."""
     fell: State | None = None
     """What is left of the function's body when it ends without `return`."""
     ties: dict[str, tuple[Doubt, ...]] | None = None

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from sqla_safe.checker import _escape, _mixed
+from sqla_safe.checker import _escape, _mixed, _nested
 from sqla_safe.checker import _ir as ir
 from sqla_safe.checker._given import Given
-from sqla_safe.checker._index import last_name
+from sqla_safe.checker._index import bound_in, last_name
 from sqla_safe.checker._run import Frame, Report
 from sqla_safe.checker._values import (
     Alternatives,
@@ -31,6 +31,7 @@ from sqla_safe.checker._wording import entities_in, label_of
 
 if TYPE_CHECKING:
     from sqla_safe.checker._given import Given
+    from sqla_safe.checker._index import Function
     from sqla_safe.checker._ir import Expr, Node
     from sqla_safe.checker._run import Run
     from sqla_safe.checker.findings import Severity
@@ -56,6 +57,9 @@ _LATER: Final = frozenset(
         "Thread",
     )
 )
+
+
+_GROUPS: Final = frozenset(("TaskGroup", "create_task_group", "open_nursery"))
 
 
 _WAITED: Final = frozenset(("to_thread", "run_in_executor"))
@@ -91,7 +95,7 @@ def spawned(
         return True, Many(None)
     if name in _TASKS and given.args:
         return True, _task(run, frame, state, callee, given)
-    if name in _WAITED and frame.waits:
+    if (name in _WAITED and frame.waits) or _is_grouped(frame, given.expr):
         return True, None
     if name in _LATER and len(given.all()) > 0 and not isinstance(callee, FunctionRef):
         _later(run, frame, state, name, given)
@@ -126,6 +130,19 @@ def _in_group(
     return started
 
 
+def opened(frame: Frame, target: Expr, context: Expr) -> None:
+    """Note the name of a task group that a `with` opens."""
+    if target is not None and target[0] == ir.NAME and last_name(context) in _GROUPS:
+        frame.groups += (target[1],)
+
+
+def _is_grouped(frame: Frame, call: Node) -> bool:
+    """Return whether a call starts a task of a group, which waits for it."""
+    target = call[1]
+    owner = target[1] if target is not None and target[0] == ir.ATTRIBUTE else None
+    return owner is not None and owner[0] == ir.NAME and owner[1] in frame.groups
+
+
 def dropped(run: Run, frame: Frame, state: State, expr: Expr, value: Value) -> None:
     """Report what a statement that ignores its value has lost: a task's coroutine, a merge."""
     if not frame.is_top or expr is None:
@@ -134,16 +151,42 @@ def dropped(run: Run, frame: Frame, state: State, expr: Expr, value: Value) -> N
     if inner is None or inner[0] != ir.CALL:
         return
     name = last_name(inner[1])
-    if name in _TASKS and expr[0] != ir.AWAIT:
+    if name in _TASKS and expr[0] != ir.AWAIT and not _is_grouped(frame, inner):
         _fire_and_forget(run, frame, state, value, inner)
     elif name == "merge":
         _mixed.merge_ignored(run, frame, state, inner)
 
 
-def kept_task(run: Run, frame: Frame, state: State, expr: Expr, value: Value) -> None:
-    """Report a task that is assigned to a name but never awaited here."""
-    if frame.is_top and expr is not None and expr[0] == ir.CALL and last_name(expr[1]) in _TASKS:
-        _fire_and_forget(run, frame, state, value, expr)
+def kept(run: Run, frame: Frame, state: State, node: Node, value: Value) -> None:
+    """Report a task that is kept from being collected, and not awaited here."""
+    target, call = node[1][0], node[2]
+    if call is None or call[0] != ir.CALL or last_name(call[1]) not in _TASKS:
+        return
+    is_name = len(node[1]) == 1 and target is not None and target[0] == ir.NAME
+    if is_name and target is not None and frame.function is not None:
+        if not _is_grouped(frame, call) and _is_left(frame.function, target[1], node[3]):
+            _fire_and_forget(run, frame, state, value, call)
+
+
+def _is_left(function: Function, name: str, at: int) -> bool:
+    """Return whether a task is only given a callback, or put among those of somebody else."""
+    nodes = [node for node in _mixed.nodes_of(function.body) if node[0] in (ir.NAME, ir.CALL)]
+    used = [node for node in nodes if _mixed.is_name(node, name) and node[2] > at]
+    own = frozenset(bound_in(function.body))
+    harmless = {id(part) for node in nodes if node[0] == ir.CALL for part in _left_by(node, own)}
+    return all(id(node) in harmless for node in used)
+
+
+def _left_by(call: Node, own: frozenset[str]) -> list[Expr]:
+    """Return the parts of a call that it does not wait for."""
+    target = call[1]
+    if target is None or target[0] != ir.ATTRIBUTE:
+        return []
+    if target[2] in ("add_done_callback", "set_name"):
+        return [target[1]]
+    owner = target[1]
+    is_own = owner is not None and owner[0] == ir.NAME and owner[1] in own
+    return list(call[2]) if target[2] in ("add", "append") and not is_own else []
 
 
 def _fire_and_forget(run: Run, frame: Frame, state: State, value: Value, call: Node) -> None:
@@ -151,14 +194,20 @@ def _fire_and_forget(run: Run, frame: Frame, state: State, value: Value, call: N
         return
     span = (call[4], call[5])
     for oid in value.entities:
-        entity = state.heap.get(oid)
-        if isinstance(entity, Entity) and not entity.is_free:
-            captured(run, frame, entity, "a task", span)
+        _captured_by(run, frame, state, oid, "a task", span)
     direct = [oid for oid in value.scopes if _is_owned(state, oid)]
     if direct:
         message = f"the session is handed to the task `{value.called}()`, which may outlive it"
         hint = "open a session inside the task"
         run.report(frame, Report(*span, "SQS032", "error", message, hint))
+
+
+def _captured_by(
+    run: Run, frame: Frame, state: State, oid: int, by: str, span: tuple[int, int]
+) -> None:
+    entity = state.heap.get(oid)
+    if isinstance(entity, Entity) and not entity.is_free:
+        captured(run, frame, entity, by, span)
 
 
 def _is_owned(state: State, oid: int) -> bool:
@@ -179,6 +228,9 @@ def _later(run: Run, frame: Frame, state: State, name: str, given: Given) -> Non
     """Follow `background_tasks.add_task(f, user)` and the like."""
     span = (given.start, given.end)
     for value in given.all():
+        if isinstance(value, FunctionRef):
+            for oid in sorted(_nested.captured(state, value)):
+                _captured_by(run, frame, state, oid, f"`{name}`", span)
         for ref, entity in entities_in(state, value):
             if not entity.is_free and entity.source != "guess":
                 captured(run, frame, entity, f"`{name}`", span)

@@ -39,3 +39,16 @@ async def to_a_thread_that_is_waited_for(session: Session):
 
 def load_all(session: Session):
     return session.scalars(select(User)).all()
+
+
+running = set()
+
+
+async def to_a_task_that_is_kept_by_others(session: AsyncSession, user_id):
+    task = asyncio.create_task(load(session, user_id))  # error: SQS032
+    running.add(task)
+
+
+async def to_a_task_of_a_group(session: AsyncSession, user_id):
+    async with asyncio.TaskGroup() as group:
+        group.create_task(load(session, user_id))
