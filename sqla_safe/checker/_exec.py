@@ -37,11 +37,12 @@ def block(run: Run, frame: Frame, state: State | None, nodes: Block) -> State | 
             continue
         before = state
         state = _STATEMENTS[node[0]](run, frame, state, node)
-        if run.doubts:
+        may_raise = state is not None and frame.guarded and node[0] in _MAY_RAISE
+        if may_raise and state is not None and at + 1 == len(nodes):
+            frame.may_raise(state)
+        if run.doubts:  # what has failed without saying so does not raise
             _swallowed.after(run, frame, (before, state), node)
-        if state is None or not frame.guarded or node[0] not in _MAY_RAISE:
-            continue
-        if at + 1 == len(nodes) or _can_fail(nodes[at + 1]):
+        if may_raise and state is not None and at + 1 < len(nodes) and _can_fail(nodes[at + 1]):
             frame.may_raise(state)
     return state
 

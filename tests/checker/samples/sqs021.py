@@ -360,3 +360,18 @@ async def paid(session: AsyncSession, user: User) -> bool:
 async def calls_what_binds_its_parameter_anew(session: AsyncSession, user: User):
     if await paid(session, user):
         print(user.name)
+
+
+async def swallowed_as_the_last_thing_tried(session: AsyncSession, user: User):
+    try:
+        await stored(session)
+    except ValueError:
+        print(user.name)
+
+
+async def swallowed_before_something_else_is_tried(session: AsyncSession, user: User):
+    try:
+        await stored(session)
+        await session.execute(select(User))
+    except ValueError:
+        print(user.name)  # warning: SQS021
