@@ -190,7 +190,8 @@ def closed(run: Run, frame: Frame, state: State, ref: Ref, given: Given) -> None
     if target[1][0] == ir.NAME and _is_parameter(frame, target[1][1]):
         name = frame.function.name if frame.function is not None else ""
         if not any(
-            word in name.lower() for word in ("close", "clean", "teardown", "exit", "dispose", "release")
+            word in name.lower()
+            for word in ("close", "clean", "teardown", "exit", "dispose", "release")
         ):
             _closing(run, frame, target[1][1], (given.start, given.end))
 

@@ -1,7 +1,7 @@
 """Rollbacks in `except` branches of called functions that return as if nothing had happened.
 
-What such a call returns may tell: `if not await store(session): return` leaves only the way on which
-nothing was rolled back. Where it does not tell, or nobody asks, the entities may have expired.
+What such a call returns may tell: `if not await store(session): return` leaves only the way on
+which nothing was rolled back. Where it does not tell, or nobody asks, entities may have expired.
 """
 
 from __future__ import annotations

@@ -163,9 +163,10 @@ def kept(run: Run, frame: Frame, state: State, node: Node, value: Value) -> None
     if call is None or call[0] != ir.CALL or last_name(call[1]) not in _TASKS:
         return
     is_name = len(node[1]) == 1 and target is not None and target[0] == ir.NAME
-    if is_name and target is not None and frame.function is not None:
-        if not _is_grouped(frame, call) and _is_left(frame.function, target[1], node[3]):
-            _fire_and_forget(run, frame, state, value, call)
+    if not is_name or target is None or frame.function is None or _is_grouped(frame, call):
+        return
+    if _is_left(frame.function, target[1], node[3]):
+        _fire_and_forget(run, frame, state, value, call)
 
 
 def _is_left(function: Function, name: str, at: int) -> bool:

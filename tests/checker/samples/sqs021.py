@@ -179,27 +179,27 @@ async def loaded_again_one_by_one(user_id, work):
             print(user.name)
 
 
-async def loaded_anew_on_the_way_that_rolled_back(user_id):
+async def loaded_anew_on_the_way_that_rolled_back(user_id, loaders):
     async with Keeping() as session:
         user = await session.get(User, user_id)
         try:
             await session.commit()
         except IntegrityError:
             await session.rollback()
-            user = await anew[user_id](session)
+            user = await loaders[user_id](session)
             if not user:
                 return
         print(user.name)
 
 
-async def known_by_another_name_too(user_id):
+async def known_by_another_name_too(user_id, loaders):
     async with Keeping() as session:
         user = first = await session.get(User, user_id)
         try:
             await session.commit()
         except IntegrityError:
             await session.rollback()
-            user = await anew(session, user_id)
+            user = await loaders[user_id](session)
         print(first.name, user)  # error: SQS021
 
 
