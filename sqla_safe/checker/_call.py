@@ -75,6 +75,7 @@ def call(run: Run, frame: Frame, state: State, expr: Node) -> Value:
     seen = len(run.troubles)
     before = run.mark
     _escape.passed(run, frame, state, name, callee, given)
+    _tasks.handed(run, frame, state, callee, given)
     found = _each(run, frame, state, callee, name, given)
     _read.blame(run, frame, state, callee, given, seen, before, name)
     _mixed.anonymous(run, frame, state, name, given, found)

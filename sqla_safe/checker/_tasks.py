@@ -169,6 +169,25 @@ def kept(run: Run, frame: Frame, state: State, node: Node, value: Value) -> None
         _fire_and_forget(run, frame, state, value, call)
 
 
+def handed(run: Run, frame: Frame, state: State, callee: Value, given: Given) -> None:
+    """Report a coroutine that is given to a function which starts a task of it."""
+    if not isinstance(callee, FunctionRef) or _TASKS.isdisjoint(callee.of.called):
+        return
+    started = {
+        node[2][0][1]
+        for node in _mixed.nodes_of(callee.of.body)
+        if node[0] == ir.CALL
+        and last_name(node[1]) in _TASKS
+        and node[2]
+        and node[2][0] is not None
+        and node[2][0][0] == ir.NAME
+    }
+    names = [name for name, _, _ in callee.of.params][callee.bound is not None :]
+    for name, value in (*zip(names, given.args, strict=False), *given.keywords.items()):
+        if name in started:
+            _fire_and_forget(run, frame, state, value, given.expr)
+
+
 def _is_left(function: Function, name: str, at: int) -> bool:
     """Return whether a task is only given a callback, or put among those of somebody else."""
     nodes = [node for node in _mixed.nodes_of(function.body) if node[0] in (ir.NAME, ir.CALL)]

@@ -329,7 +329,9 @@ def _join_heaps(
             joined[key] = value
         elif old is not value:
             joined[key] = join_things(old, value)
-            if type(old) is Entity is type(value) and old.expired is not value.expired:
+            if not isinstance(old, Entity) or not isinstance(value, Entity):
+                continue
+            if old.expired is not value.expired:
                 odd.append(key)
     return joined
 
@@ -349,9 +351,9 @@ def _in_sight(state: State) -> frozenset[int]:
     """Return the objects that names, and the attributes of objects, lead to."""
     values: list[Value] = list(state.env.values())
     for thing in state.heap.values():
-        if type(thing) is Instance:
+        if isinstance(thing, Instance):
             values += [value for _, value in thing.attributes]
-        elif type(thing) is Entity:
+        elif isinstance(thing, Entity):
             values += [value for _, value in thing.related]
     return frozenset([ref.oid for value in values if value is not None for ref in refs_in(value)])
 
