@@ -125,8 +125,10 @@ class Lowering:
         parts = list(ast.walk(node))
         owners = {id(part.value) for part in parts if isinstance(part, ast.Attribute)}
         for part in parts:
-            if isinstance(part, ast.Attribute) and id(part) not in owners:
+            if isinstance(part, ast.Attribute):
                 owner = getattr(part.value, "id", "*")
+                if owner in _ANY_CLASS and id(part) in owners:  # the `self.model` of its author
+                    continue
                 self.loaded.add(f"{owner}.{part.attr}")
                 self.loaded.add(f"*.{part.attr}") if owner in _ANY_CLASS else None
             elif isinstance(part, ast.Constant) and isinstance(part.value, str):

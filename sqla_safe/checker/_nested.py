@@ -43,8 +43,15 @@ def captured(state: State, ref: FunctionRef) -> frozenset[int]:
     body = ref.of.body
     own = {*bound_in(body), *[name for name, _, _ in ref.of.params]}
     names = {node[1] for node in _mixed.nodes_of(body) if node[0] == ir.NAME and len(node) == 3}
-    refs = [found for name in names - own for found in refs_in(ref.closure.get(name))]
-    return frozenset([each.oid for each in refs if isinstance(state.heap.get(each.oid), Entity)])
+    oids = {found.oid for name in names - own for found in refs_in(ref.closure.get(name))}
+    entities = {oid: state.heap.get(oid) for oid in oids}
+    return frozenset(
+        [
+            oid
+            for oid, thing in entities.items()
+            if isinstance(thing, Entity) and thing.scope is not None
+        ]
+    )
 
 
 def _listener(function: Function) -> str:

@@ -331,6 +331,23 @@ def test_what_a_relationship_is_loaded_of_is_no_relationship() -> None:
     assert found("app", app=app, database=ASYNC) == [(11, "error", "SQS011")]
 
 
+def test_a_relationship_that_is_loaded_in_part_is_loaded() -> None:
+    """`selectinload(User.posts.and_(...))` is about `posts`."""
+    app = """
+        from sqlalchemy import select
+        from sqlalchemy.ext.asyncio import AsyncSession
+        from sqlalchemy.orm import selectinload
+        from models import Post, User
+
+        def statement():
+            return select(User).options(selectinload(User.posts.and_(Post.id > 1)))
+
+        async def handler(session: AsyncSession, user: User):
+            return user.posts
+    """
+    assert found("app", app=app, models=MODELS, database=ASYNC) == []
+
+
 def test_a_session_that_a_service_is_made_of_is_kept_by_it() -> None:
     """What a call of something unknown gives may hold the session that was made for it."""
     app = """

@@ -121,3 +121,10 @@ async def by_a_group_that_waits(session: AsyncSession, user_id):
         group.create_task(greet(user))
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(greet, user)
+
+
+async def by_a_nested_function_without_any_session(user: User):
+    async def greet_later():
+        print(user.name)
+
+    asyncio.create_task(greet_later())
