@@ -151,7 +151,7 @@ def show(config: pytest.Config, row: Row) -> None:
     reporter = config.pluginmanager.get_plugin("terminalreporter")
     if reporter is not None:
         reporter.ensure_newline()
-        reporter.write_line("  ".join(filter(None, row.cells())))
+        reporter.write_line("  ".join(filter(None, row.cells())), flush=True)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
