@@ -79,6 +79,10 @@ _COMMON: Final = frozenset(
     )
 )
 
+_WRAPPERS: Final = frozenset(
+    ("Optional", "Annotated", "FromDishka", "FromComponent", "Injected", "Inject")
+)
+
 
 class Relevance:
     """What the names of functions, and of what they call, say together."""
@@ -89,6 +93,7 @@ class Relevance:
         self._settings = settings
         self._counted = sorted(reach.counted, key=lambda each: each.path)
         self._holders: dict[Class, bool] = {}
+        self._keepers: dict[Class, bool] = {}
         self._spawned = {
             name.removeprefix("!task:")
             for module in self._counted
@@ -165,7 +170,7 @@ class Relevance:
     def is_start(self, function: Function) -> bool:
         """Return whether a function is worth looking at by itself."""
         if not self.is_relevant(function):
-            return False
+            return self._is_served(function)
         if function.name in self._sources or not SEEDS.isdisjoint(function.called):
             return True
         if function.cls is not None and (
@@ -173,10 +178,37 @@ class Relevance:
         ):
             return True
         module = function.module
-        return any(
+        return self._is_served(function) or any(
             self._mentions(module, note) or self._is_session_name(name)
             for name, note, _ in function.params
         )
+
+    def _is_served(self, function: Function) -> bool:
+        """Return whether a function is handed a service or repository that holds a session."""
+        module = function.module
+        return module in self._reach.counted and any(
+            self._serves(module, note) for _, note, _ in function.params if note is not None
+        )
+
+    def _serves(self, module: Module, note: Expr) -> bool:
+        while note is not None and note[0] == ir.ITEM:
+            note = note[1] if last_name(note[1]) not in _WRAPPERS else _first(note[2])
+        value = self._names.value(module, note)
+        return isinstance(value, ClassRef) and isinstance(value.of, Class) and self._keeps(value.of)
+
+    def _keeps(self, cls: Class) -> bool:
+        """Return whether a class is made of a session, or of others that are."""
+        if cls not in self._keepers:
+            self._keepers[cls] = False
+            init = self._names.method(cls, "__init__")
+            params = init.params[1:] if init is not None and init.cls is not None else ()
+            self._keepers[cls] = any(
+                self._is_session_name(name)
+                or "ession" in last_name(note)
+                or (note is not None and init is not None and self._serves(init.module, note))
+                for name, note, _ in params
+            )
+        return self._keepers[cls]
 
     def _has_session(self, cls: Class) -> bool:
         """Return whether the objects of a class are likely to hold a session or an entity."""
@@ -259,6 +291,10 @@ class Relevance:
         if isinstance(value, ClassRef):
             return self._models.is_model(value.of)
         return isinstance(value, External) and is_model_outside(value.name)
+
+
+def _first(note: Expr) -> Expr:
+    return note[1][0] if note is not None and note[0] == ir.TUPLE and note[1] else note
 
 
 def _is_called(function: Function, names: set[str]) -> bool:

@@ -146,3 +146,13 @@ async def asked_what_is_loaded(session: AsyncSession, user_id):
     state = inspect(user)
     if "balance" not in state.unloaded and user.balance:
         print(user.balance.coins)
+
+
+async def by_a_service_that_is_handed_in(users: UserService, user_id):
+    user = await users.get(user_id)
+    print(user.balance)  # error: SQS010
+
+
+async def loaded_by_a_service_that_is_handed_in(users: UserService, user_id):
+    user = await users.with_balance(user_id)
+    print(user.balance)
