@@ -229,10 +229,10 @@ def _equip(run: Run, frame: Frame, state: State, value: Value) -> None:
     if thing is None or thing.attributes or not isinstance(thing.cls, Class):
         return
     init = run.names.method(thing.cls, "__init__")
-    is_relevant = run.linked.relevance.is_relevant
-    if isinstance(value, Ref) and init is not None and init not in run.stack:
-        if any(map(is_relevant, thing.cls.methods.values())):
-            _memo.made_self(run, frame, state, value, thing.cls, init)
+    if not isinstance(value, Ref) or init is None or init in run.stack:
+        return
+    if any(map(run.linked.relevance.is_relevant, thing.cls.methods.values())):
+        _memo.made_self(run, frame, state, value, thing.cls, init)
 
 
 def _by_its_name(run: Run, frame: Frame, name: str) -> Expr:

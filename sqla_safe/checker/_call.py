@@ -9,7 +9,9 @@ from sqla_safe.checker import (
     _escape,
     _eval,
     _follow,
+    _manage,
     _mixed,
+    _nested,
     _outside,
     _read,
     _session,
@@ -49,6 +51,8 @@ if TYPE_CHECKING:
 _COPIES: Final = frozenset(
     ("list", "tuple", "set", "sorted", "reversed", "iter", "frozenset", "filter", "deque")
 )
+_KEYED: Final = frozenset(("sort", "sorted", "max", "min", "filter", "map"))
+_PICKED_OF: Final = (1, 2)
 
 
 def call(run: Run, frame: Frame, state: State, expr: Node) -> Value:
@@ -65,6 +69,8 @@ def call(run: Run, frame: Frame, state: State, expr: Node) -> Value:
     args = [_eval.value(run, frame, state, part) for part in expr[2]]
     keywords = {key: _eval.value(run, frame, state, part) for key, part in expr[3]}
     frame.forgiven -= name == "run_sync"
+    if name in _KEYED:
+        _keyed(run, frame, state, expr, args)
     given = Given(args, keywords, expr[4], expr[5], expr)
     if name in _tasks.SPAWNING:
         handled, found = _tasks.spawned(run, frame, state, name, callee, given)
@@ -80,6 +86,21 @@ def call(run: Run, frame: Frame, state: State, expr: Node) -> Value:
     _read.blame(run, frame, state, callee, given, seen, before, name)
     _mixed.anonymous(run, frame, state, name, given, found)
     return found
+
+
+def _keyed(run: Run, frame: Frame, state: State, expr: Node, args: list[Value]) -> None:
+    """Follow the lambda that is called for each element: `sorted(users, key=lambda user: ...)`."""
+    parts = [part for part in (*expr[2], *[word[1] for word in expr[3]]) if part is not None]
+    keys = [part for part in parts if part[0] == ir.LAMBDA and part[1]]
+    if not keys:
+        return
+    target = expr[1]
+    is_method = target is not None and target[0] == ir.ATTRIBUTE
+    sources = [_eval.value(run, frame, state, target[1])] if is_method else args
+    for source in sources:
+        item = _eval.element(run, frame, state, source, expr[4])
+        for key in keys if item is not None else ():
+            _nested.called_with(run, frame, state, key, item)
 
 
 def _each(run: Run, frame: Frame, state: State, callee: Value, name: str, given: Given) -> Value:
@@ -131,7 +152,11 @@ def _external(run: Run, frame: Frame, state: State, callee: External, given: Giv
     name = last(callee.name)
     if name in _COPIES:
         return _copied(run, frame, state, given)
-    if name == "next" and given.args:
+    if name in ("next", "anext") and given.args and _manage.is_manager(given.args[0]):
+        return _manage.enter(
+            run, frame, state, given.args[0], given.start, is_async=name == "anext"
+        ).value
+    if name in ("next", "max", "min", "choice") and len(given.args) in _PICKED_OF:
         return _eval.element(run, frame, state, given.args[0], given.start)
     if name in ("enumerate", "zip"):
         parts = [_eval.element(run, frame, state, part, given.start) for part in given.args]
