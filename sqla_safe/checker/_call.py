@@ -52,6 +52,7 @@ _COPIES: Final = frozenset(
     ("list", "tuple", "set", "sorted", "reversed", "iter", "frozenset", "filter", "deque")
 )
 _KEYED: Final = frozenset(("sort", "sorted", "max", "min", "filter", "map"))
+_ENTERING: Final = frozenset(("enter_async_context", "enter_context"))
 _PICKED_OF: Final = (1, 2)
 
 
@@ -72,6 +73,8 @@ def call(run: Run, frame: Frame, state: State, expr: Node) -> Value:
     if name in _KEYED:
         _keyed(run, frame, state, expr, args)
     given = Given(args, keywords, expr[4], expr[5], expr)
+    if name in _ENTERING and given.args:
+        return _entered(run, frame, state, name, given)
     if name in _tasks.SPAWNING:
         handled, found = _tasks.spawned(run, frame, state, name, callee, given)
         if handled:
@@ -86,6 +89,21 @@ def call(run: Run, frame: Frame, state: State, expr: Node) -> Value:
     _read.blame(run, frame, state, callee, given, seen, before, name)
     _mixed.anonymous(run, frame, state, name, given, found)
     return found
+
+
+def _entered(run: Run, frame: Frame, state: State, name: str, given: Given) -> Value:
+    """Enter what an exit stack is given: it is left at the end of the stack's block."""
+    entered = _manage.enter(
+        run,
+        frame,
+        state,
+        given.args[0],
+        given.start,
+        is_async=name == "enter_async_context",
+        written=given.expr[2][0],
+    )
+    frame.exits += entered.normal
+    return entered.value
 
 
 def _keyed(run: Run, frame: Frame, state: State, expr: Node, args: list[Value]) -> None:

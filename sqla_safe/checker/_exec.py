@@ -314,9 +314,22 @@ def _with_items(run: Run, frame: Frame, state: State, node: Node, at: int) -> St
     if target is not None:
         assign(run, frame, state, target, entered.value, start)
         _tasks.opened(frame, target, context)
+    if last_name(context) in _STACKS:
+        return _with_stack(run, frame, state, node, at)
     if not entered.normal and not entered.failing:
         return _with_items(run, frame, state, node, at + 1)
     return _left(run, frame, state, node, at, entered)
+
+
+def _with_stack(run: Run, frame: Frame, state: State, node: Node, at: int) -> State | None:
+    """Follow the body of a `with ExitStack()`, and what its end does to what was entered."""
+    outer, frame.exits, mark = frame.exits, (), len(frame.returned)
+    after = _with_items(run, frame, state, node, at + 1)
+    exits, frame.exits = frame.exits, outer
+    for way in (after, *[returned[0] for returned in frame.returned[mark:]]):
+        if way is not None:
+            _apply(run, way, exits, node[4])
+    return after
 
 
 def _left(
@@ -493,6 +506,7 @@ def _match(run: Run, frame: Frame, state: State, node: Node) -> State | None:
     return after
 
 
+_STACKS = frozenset(("AsyncExitStack", "ExitStack"))
 _FORGIVING = frozenset(("MissingGreenlet", "DetachedInstanceError", "InvalidRequestError"))
 _MAY_RAISE = frozenset(
     (ir.ASSIGN, ir.ANNOTATED, ir.AUGMENTED, ir.EXPR, ir.RETURN, ir.FOR, ir.WITH, ir.IF)

@@ -62,6 +62,8 @@ class Frame:
     """How many `try` around this point expect that an attribute is not there."""
     groups: tuple[str, ...] = ()
     """The names of task groups: their tasks end with the blocks that they are opened by."""
+    exits: tuple[tuple[Operation, int], ...] = ()
+    """What the end of the exit stack around this point does to the sessions it was given."""
     fell: State | None = None
     """What is left of the function's body when it ends without `return`."""
     ties: dict[str, tuple[Doubt, ...]] | None = None

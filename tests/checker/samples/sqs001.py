@@ -1,5 +1,7 @@
 """SQS001: an attribute is read after the scope that loaded it has ended."""
 
+from contextlib import AsyncExitStack
+
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import joinedload, undefer
@@ -122,3 +124,12 @@ def deleted(user_id):
         print(user.avatars)
         session.commit()
         print(user.name)
+
+
+async def by_an_exit_stack(user_id):
+    async with AsyncExitStack() as stack:
+        session = await stack.enter_async_context(Keeping())
+        user = await session.get(User, user_id)
+        print(user.name)
+    print(user.name)  # info: SQS001
+    print(user.balance)  # error: SQS001
