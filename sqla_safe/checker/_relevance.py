@@ -185,8 +185,10 @@ class Relevance:
 
     def _is_served(self, function: Function) -> bool:
         """Return whether a function is handed a service or repository that holds a session."""
-        module = function.module
-        return module in self._reach.counted and any(
+        module, cls = function.module, function.cls
+        if module not in self._reach.counted:
+            return False
+        return (cls is not None and self._keeps(cls) and function.name != "__init__") or any(
             self._serves(module, note) for _, note, _ in function.params if note is not None
         )
 
@@ -204,6 +206,7 @@ class Relevance:
             params = init.params[1:] if init is not None and init.cls is not None else ()
             self._keepers[cls] = any(
                 self._is_session_name(name)
+                or "ession" in name
                 or "ession" in last_name(note)
                 or (note is not None and init is not None and self._serves(init.module, note))
                 for name, note, _ in params

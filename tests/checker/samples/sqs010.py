@@ -175,3 +175,12 @@ async def of_a_session_that_is_taken_from_a_generator(user_id):
 async def sessions():
     async with Keeping() as session:
         yield session
+
+
+class Greeting:
+    def __init__(self, users: UserService) -> None:
+        self.users = users
+
+    async def greet(self, user_id):
+        user = await self.users.get(user_id)
+        print(user.balance)  # error: SQS010
