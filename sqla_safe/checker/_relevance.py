@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final
 
 from sqla_safe.checker import _ir as ir
 from sqla_safe.checker._index import Class, Function, Module, Written, last_name
-from sqla_safe.checker._models import is_model_outside
+from sqla_safe.checker._models import RELATIONS, is_model_outside
 from sqla_safe.checker._names import Names, is_session_name, looks_like_session
 from sqla_safe.checker._values import ClassRef, External
 
@@ -79,6 +80,8 @@ _COMMON: Final = frozenset(
     )
 )
 
+_VARIABLE: Final = re.compile(r"^(T|T[A-Z_]\w*|_?[A-Z]\w*(T|Type|Model|Entity))$")
+"""How people call the type variable of a generic repository."""
 _WRAPPERS: Final = frozenset(
     ("Optional", "Annotated", "FromDishka", "FromComponent", "Injected", "Inject")
 )
@@ -101,6 +104,13 @@ class Relevance:
             if name.startswith("!task:")
         }
         self._by_async, self._by_sync = self._callers()
+        self._relations = {
+            name
+            for module in self._counted
+            for cls in module.classes
+            for name, written in cls.names.items()
+            if any(map(_is_relation, written.values))
+        }
         self._makers_named = {
             name
             for module in self._counted
@@ -188,9 +198,35 @@ class Relevance:
         module, cls = function.module, function.cls
         if module not in self._reach.counted:
             return False
-        return (cls is not None and self._keeps(cls) and function.name != "__init__") or any(
+        is_served = (cls is not None and self._keeps(cls)) or any(
             self._serves(module, note) for _, note, _ in function.params if note is not None
         )
+        is_given = is_served and not self._givers.isdisjoint(function.called)
+        return is_given and self._asks(function)
+
+    @cached_property
+    def _givers(self) -> set[str]:
+        """The names of the methods of services and repositories that may return entities."""
+        return {
+            method.name
+            for module in self._counted
+            for cls in module.classes
+            if self._keeps(cls)
+            for method in cls.methods.values()
+            if self._may_give(method)
+        }
+
+    def _may_give(self, method: Function) -> bool:
+        note = method.returns
+        if note is None or self._mentions(method.module, note):
+            return True
+        return any(isinstance(name, str) and _VARIABLE.match(name) for name in _names_in(note))
+
+    def _asks(self, function: Function) -> bool:
+        """Return whether a function reads what is called like a relationship, or opens a block."""
+        if function.flags & ir.HAS_WITH:
+            return True
+        return not self._relations.isdisjoint(_attributes_of(function.body))
 
     def _serves(self, module: Module, note: Expr) -> bool:
         while note is not None and note[0] == ir.ITEM:
@@ -294,6 +330,30 @@ class Relevance:
         if isinstance(value, ClassRef):
             return self._models.is_model(value.of)
         return isinstance(value, External) and is_model_outside(value.name)
+
+
+def _is_relation(value: Expr) -> bool:
+    return value is not None and value[0] == ir.CALL and last_name(value[1]) in RELATIONS
+
+
+def _attributes_of(body: ir.Block) -> set[Any]:
+    """Return the attributes of names that some code reads, and the texts in it."""
+    found: set[Any] = set()
+    todo: list[Any] = [body]
+    while todo:
+        node = todo.pop()
+        if len(node) == 5 and node[0] == ir.ATTRIBUTE:
+            found.add(node[2])
+        elif len(node) == 2 and node[0] == ir.CONST:
+            found.add(node[1])
+        todo += [part for part in node if type(part) is tuple and part]
+    return found
+
+
+def _names_in(node: Any) -> list[Any]:
+    parts = [part for part in node if type(part) is tuple and part]
+    own = [node[1]] if len(node) == 3 and node[0] == ir.NAME else []
+    return own + [name for part in parts for name in _names_in(part)]
 
 
 def _first(note: Expr) -> Expr:
