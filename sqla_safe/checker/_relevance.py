@@ -346,14 +346,13 @@ def _attributes_of(body: ir.Block) -> set[Any]:
             found.add(node[2])
         elif len(node) == 2 and node[0] == ir.CONST:
             found.add(node[1])
-        todo += [part for part in node if type(part) is tuple and part]
+        todo += [part for part in node if ir.is_node(part) and part]
     return found
 
 
 def _names_in(node: Any) -> list[Any]:
-    parts = [part for part in node if type(part) is tuple and part]
     own = [node[1]] if len(node) == 3 and node[0] == ir.NAME else []
-    return own + [name for part in parts for name in _names_in(part)]
+    return own + [name for part in node if ir.is_node(part) and part for name in _names_in(part)]
 
 
 def _first(note: Expr) -> Expr:
