@@ -229,9 +229,11 @@ def _equip(run: Run, frame: Frame, state: State, value: Value) -> None:
     if thing is None or thing.attributes or not isinstance(thing.cls, Class):
         return
     init = run.names.method(thing.cls, "__init__")
-    if not isinstance(value, Ref) or init is None or init in run.stack:
+    function, relevance = frame.function, run.linked.relevance
+    if not isinstance(value, Ref) or init is None or init in run.stack or function is None:
         return
-    if any(map(run.linked.relevance.is_relevant, thing.cls.methods.values())):
+    is_asked = function.name == "__init__" or relevance.is_served(function)
+    if is_asked and any(map(relevance.is_relevant, thing.cls.methods.values())):
         _memo.made_self(run, frame, state, value, thing.cls, init)
 
 

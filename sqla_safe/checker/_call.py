@@ -114,7 +114,8 @@ def _keyed(run: Run, frame: Frame, state: State, expr: Node, args: list[Value]) 
         return
     target = expr[1]
     is_method = target is not None and target[0] == ir.ATTRIBUTE
-    sources = [_eval.value(run, frame, state, target[1])] if is_method else args
+    owner = target[1] if is_method and target is not None else None
+    sources = [_eval.value(run, frame, state, owner)] if is_method else args
     for source in sources:
         item = _eval.element(run, frame, state, source, expr[4])
         for key in keys if item is not None else ():

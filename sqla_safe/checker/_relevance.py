@@ -180,7 +180,7 @@ class Relevance:
     def is_start(self, function: Function) -> bool:
         """Return whether a function is worth looking at by itself."""
         if not self.is_relevant(function):
-            return self._is_served(function)
+            return self.is_served(function)
         if function.name in self._sources or not SEEDS.isdisjoint(function.called):
             return True
         if function.cls is not None and (
@@ -188,12 +188,12 @@ class Relevance:
         ):
             return True
         module = function.module
-        return self._is_served(function) or any(
+        return self.is_served(function) or any(
             self._mentions(module, note) or self._is_session_name(name)
             for name, note, _ in function.params
         )
 
-    def _is_served(self, function: Function) -> bool:
+    def is_served(self, function: Function) -> bool:
         """Return whether a function is handed a service or repository that holds a session."""
         module, cls = function.module, function.cls
         if module not in self._reach.counted:
