@@ -25,6 +25,7 @@ from sqla_safe.checker._values import (
     State,
     Tup,
     Value,
+    alternatives,
     join_values,
 )
 
@@ -53,7 +54,20 @@ _LISTS: Final = frozenset(
     )
 )
 _TRANSPARENT: Final = frozenset(
-    ("Optional", "Annotated", "Awaitable", "Coroutine", "Final", "ClassVar", "Union", "Mapped")
+    (
+        "Optional",
+        "Annotated",
+        "Awaitable",
+        "Coroutine",
+        "Final",
+        "ClassVar",
+        "Union",
+        "Mapped",
+        "FromDishka",
+        "FromComponent",
+        "Injected",
+        "Inject",
+    )
 )
 
 
@@ -206,7 +220,24 @@ def _parameter(
             return found
     if note is None and name not in ("self", "cls"):
         note = _by_its_name(run, frame, name)
-    return annotated(run, frame, state, note, at, name, scope)
+    found = annotated(run, frame, state, note, at, name, scope)
+    for one in alternatives(found):
+        _equip(run, frame, state, one)
+    return found
+
+
+def _equip(run: Run, frame: Frame, state: State, value: Value) -> None:
+    """Give a service or repository that somebody hands in what its constructor keeps."""
+    thing = state.instance(value)
+    if thing is None or thing.attributes or not isinstance(thing.cls, Class):
+        return
+    init = run.names.method(thing.cls, "__init__")
+    function, relevance = frame.function, run.linked.relevance
+    if not isinstance(value, Ref) or init is None or init in run.stack or function is None:
+        return
+    is_asked = function.name == "__init__" or relevance.is_served(function)
+    if is_asked and any(map(relevance.is_relevant, thing.cls.methods.values())):
+        _memo.made_self(run, frame, state, value, thing.cls, init)
 
 
 def _by_its_name(run: Run, frame: Frame, name: str) -> Expr:

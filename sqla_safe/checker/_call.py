@@ -11,6 +11,7 @@ from sqla_safe.checker import (
     _follow,
     _manage,
     _mixed,
+    _nested,
     _outside,
     _read,
     _session,
@@ -51,6 +52,8 @@ if TYPE_CHECKING:
 _COPIES: Final = frozenset(
     ("list", "tuple", "set", "sorted", "reversed", "iter", "frozenset", "filter", "deque")
 )
+_KEYED: Final = frozenset(("sort", "sorted", "max", "min", "filter", "map"))
+_PICKED_OF: Final = (1, 2)
 
 
 _GROUPS: Final = frozenset(("TaskGroup", "create_task_group", "open_nursery"))
@@ -78,6 +81,8 @@ def call(run: Run, frame: Frame, state: State, expr: Node) -> Value:
     for key, part in expr[3]:
         keywords[key] = _eval.value(run, frame, state, part)
     frame.forgiven -= name == "run_sync"
+    if name in _KEYED:
+        _keyed(run, frame, state, expr, args)
     given = Given(args, keywords, expr[4], expr[5], expr)
     if name in _tasks.SPAWNING:
         handled, found = _tasks.spawned(run, frame, state, name, callee, given)
@@ -89,6 +94,7 @@ def call(run: Run, frame: Frame, state: State, expr: Node) -> Value:
     before = run.mark
     if run.has_ended:
         _escape.passed(run, frame, state, name, callee, given)
+    _tasks.handed(run, frame, state, callee, given)
     found = _each(run, frame, state, callee, name, given)
     if len(run.troubles) != seen:
         _read.blame(run, frame, state, callee, given, seen, before, name)
@@ -101,6 +107,22 @@ def _name_of(target: Node) -> str:
     """Return what is called, by its name: also `session_factory` of `ctx["session_factory"]()`."""
     key = target[2] if target[0] == ir.ITEM else None
     return str(key[1]) if key is not None and key[0] == ir.CONST else last_name(target)
+
+
+def _keyed(run: Run, frame: Frame, state: State, expr: Node, args: list[Value]) -> None:
+    """Follow the lambda that is called for each element: `sorted(users, key=lambda user: ...)`."""
+    parts = [part for part in (*expr[2], *[word[1] for word in expr[3]]) if part is not None]
+    keys = [part for part in parts if part[0] == ir.LAMBDA and part[1]]
+    if not keys:
+        return
+    target = expr[1]
+    is_method = target is not None and target[0] == ir.ATTRIBUTE
+    owner = target[1] if is_method and target is not None else None
+    sources = [_eval.value(run, frame, state, owner)] if is_method else args
+    for source in sources:
+        item = _eval.element(run, frame, state, source, expr[4])
+        for key in keys if item is not None else ():
+            _nested.called_with(run, frame, state, key, item)
 
 
 def _each(run: Run, frame: Frame, state: State, callee: Value, name: str, given: Given) -> Value:
@@ -152,7 +174,11 @@ def _external(run: Run, frame: Frame, state: State, callee: External, given: Giv
     name = last(callee.name)
     if name in _COPIES:
         return _copied(run, frame, state, given)
-    if name == "next" and given.args:
+    if name in ("next", "anext") and given.args and _manage.is_manager(given.args[0]):
+        return _manage.enter(
+            run, frame, state, given.args[0], given.start, is_async=name == "anext"
+        ).value
+    if name in ("next", "max", "min", "choice") and len(given.args) in _PICKED_OF:
         return _eval.element(run, frame, state, given.args[0], given.start)
     if name in ("enumerate", "zip"):
         parts = [_eval.element(run, frame, state, part, given.start) for part in given.args]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqla_safe.checker import _escape, _eval, _manage, _mixed, _nested, _read, _tasks
+from sqla_safe.checker import _escape, _eval, _manage, _mixed, _nested, _read, _swallowed, _tasks
 from sqla_safe.checker import _ir as ir
 from sqla_safe.checker._index import last_name
 from sqla_safe.checker._run import TooLongError
@@ -42,11 +42,14 @@ def block(run: Run, frame: Frame, state: State | None, nodes: Block) -> State | 
         if frame.on_yield and (found := _yielded(node)) is not None:
             state = _suspend(run, frame, state, found)
             continue
-        kind = node[0]
+        kind, before = node[0], state
         state = _STATEMENTS[kind](run, frame, state, node)
-        if state is None or not frame.guarded or kind not in _MAY_RAISE:
-            continue
-        if at + 1 == len(nodes) or _can_fail(nodes[at + 1]):
+        may_raise = state is not None and frame.guarded and kind in _MAY_RAISE
+        if may_raise and state is not None and at + 1 == len(nodes):
+            frame.may_raise(state)
+        if run.doubts:  # what has failed without saying so does not raise
+            _swallowed.after(run, frame, (before, state), node)
+        if may_raise and state is not None and at + 1 < len(nodes) and _can_fail(nodes[at + 1]):
             frame.may_raise(state)
     return state
 
@@ -100,6 +103,8 @@ def _assign(run: Run, frame: Frame, state: State, node: Node) -> State:
     value = _eval.value(run, frame, state, node[2])
     for target in node[1]:
         assign(run, frame, state, target, value, node[3])
+    if frame.is_top:
+        _tasks.kept(run, frame, state, node, value)
     return state
 
 
@@ -111,6 +116,8 @@ def assign(run: Run, frame: Frame, state: State, target: Expr, value: Value, at:
     if kind == ir.NAME:
         if target[1] in frame.globals:
             _escape.stored(run, frame, state, target[1], value, at, at + len(target[1]))
+        if frame.ties:
+            frame.ties.pop(target[1], None)
         state.env[target[1]] = value
     elif kind == ir.TUPLE:
         _unpack(run, frame, state, target[1], value, at)
@@ -182,8 +189,12 @@ def _return(run: Run, frame: Frame, state: State, node: Node) -> None:
 
 def _if(run: Run, frame: Frame, state: State, node: Node) -> State | None:
     _eval.value(run, frame, state, node[1])
+    doubts = _swallowed.asked(run, state) if run.doubts else ()
     truth = _eval.truth(run, frame, state, node[1])
     other = state.copy()
+    if doubts or frame.ties:
+        _swallowed.narrowed(frame, state, node[1], doubts, truth=True)
+        _swallowed.narrowed(frame, other, node[1], doubts, truth=False)
     run.steps += len(state.heap) >> 6  # what is copied takes time as well
     is_open = truth is None
     doubt = is_open and _eval.is_doubted(frame, state, node[1])

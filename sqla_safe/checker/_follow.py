@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from sqla_safe.checker import _ambient, _eval, _exec, _memo, _outside, _read, _sqla
 from sqla_safe.checker import _ir as ir
@@ -22,6 +22,7 @@ from sqla_safe.checker._values import (
     Pending,
     Ref,
     State,
+    Tup,
     Value,
     join,
     join_values,
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
     from sqla_safe.checker._index import Function
     from sqla_safe.checker._ir import Expr
     from sqla_safe.checker._run import Run
+
+ARGUMENTS: Final = "*"
+"""No name of Python: the caller still has what a function binds its parameters anew over."""
 
 
 def invoke(run: Run, frame: Frame, state: State, ref: FunctionRef, given: Given) -> Value:
@@ -73,9 +77,11 @@ def follow(run: Run, frame: Frame, state: State, ref: FunctionRef, given: Given)
     before = dict(state.heap)
     local = State(bind(run, inner, state, ref, given), state.heap)
     inner.fixed = fixed(run, ref.of, local.env)
+    bound = local.env.copy()
+    local.env[ARGUMENTS] = Tup((ref.bound, *given.all()))
     seen = len(run.troubles)
     found, joined = run_body(run, inner, local, ref.of)
-    run.troubles[seen:] = _memo.of_callers(run.troubles[seen:], before, ref.of)
+    run.troubles[seen:] = _memo.of_callers(run.troubles[seen:], before, ref.of, bound)
     if joined is not None:
         state.heap = _memo.settled(pruned(run, joined.heap, before, found), before)
     return found
@@ -96,7 +102,9 @@ def run_body(
 ) -> tuple[Value, State | None]:
     """Follow a body; return what it returns, and the state that it leaves."""
     run.stack.append(function)
-    joined = _exec.block(run, inner, local, function.body)
+    doubts, run.doubts = run.doubts, []
+    inner.fell = joined = _exec.block(run, inner, local, function.body)
+    run.doubts = doubts
     run.stack.pop()
     found: Value = None
     for way, value, _ in inner.returned:

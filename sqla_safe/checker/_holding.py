@@ -49,14 +49,21 @@ def scopes_of(state: State, value: Value) -> set[int]:
 def taken(run: Run, state: State, value: Value) -> list[Value]:
     """Return the sessions and entities that a function uses of the names around it.
 
-    Objects that hold a session are left out: what is used of these is not known.
+    Objects that hold a session are left out: what is used of these is not known. So are entities
+    that no session here has loaded.
     """
     if not isinstance(value, FunctionRef) or not value.closure:
         return []
     around: dict[str, Value] = value.closure
     own = {name for name, _, _ in value.of.params} | run.linked.assigned_names(value.of)
     names = [name for name in names_in(value.of.body) if name in around and name not in own]
-    return [around[name] for name in names if state.instance(around[name]) is None]
+    found = [around[name] for name in names if state.instance(around[name]) is None]
+    return [value for value in found if not _is_of_nobody(state, value)]
+
+
+def _is_of_nobody(state: State, value: Value) -> bool:
+    entity = state.entity(value)
+    return entity is not None and entity.scope is None
 
 
 def taken_by_lambda(state: State, expr: Expr) -> list[Value]:

@@ -134,9 +134,13 @@ class Lowering:
         self.loaded.add(f"!{'async' if is_async else 'sync'}:{expires}")
 
     def _note_loaded(self, node: Any) -> None:
-        for part in ast.walk(node):
+        parts = list(ast.walk(node))
+        owners = {id(part.value) for part in parts if isinstance(part, ast.Attribute)}
+        for part in parts:
             if isinstance(part, ast.Attribute):
                 owner = getattr(part.value, "id", "*")
+                if owner in _ANY_CLASS and id(part) in owners:  # the `self.model` of its author
+                    continue
                 self.loaded.add(f"{owner}.{part.attr}")
                 self.loaded.add(f"*.{part.attr}") if owner in _ANY_CLASS else None
             elif isinstance(part, ast.Constant) and isinstance(part.value, str):

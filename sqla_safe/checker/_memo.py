@@ -8,22 +8,38 @@ replayed.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct, structs
 
-from sqla_safe.checker import _follow, _objects
+from sqla_safe.checker import _follow, _objects, _swallowed
 from sqla_safe.checker._given import Given
+from sqla_safe.checker._index import last_name
 from sqla_safe.checker._recording import Recording
 from sqla_safe.checker._renaming import reachable_from, renamed, renamed_thing
 from sqla_safe.checker._run import Frame, Operation, Trouble
 from sqla_safe.checker._shapes import shapes_of
-from sqla_safe.checker._values import Entity, FunctionRef, Instance, Ref, Scope, State, Value
+from sqla_safe.checker._swallowed import Doubt, Swallowed
+from sqla_safe.checker._values import (
+    Const,
+    Entity,
+    Expiry,
+    FunctionRef,
+    Instance,
+    Ref,
+    Scope,
+    State,
+    Tup,
+    Value,
+    refs_in,
+)
 
 if TYPE_CHECKING:
     from sqla_safe.checker._index import Class, Function
     from sqla_safe.checker._run import Run
     from sqla_safe.checker._values import Thing
+
+_UNTOLD: Final = frozenset(("", "Any", "object"))
 
 
 class Summary(Struct, frozen=True, eq=False):
@@ -37,6 +53,7 @@ class Summary(Struct, frozen=True, eq=False):
     touched: frozenset[int]
     unsure: frozenset[int]
     troubles: tuple[Trouble, ...]
+    swallowed: tuple[Swallowed, ...] = ()
 
 
 def follow(run: Run, frame: Frame, state: State, ref: FunctionRef, given: Given) -> Value:
@@ -64,15 +81,18 @@ def _summarise(
         local.heap[probe] = Entity(None, oid, "load", 0)
     local.env = _follow.bind(run, inner, local, ref, given)
     inner.fixed = _follow.fixed(run, ref.of, local.env)
+    bound = local.env.copy()
+    local.env[_follow.ARGUMENTS] = Tup((ref.bound, *given.all()))
     outer = run.log, run.touched, run.unsure
     run.log, run.touched, run.unsure = None, set(), set()
     seen = len(run.troubles)
     found, joined = _follow.run_body(run, inner, local, ref.of)
     new = [each for each in run.troubles[seen:] if each.oid in inputs]
-    troubles = tuple(of_callers(new, state.heap, ref.of))
+    troubles = tuple(of_callers(new, state.heap, ref.of, bound))
     del run.troubles[seen:]
     heap = joined.heap if joined is not None else {}
     operations = [each for oid, probe in probes.items() for each in _happened(heap.get(probe), oid)]
+    swallowed = _swallowed_by(inner, heap, probes, inputs)
     heap = settled(heap, {})
     changed = [oid for oid in inputs if heap.get(oid) is not state.heap[oid]]
     kept = reachable_from(heap, [found, *[Ref(oid) for oid in changed]])
@@ -85,27 +105,36 @@ def _summarise(
         frozenset(run.touched) & (kept | frozenset(inputs)),
         frozenset(run.unsure) & (kept | frozenset(inputs)),
         troubles,
+        swallowed,
     )
     run.log, run.touched, run.unsure = outer
     return summary
 
 
 def of_callers(
-    troubles: list[Trouble], before: dict[int, Thing], function: Function
+    troubles: list[Trouble], before: dict[int, Thing], function: Function, env: dict[str, Value]
 ) -> list[Trouble]:
     """Return the troubles that are the callers' fault: not what the function itself has expired.
 
     It is looked at by itself as well, where it says what its arguments are.
     """
-    if not any(note is not None for _, note, _ in function.params):
+    if not troubles or not any(note is not None for _, note, _ in function.params):
         return troubles
+    untold = _untold(function, env)
     found: list[Trouble] = []
     for each in troubles:
         old = before.get(each.oid)
         was = old.expired if isinstance(old, Entity) else None
-        if each.expired is None or each.expired == was:
+        if each.expired is None or each.expired == was or each.oid in untold:
             found.append(each)
     return found
+
+
+def _untold(function: Function, env: dict[str, Value]) -> frozenset[int]:
+    """Return the arguments of which a function does not say what they are."""
+    params = function.params if function.cls is None else function.params[1:]
+    names = [name for name, note, _ in params if last_name(note) in _UNTOLD]
+    return frozenset([ref.oid for name in names for ref in refs_in(env.get(name))])
 
 
 def _happened(probe: Thing | None, oid: int) -> list[tuple[Operation, int]]:
@@ -121,6 +150,37 @@ def _happened(probe: Thing | None, oid: int) -> list[tuple[Operation, int]]:
     if probe.is_detached:
         found.append(("close", oid))
     return found
+
+
+def _swallowed_by(
+    frame: Frame, heap: dict[int, Thing], probes: dict[int, int], inputs: tuple[int, ...]
+) -> tuple[Swallowed, ...]:
+    """Return the sessions that were rolled back on some of the ways that return."""
+    found: list[Swallowed] = []
+    for oid, probe in probes.items():
+        expired = _rolled_back(heap.get(probe))
+        if expired is None or expired.is_certain:
+            continue
+        ways = [(way, value) for way, value, _ in frame.returned]
+        ways += [(frame.fell, Const(None))] if frame.fell is not None else []
+        told = [
+            each
+            for way, value in ways
+            if _rolled_back(way.heap.get(probe)) is not None
+            for each in _swallowed.outcomes(way, (value,))
+        ]
+        spared = [
+            each
+            for each in inputs
+            if isinstance(heap.get(each), Entity) and _rolled_back(heap[each]) is None
+        ]
+        found.append(Swallowed(oid, tuple(dict.fromkeys(told)), frozenset(spared)))
+    return tuple(found)
+
+
+def _rolled_back(probe: Thing | None) -> Expiry | None:
+    expired = probe.expired if isinstance(probe, Entity) else None
+    return expired if expired is not None and expired.by in ("rollback", "call") else None
 
 
 def settled(heap: dict[int, Thing], before: dict[int, Thing]) -> dict[int, Thing]:
@@ -141,6 +201,7 @@ def _replayed(
     run: Run, frame: Frame, state: State, given: Given, summary: Summary, inputs: tuple[int, ...]
 ) -> Value:
     names = _names(run, frame, given, summary, inputs)
+    doubts = [_doubt(state, each, names, given) for each in summary.swallowed]
     for operation, oid in summary.operations:
         run.apply(state, operation, names[oid], given.start)
     for oid, thing in summary.heap.items():
@@ -155,7 +216,16 @@ def _replayed(
         run.unsure |= {names[oid] for oid in summary.unsure}
     if summary.troubles:
         run.troubles += [structs.replace(each, oid=names[each.oid]) for each in summary.troubles]
+    run.doubts += doubts
     return renamed(summary.found, names)
+
+
+def _doubt(state: State, swallowed: Swallowed, names: dict[int, int], given: Given) -> Doubt:
+    """Return what a swallowed rollback may have done to the entities of a caller."""
+    expiry = Expiry("call", given.start, is_sure=False, is_certain=False)
+    spared = {names[oid] for oid in swallowed.spared}
+    oids = _swallowed.in_doubt(state, names[swallowed.scope]) - spared
+    return Doubt(expiry, oids, swallowed.outcomes)
 
 
 def _names(

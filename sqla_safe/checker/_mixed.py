@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from sqla_safe.checker import _eval
 from sqla_safe.checker import _ir as ir
 from sqla_safe.checker._given import Given
 from sqla_safe.checker._index import Function, dotted
 from sqla_safe.checker._run import Frame, Report, Trouble
-from sqla_safe.checker._values import Const, Entity, Ref, Scope, State, Value
+from sqla_safe.checker._values import Const, Entity, Ref, Scope, State, Value, alternatives
 from sqla_safe.checker._wording import entities_in, label_of, scope_behind
 from sqla_safe.checker.findings import Fix
 
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from sqla_safe.checker._ir import Expr, Node
     from sqla_safe.checker._run import Run
     from sqla_safe.checker.findings import Severity
+
+_ENDING: Final = ("close", "clean", "teardown", "exit", "dispose", "release")
+"""What a function is called that may close a session which it was given."""
 
 
 def moved(
@@ -81,12 +84,16 @@ def refreshed(
         run.report(frame, Report(given.start, given.end, "SQS051", "error", message, hint))
 
 
-def _is_held(state: State, name: str, session: Value) -> bool:
-    """Return whether a session has loaded what a name stands for: then `merge` gives it back."""
-    entity = state.entity(state.env.get(name))
-    if entity is None or entity.source not in ("load", "child") or entity.is_detached:
-        return False
-    return isinstance(session, Ref) and session.oid == entity.scope
+def _is_held(state: State, value: Value, session: Value) -> bool:
+    """Return whether a session holds what is merged: then `merge` gives it back."""
+    entities = [state.entity(one) for one in alternatives(value)]
+    held = [each for each in entities if each is not None]
+    return bool(held) and all(_is_in(each, session) for each in held)
+
+
+def _is_in(entity: Entity, session: Value) -> bool:
+    is_gone = entity.is_detached or entity.is_free or entity.source not in ("load", "child", "new")
+    return not is_gone and isinstance(session, Ref) and session.oid == entity.scope
 
 
 def merge_ignored(run: Run, frame: Frame, state: State, call: Node) -> None:
@@ -95,9 +102,11 @@ def merge_ignored(run: Run, frame: Frame, state: State, call: Node) -> None:
     if target is None or target[0] != ir.ATTRIBUTE or first is None or first[0] != ir.NAME:
         return
     owner = _eval.value(run, frame, state, target[1])
-    if state.scope(owner) is None or frame.function is None or _is_held(state, first[1], owner):
+    value = state.env.get(first[1])
+    if state.scope(owner) is None or frame.function is None or _is_held(state, value, owner):
         return
-    if _is_used_after(frame.function, first[1], call[4]):
+    uses = _uses_after(frame.function, first[1], call[4])
+    if uses and not _is_told(run, state, value, owner, uses):
         message = f"the result of `merge()` is ignored, and `{first[1]}` stays detached"
         hint = f"write `{first[1]} = {dotted(target)}({first[1]})`"
         data = (
@@ -112,21 +121,50 @@ def merge_ignored(run: Run, frame: Frame, state: State, call: Node) -> None:
         run.report(frame, report)
 
 
-def _is_used_after(function: Function, name: str, at: int) -> bool:
-    return any(
-        node[0] == ir.NAME and len(node) == 3 and node[1] == name and node[2] > at + 4096
-        for node in _nodes(function.body)
-    )
+def _is_told(run: Run, state: State, value: Value, session: Value, uses: list[str]) -> bool:
+    """Return whether a made object is only asked for what the code in sight has told it."""
+    entities = [each for one in alternatives(value) if (each := state.entity(one)) is not None]
+    made = [each for each in entities if not _is_in(each, session)]
+    if not made or not all(each.source == "new" and each.scope is None for each in made):
+        return False
+    return all(_is_plain(run, each, name) for each in made for name in uses)
+
+
+def _is_plain(run: Run, entity: Entity, name: str) -> bool:
+    mapped = run.models.attribute(entity.cls, name)
+    is_column = mapped is not None and mapped.kind == "column"
+    return is_column and mapped is not None and not mapped.is_key
+
+
+def _uses_after(function: Function, name: str, at: int) -> list[str]:
+    """Return the attributes that are read of a name from some point on; "" is any other use."""
+    nodes = nodes_of(function.body)
+    used = [node for node in nodes if is_name(node, name) and node[2] > at + 4096]
+    read = [node for node in nodes if node[0] == ir.ATTRIBUTE and is_name(node[1], name)]
+    written = {
+        id(target)
+        for node in nodes
+        if node[0] in (ir.ASSIGN, ir.ANNOTATED, ir.AUGMENTED, ir.CALL)
+        for target in (node[1] if node[0] == ir.ASSIGN else (node[1],))
+    }
+    plain = {node[1][2]: node[2] for node in read if id(node) not in written}
+    return [plain.get(node[2], "") for node in used]
+
+
+def is_name(node: Any, name: str) -> bool:
+    """Return whether an expression is a certain name."""
+    return bool(node) and node[0] == ir.NAME and len(node) == 3 and node[1] == name
 
 
 def _is_returned(function: Function, name: str) -> bool:
-    returns = [node for node in _nodes(function.body) if node[0] == ir.RETURN]
+    returns = [node for node in nodes_of(function.body) if node[0] == ir.RETURN]
     return any(
         node[1] is not None and node[1][0] == ir.NAME and node[1][1] == name for node in returns
     )
 
 
-def _nodes(node: Any) -> list[Node]:
+def nodes_of(node: Any) -> list[Node]:
+    """Return every statement and expression in some code."""
     found: list[Node] = []
     todo: list[Any] = [node]
     while todo:
@@ -144,7 +182,10 @@ def anonymous(run: Run, frame: Frame, state: State, name: str, given: Given, fou
         return
     if not any(state.scope(value) is not None for value in given.args):
         return
-    scopes = {entity.scope for _, entity in entities_in(state, found) if not entity.is_weak}
+    kept = entities_in(state, found)
+    scopes = {each.scope for _, each in kept if not each.is_weak}
+    if kept and not scopes:  # only guessed at
+        return
     for part, value in zip(given.expr[2], given.args, strict=False):
         scope = state.scope(value)
         if scope is None or part is None or part[0] != ir.CALL or not isinstance(value, Ref):
@@ -176,8 +217,8 @@ def closed(run: Run, frame: Frame, state: State, ref: Ref, given: Given) -> None
         return
     if target is None or target[0] != ir.ATTRIBUTE or not _is_lent(frame, scope, target[1]):
         return
-    name = frame.function.name if frame.function is not None else ""
-    if not any(word in name.lower() for word in ("close", "clean", "teardown", "exit", "dispose")):
+    name = (frame.function.name if frame.function is not None else "").lower()
+    if not any(word in name for word in _ENDING):
         _closing(run, frame, dotted(target[1]), (given.start, given.end))
 
 

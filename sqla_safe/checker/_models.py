@@ -24,7 +24,7 @@ _BASES: Final = frozenset(
 _COLUMNS: Final = frozenset(
     ("Column", "mapped_column", "column_property", "composite", "synonym", "deferred", "Field")
 )
-_RELATIONS: Final = frozenset(("relationship", "Relationship", "relation", "backref"))
+RELATIONS: Final = frozenset(("relationship", "Relationship", "relation", "backref"))
 _MANY: Final = frozenset(
     ("list", "List", "set", "Set", "Sequence", "Collection", "dict", "Dict", "WriteOnlyMapped")
 )
@@ -204,7 +204,7 @@ class Models:
     def _called(self, cls: Class, name: str, call: Expr, note: Expr) -> Attribute | None:
         assert call is not None
         called = last_name(call[1])
-        if called in _RELATIONS:
+        if called in RELATIONS:
             return self._relation(cls, name, call, note)
         if called in _COLUMNS or last_name(note) in ("Mapped", "MappedColumn"):
             keywords = dict(call[3])

@@ -107,6 +107,14 @@ def _target_names(target: Expr) -> list[str]:
     )
 
 
+def called_with(run: Run, frame: Frame, state: State, expr: Node, value: Value) -> None:
+    """Follow a lambda that is called with one value."""
+    outer = dict(state.env)
+    state.env[expr[1][0][0]] = value
+    _eval.value(run, frame, state, expr[2])
+    state.env = outer
+
+
 def lambda_(run: Run, frame: Frame, state: State, expr: Node) -> Value:
     """Follow a lambda as if it were called where it stands."""
     inner = dict(state.env)

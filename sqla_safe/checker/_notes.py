@@ -30,6 +30,7 @@ class Notes:
     def __init__(self, index: Index, names: Names, models: Models) -> None:
         """Take what names mean."""
         self._index, self._names, self._models = index, names, models
+        self._seen: dict[tuple[str, str], Class | None] = {}
 
     def singleton(self, module: Module, name: str) -> Class | None:
         """Return the class of an object that a module makes once: `users = UserService()`."""
@@ -102,7 +103,26 @@ class Notes:
         value = self._names.value(module, note)
         if isinstance(value, ClassRef):
             return value.of
+        if note is not None and note[0] == ir.NAME and note[1] not in module.names:
+            key = (module.path, note[1])
+            if key not in self._seen:
+                self._seen[key] = self._in_sight(module, note[1])
+            if (found := self._seen[key]) is not None:
+                return found
         return value.name if isinstance(value, External) else None
+
+    def _in_sight(self, module: Module, name: str) -> Class | None:
+        """Return the model that a file means by a name it binds in its functions, or nowhere."""
+        found = [each for each in self._models.called(name) if self._models.is_model(each)]
+        if len(found) != 1:
+            return None
+        targets = [self._index.imported(module, each) for each in module.imports]
+        modules = [each[0] if is_elsewhere(each) else each for each in targets]
+        home = found[0].module
+        is_near = any(
+            isinstance(each, Module) and (each is home or _is_below(home, each)) for each in modules
+        )
+        return found[0] if is_near else None
 
     def class_value(self, cls: Class, name: str) -> Value:
         """Return what the body of a class assigns to a name."""
@@ -160,3 +180,7 @@ class Notes:
         if note[0] in (ir.PARTS, ir.TUPLE):
             return (note[0], tuple([self._filled(module, part, given) for part in note[1]]))
         return note
+
+
+def _is_below(module: Module, package: Module) -> bool:
+    return package.is_package and module.parts[: len(package.parts)] == package.parts

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final
 
 from sqla_safe.checker import _ir as ir
 from sqla_safe.checker._index import Class, Function, Module, Written, last_name
-from sqla_safe.checker._models import is_model_outside
+from sqla_safe.checker._models import RELATIONS, is_model_outside
 from sqla_safe.checker._names import Names, is_session_name, looks_like_session
 from sqla_safe.checker._values import ClassRef, External
 
@@ -79,6 +80,12 @@ _COMMON: Final = frozenset(
     )
 )
 
+_VARIABLE: Final = re.compile(r"^(T|T[A-Z_]\w*|_?[A-Z]\w*(T|Type|Model|Entity))$")
+"""How people call the type variable of a generic repository."""
+_WRAPPERS: Final = frozenset(
+    ("Optional", "Annotated", "FromDishka", "FromComponent", "Injected", "Inject")
+)
+
 
 class Relevance:
     """What the names of functions, and of what they call, say together."""
@@ -91,7 +98,15 @@ class Relevance:
         self._holders: dict[Class, bool] = {}
         self._spawned = self._noted("!task:")
         self._run_sync = self._noted("!run:")
+        self._keepers: dict[Class, bool] = {}
         self._by_async, self._by_sync = self._callers()
+        self._relations = {
+            name
+            for module in self._counted
+            for cls in module.classes
+            for name, written in cls.names.items()
+            if any(map(_is_relation, written.values))
+        }
         self._makers_named = {
             name
             for module in self._counted
@@ -166,7 +181,7 @@ class Relevance:
     def is_start(self, function: Function) -> bool:
         """Return whether a function is worth looking at by itself."""
         if not self.is_relevant(function):
-            return False
+            return self.is_served(function)
         if function.name in self._sources or not SEEDS.isdisjoint(function.called):
             return True
         if function.cls is not None and (
@@ -174,10 +189,66 @@ class Relevance:
         ):
             return True
         module = function.module
-        return any(
+        return self.is_served(function) or any(
             self._mentions(module, note) or self._is_session_name(name)
             for name, note, _ in function.params
         )
+
+    def is_served(self, function: Function) -> bool:
+        """Return whether a function is handed a service or repository that holds a session."""
+        module, cls = function.module, function.cls
+        if module not in self._reach.counted:
+            return False
+        is_served = (cls is not None and self._keeps(cls)) or any(
+            self._serves(module, note) for _, note, _ in function.params if note is not None
+        )
+        is_given = is_served and not self._givers.isdisjoint(function.called)
+        return is_given and self._asks(function)
+
+    @cached_property
+    def _givers(self) -> set[str]:
+        """The names of the methods of services and repositories that may return entities."""
+        return {
+            method.name
+            for module in self._counted
+            for cls in module.classes
+            if self._keeps(cls)
+            for method in cls.methods.values()
+            if self._may_give(method)
+        }
+
+    def _may_give(self, method: Function) -> bool:
+        note = method.returns
+        if note is None or self._mentions(method.module, note):
+            return True
+        return any(isinstance(name, str) and _VARIABLE.match(name) for name in _names_in(note))
+
+    def _asks(self, function: Function) -> bool:
+        """Return whether a function reads what is called like a relationship, or opens a block."""
+        if function.flags & ir.HAS_WITH:
+            return True
+        return not self._relations.isdisjoint(_attributes_of(function.body))
+
+    def _serves(self, module: Module, note: Expr) -> bool:
+        while note is not None and note[0] == ir.ITEM:
+            note = note[1] if last_name(note[1]) not in _WRAPPERS else _first(note[2])
+        value = self._names.value(module, note)
+        return isinstance(value, ClassRef) and isinstance(value.of, Class) and self._keeps(value.of)
+
+    def _keeps(self, cls: Class) -> bool:
+        """Return whether a class is made of a session, or of others that are."""
+        if cls not in self._keepers:
+            self._keepers[cls] = False
+            init = self._names.method(cls, "__init__")
+            params = init.params[1:] if init is not None and init.cls is not None else ()
+            self._keepers[cls] = any(
+                self._is_session_name(name)
+                or "ession" in name
+                or "ession" in last_name(note)
+                or (note is not None and init is not None and self._serves(init.module, note))
+                for name, note, _ in params
+            )
+        return self._keepers[cls]
 
     def _has_session(self, cls: Class) -> bool:
         """Return whether the objects of a class are likely to hold a session or an entity."""
@@ -265,6 +336,33 @@ class Relevance:
         if isinstance(value, ClassRef):
             return self._models.is_model(value.of)
         return isinstance(value, External) and is_model_outside(value.name)
+
+
+def _is_relation(value: Expr) -> bool:
+    return value is not None and value[0] == ir.CALL and last_name(value[1]) in RELATIONS
+
+
+def _attributes_of(body: ir.Block) -> set[Any]:
+    """Return the attributes of names that some code reads, and the texts in it."""
+    found: set[Any] = set()
+    todo: list[Any] = [body]
+    while todo:
+        node = todo.pop()
+        if len(node) == 5 and node[0] == ir.ATTRIBUTE:
+            found.add(node[2])
+        elif len(node) == 2 and node[0] == ir.CONST:
+            found.add(node[1])
+        todo += [part for part in node if ir.is_node(part) and part]
+    return found
+
+
+def _names_in(node: Any) -> list[Any]:
+    own = [node[1]] if len(node) == 3 and node[0] == ir.NAME else []
+    return own + [name for part in node if ir.is_node(part) and part for name in _names_in(part)]
+
+
+def _first(note: Expr) -> Expr:
+    return note[1][0] if note is not None and note[0] == ir.TUPLE and note[1] else note
 
 
 def _is_called(function: Function, names: set[str]) -> bool:

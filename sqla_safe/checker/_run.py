@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from sqla_safe.checker._index import Class, Function, Module
     from sqla_safe.checker._linked import Linked
     from sqla_safe.checker._recording import Recording
+    from sqla_safe.checker._swallowed import Doubt
     from sqla_safe.checker._values import Thing
     from sqla_safe.checker.findings import Fix, Severity
 
@@ -77,6 +78,10 @@ class Frame:
     """The arguments that are constants, and stay what they are."""
     forgiven: int = 0
     """How many `try` around this point expect that an attribute is not there."""
+    fell: State | None = None
+    """What is left of the function's body when it ends without `return`."""
+    ties: dict[str, tuple[Doubt, ...]] | None = None
+    """The names whose value tells whether a call has rolled back."""
 
     def swap_raised(self, raised: State | None) -> State | None:
         """Begin to collect anew the states in which the code may fail; return those so far."""
@@ -140,6 +145,7 @@ class Run:
         self.own_expiries: set[int] = set()
         self.maybe = 0
         self.has_ended = False
+        self.doubts: list[Doubt] = []
         self._oids: dict[Any, int] = {}
         self.known_keys: dict[int, Any] = {}
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace as replace_given
 from typing import TYPE_CHECKING, Any, Final
 
 from msgspec.structs import replace
@@ -299,7 +298,7 @@ def _run_sync(run: Run, frame: Frame, state: State, ref: Ref, given: Given) -> V
     if not isinstance(callee, FunctionRef) or callee.of.is_async or not isinstance(scope, Scope):
         return None
     state.heap[ref.oid] = scope._replace(is_async=False)
-    inner = replace_given(given, args=[ref, *given.args[1:]])
+    inner = replace(given, args=[ref, *given.args[1:]])
     found = _follow.invoke(run, frame, state, callee, inner)
     after = state.heap[ref.oid]
     assert isinstance(after, Scope)

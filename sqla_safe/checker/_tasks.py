@@ -9,7 +9,7 @@ from sqla_safe.checker import _branches, _escape, _eval, _mixed
 from sqla_safe.checker import _ir as ir
 from sqla_safe.checker._given import Given
 from sqla_safe.checker._holding import scopes_of, taken, taken_by_lambda
-from sqla_safe.checker._index import last_name
+from sqla_safe.checker._index import bound_in, last_name
 from sqla_safe.checker._run import Frame, Report
 from sqla_safe.checker._values import (
     Alternatives,
@@ -32,6 +32,7 @@ from sqla_safe.checker._wording import entities_in, label_of
 
 if TYPE_CHECKING:
     from sqla_safe.checker._given import Given
+    from sqla_safe.checker._index import Function
     from sqla_safe.checker._ir import Expr, Node
     from sqla_safe.checker._run import Run
     from sqla_safe.checker.findings import Severity
@@ -177,10 +178,57 @@ def dropped(run: Run, frame: Frame, state: State, expr: Expr, value: Value) -> N
         _mixed.merge_ignored(run, frame, state, inner)
 
 
-def kept_task(run: Run, frame: Frame, state: State, expr: Expr, value: Value) -> None:
-    """Report a task that is assigned to a name but never awaited here."""
-    if frame.is_top and expr is not None and expr[0] == ir.CALL and last_name(expr[1]) in _TASKS:
-        _fire_and_forget(run, frame, state, value, expr, _group_of(run, frame, state, expr))
+def kept(run: Run, frame: Frame, state: State, node: Node, value: Value) -> None:
+    """Report a task that is kept from being collected, and not awaited here."""
+    target, call = node[1][0], node[2]
+    if call is None or call[0] != ir.CALL or last_name(call[1]) not in _TASKS:
+        return
+    is_name = len(node[1]) == 1 and target is not None and target[0] == ir.NAME
+    if not is_name or target is None or frame.function is None:
+        return
+    if _is_left(frame.function, target[1], node[3]):
+        group = _group_of(run, frame, state, call)
+        _fire_and_forget(run, frame, state, value, call, group)
+
+
+def handed(run: Run, frame: Frame, state: State, callee: Value, given: Given) -> None:
+    """Report a coroutine that is given to a function which starts a task of it."""
+    if not isinstance(callee, FunctionRef) or _TASKS.isdisjoint(callee.of.called):
+        return
+    started = {
+        node[2][0][1]
+        for node in _mixed.nodes_of(callee.of.body)
+        if node[0] == ir.CALL
+        and last_name(node[1]) in _TASKS
+        and node[2]
+        and node[2][0] is not None
+        and node[2][0][0] == ir.NAME
+    }
+    names = [name for name, _, _ in callee.of.params][callee.bound is not None :]
+    for name, value in (*zip(names, given.args, strict=False), *given.keywords.items()):
+        if name in started:
+            _fire_and_forget(run, frame, state, value, given.expr, None)
+
+
+def _is_left(function: Function, name: str, at: int) -> bool:
+    """Return whether a task is only given a callback, or put among those of somebody else."""
+    nodes = [node for node in _mixed.nodes_of(function.body) if node[0] in (ir.NAME, ir.CALL)]
+    used = [node for node in nodes if _mixed.is_name(node, name) and node[2] > at]
+    own = frozenset(bound_in(function.body))
+    harmless = {id(part) for node in nodes if node[0] == ir.CALL for part in _left_by(node, own)}
+    return all(id(node) in harmless for node in used)
+
+
+def _left_by(call: Node, own: frozenset[str]) -> list[Expr]:
+    """Return the parts of a call that it does not wait for."""
+    target = call[1]
+    if target is None or target[0] != ir.ATTRIBUTE:
+        return []
+    if target[2] in ("add_done_callback", "set_name"):
+        return [target[1]]
+    owner = target[1]
+    is_own = owner is not None and owner[0] == ir.NAME and owner[1] in own
+    return list(call[2]) if target[2] in ("add", "append") and not is_own else []
 
 
 def _group_of(run: Run, frame: Frame, state: State, call: Node) -> Ref | None:
@@ -212,6 +260,14 @@ def _fire_and_forget(
         message = f"the session is handed to the task `{value.called}()`, which may outlive it"
         hint = "open a session inside the task"
         run.report(frame, Report(*span, "SQS032", "error", message, hint))
+
+
+def _captured_by(
+    run: Run, frame: Frame, state: State, oid: int, by: str, span: tuple[int, int]
+) -> None:
+    entity = state.heap.get(oid)
+    if isinstance(entity, Entity) and not entity.is_free:
+        captured(run, frame, entity, by, span)
 
 
 def _is_owned(state: State, oid: int) -> bool:

@@ -203,7 +203,7 @@ Value: TypeAlias = (
 class Expiry(Changing, frozen=True):
     """Why the attributes of an entity are gone, and where."""
 
-    by: Literal["commit", "rollback", "flush", "delete", "hand"]
+    by: Literal["commit", "rollback", "flush", "delete", "hand", "call"]
     at: int
     is_sure: bool
     """Whether the settings of the session are known to expire."""
@@ -319,8 +319,51 @@ def join(left: State | None, right: State | None) -> State | None:
         return left or right
     if left is right:
         return left
-    heap = _join_dicts(left.heap, right.heap, join_things)
+    odd: list[int] = []
+    heap = _join_heaps(left.heap, right.heap, odd)
+    if odd:
+        _settle(left, right, heap, odd)
     return State(_join_dicts(left.env, right.env, join_values), heap)
+
+
+def _join_heaps(
+    left: dict[int, Thing], right: dict[int, Thing], odd: list[int]
+) -> dict[int, Thing]:
+    """Join the objects of two ways, and note the entities that have expired on one of them."""
+    joined = dict(left)
+    for key, value in right.items():
+        old = joined.get(key)
+        if old is None:
+            joined[key] = value
+        elif old is not value:
+            joined[key] = join_things(old, value)
+            if not isinstance(old, Entity) or not isinstance(value, Entity):
+                continue
+            if old.expired is not value.expired:
+                odd.append(key)
+    return joined
+
+
+def _settle(left: State, right: State, heap: dict[int, Thing], odd: list[int]) -> None:
+    """Take an entity as it is on the only way on which it is known by a name any more.
+
+    `user = await reload(session)` after a rollback: the entity from before is out of sight there.
+    """
+    here, there = _in_sight(left), _in_sight(right)
+    for oid in odd:
+        if (oid in here) is not (oid in there):
+            heap[oid] = (left if oid in here else right).heap[oid]
+
+
+def _in_sight(state: State) -> frozenset[int]:
+    """Return the objects that names, and the attributes of objects, lead to."""
+    values: list[Value] = list(state.env.values())
+    for thing in state.heap.values():
+        if isinstance(thing, Instance):
+            values += [value for _, value in thing.attributes]
+        elif isinstance(thing, Entity):
+            values += [value for _, value in thing.related]
+    return frozenset([ref.oid for value in values if value is not None for ref in refs_in(value)])
 
 
 def _join_dicts(left: dict[Any, Any], right: dict[Any, Any], both: Callable[..., Any]) -> Any:
@@ -385,6 +428,8 @@ def join_things(left: Thing, right: Thing) -> Thing:
 
 
 def _join_entities(left: Entity, right: Entity) -> Entity:
+    if left.is_free is not right.is_free and left.scope != right.scope:
+        return right if left.is_free else left  # expunged, and added to another session
     related = _join_dicts(dict(left.related), dict(right.related), join_values)
     expired = _join_expiries(left.expired, right.expired)
     if left.expired and right.expired:

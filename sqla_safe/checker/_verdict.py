@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sqla_safe.checker import _ir as ir
+from sqla_safe.checker import _swallowed
 from sqla_safe.checker._index import Class
 from sqla_safe.checker._names import last
 from sqla_safe.checker._run import Report, Trouble
@@ -26,6 +27,7 @@ _AFTER = {
     "flush": "the flush in line {line}",
     "delete": "the deletion in line {line}",
     "hand": "`expire` in line {line}",
+    "call": "the call in line {line}, which goes on after a rollback,",
 }
 
 
@@ -136,10 +138,11 @@ class Read:
         return linked.loads_anywhere(self.entity.cls, self.name) or linked.loads_group(group)
 
     def where(self) -> str:
-        """Return the line of the entity's last expiry."""
+        """Return what has expired the entity, or may have when the settings are not known."""
         expired = self.entity.expired
         assert expired is not None
-        return _AFTER[expired.by].format(line=ir.line_of(expired.at))
+        has = "has" if expired.is_sure else "may have"
+        return f"{_AFTER[expired.by].format(line=ir.line_of(expired.at))} {has} expired it"
 
 
 def knows(state: State, entity: Entity, target: Class | str | None) -> bool:
@@ -200,6 +203,7 @@ def judge(
     if frame.is_top:
         fix = _fix(read, code, written, span[0])
         run.report(frame, Report(*span, code, severity, message, hint, fix))
+        _swallowed.told(state, entity.expired)
     elif severity != "info":
         severity = "warning" if frame.doubts else severity
         target = run.models.target(entity.cls, mapped) if mapped and mapped.points_up else None
@@ -232,7 +236,7 @@ def _detached(read: Read) -> Answer | None:
     expired = entity.expired
     if expired is not None and read.name not in entity.back:
         severity: Severity = "error" if expired.is_sure else "warning"
-        message = f"{read.label} is read {ended}; {read.where()} has expired it"
+        message = f"{read.label} is read {ended}; {read.where()}"
         return code, severity, message, _keep_hint(read)
     if not read.is_loaded():
         return _unloaded_detached(read, code, ended)
@@ -292,8 +296,8 @@ def _expired(read: Read) -> Answer | None:
     assert expired is not None
     is_sure = expired.is_sure and (expired.is_certain or expired.by != "hand")
     severity: Severity = "error" if is_sure else "warning"
-    message = f"{read.label} is read after {read.where()} has expired it"
-    if expired.by == "rollback":
+    message = f"{read.label} is read after {read.where()}"
+    if expired.by in ("rollback", "call"):
         return "SQS021", severity, message, _refresh_hint(read)
     if expired.by == "commit" and not expired.is_sure and not read.run.linked.makers.are_odd:
         return None

@@ -40,6 +40,12 @@ ASYNC = """
 
     Session = async_sessionmaker()
 """
+ODD = """
+    from sqlalchemy.ext.asyncio import async_sessionmaker
+
+    def make(**options):
+        return async_sessionmaker(**options)
+"""
 
 
 def found(path: str, settings: Settings | None = None, **files: str) -> list[tuple[int, str, str]]:
@@ -367,3 +373,95 @@ def test_the_fingerprint_of_a_file_follows_backrefs():
         modules = [extract(name, text.encode()) for name, text in files.items()]
         prints.append(link(modules).fingerprint("use.py"))
     assert prints[0] != prints[1]
+
+
+def test_what_a_relationship_is_loaded_of_is_no_relationship() -> None:
+    """A repository that loads `self.model.author` says nothing about a column called `model`."""
+    app = """
+        from sqlalchemy.orm import selectinload
+        from models import Picture
+
+        class Repository:
+            def options(self):
+                return selectinload(self.model.author)
+
+        async def handler(session, picture_id):
+            picture = await session.get(Picture, picture_id)
+            return getattr(picture, "model", ""), getattr(picture, "author", None)
+    """
+    assert found("app", app=app, database=ASYNC) == [(11, "error", "SQS011")]
+
+
+def test_a_relationship_that_is_loaded_in_part_is_loaded() -> None:
+    """`selectinload(User.posts.and_(...))` is about `posts`."""
+    app = """
+        from sqlalchemy import select
+        from sqlalchemy.ext.asyncio import AsyncSession
+        from sqlalchemy.orm import selectinload
+        from models import Post, User
+
+        def statement():
+            return select(User).options(selectinload(User.posts.and_(Post.id > 1)))
+
+        async def handler(session: AsyncSession, user: User):
+            return user.posts
+    """
+    assert found("app", app=app, models=MODELS, database=ASYNC) == []
+
+
+def test_a_session_that_a_service_is_made_of_is_kept_by_it() -> None:
+    """What a call of something unknown gives may hold the session that was made for it."""
+    app = """
+        from services import UserService
+        from database import Session
+
+        async def handler(user_id):
+            async with UserService.new(Session()) as users:
+                return (await users.get(user_id)).name
+    """
+    assert found("app", app=app, database=ASYNC) == []
+
+
+def test_a_commit_whose_session_is_not_known_may_have_expired_an_entity() -> None:
+    """The message does not claim what only the settings can tell."""
+    app = """
+        from database import make
+        from models import User
+
+        async def handler(user_id):
+            Session = make()
+            async with Session() as session:
+                user = await session.get(User, user_id)
+                await session.commit()
+            return user.name
+    """
+    files = {"app": app, "models": MODELS, "database": ODD}
+    modules = [extract(f"{name}.py", dedent(text).encode()) for name, text in files.items()]
+    (one,) = findings(link(modules), modules[0])
+    assert one.severity == "warning"
+    assert "the commit in line 9 may have expired it" in one.message
+
+
+PHANTOM = """
+    {}
+
+    async def claim(db, phantom: "User"):
+        from models import User
+        try:
+            await db.commit()
+        except IntegrityError:
+            await db.rollback()
+            print(phantom.id)
+"""
+
+
+def test_an_annotation_that_is_bound_nowhere_means_the_only_model_of_its_name() -> None:
+    """Where the file imports from the model's module at all."""
+    expected = [(10, "error", "SQS021")]
+    assert found("app", app=PHANTOM.format(""), models=MODELS, database=ASYNC) == expected
+
+
+def test_an_annotation_that_is_bound_means_what_it_is_bound_to() -> None:
+    """A model of the same name is another class."""
+    app = PHANTOM.format("from telegram import User")
+    assert found("app", app=app, models=MODELS, database=ASYNC) == []

@@ -1,6 +1,8 @@
 """SQS002: an attribute is read in the block of another session."""
 
-from tests.checker.samples.world import Expiring, Keeping, User, user_service
+from sqlalchemy import select
+
+from tests.checker.samples.world import Expiring, Keeping, SyncSession, User, user_service
 
 
 async def two_services(user_id):
@@ -31,3 +33,18 @@ async def plain_value(user_id):
         key = user.id
     async with user_service() as others:
         await others.get(key)
+
+
+def expunged_and_added_to_another(name):
+    with SyncSession() as session:
+        users = {user.name: user for user in session.scalars(select(User))}
+        session.expunge_all()
+    with SyncSession() as session:
+        user = users.get(name)
+        if not user:
+            user = User(name=name)
+            session.add(user)
+            users[name] = user
+        else:
+            session.add(user)
+        print(user.balance)

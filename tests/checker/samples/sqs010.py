@@ -180,3 +180,41 @@ async def only_some_columns_and_then_all(session: AsyncSession):
     user = await session.scalar(select(User).options(load_only(User.id)))
     await session.refresh(user)
     print(user.name)
+
+
+async def by_a_service_that_is_handed_in(users: UserService, user_id):
+    user = await users.get(user_id)
+    print(user.balance)  # error: SQS010
+
+
+async def loaded_by_a_service_that_is_handed_in(users: UserService, user_id):
+    user = await users.with_balance(user_id)
+    print(user.balance)
+
+
+async def by_a_key_to_sort_by(session: AsyncSession):
+    users = list(await session.scalars(select(User)))
+    users.sort(key=lambda user: user.balance.coins)  # error: SQS010
+    first = max(users, key=lambda user: user.name)
+    print(first.balance)  # error: SQS010
+    return sorted(users, key=lambda user: len(user.avatars))  # error: SQS010
+
+
+async def of_a_session_that_is_taken_from_a_generator(user_id):
+    session = await anext(sessions())
+    user = await session.get(User, user_id)
+    print(user.balance)  # error: SQS010
+
+
+async def sessions():
+    async with Keeping() as session:
+        yield session
+
+
+class Greeting:
+    def __init__(self, users: UserService) -> None:
+        self.users = users
+
+    async def greet(self, user_id):
+        user = await self.users.get(user_id)
+        print(user.balance)  # error: SQS010

@@ -2,7 +2,9 @@
 
 import asyncio
 
-from sqlalchemy import event
+import anyio
+from sqlalchemy import event, select
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session
 
 from tests.checker.samples.world import Keeping, User
@@ -92,3 +94,69 @@ async def within_a_group(user_id):
         user = await session.get(User, user_id)
         async with asyncio.TaskGroup() as group:
             group.create_task(greet(user))
+
+
+running = set()
+
+
+async def by_a_task_that_is_kept_by_others(session: AsyncSession, user_id):
+    user = await session.get(User, user_id)
+    task = asyncio.create_task(greet(user))  # warning: SQS031
+    running.add(task)
+    task.add_done_callback(running.discard)
+
+
+async def by_a_nested_function(session: AsyncSession, user_id):
+    user = await session.get(User, user_id)
+    name = user.name
+
+    async def greet_later():
+        await asyncio.sleep(1)
+        print(user.name)
+
+    async def greet_by_name():
+        await asyncio.sleep(1)
+        print(name)
+
+    _greeting = asyncio.create_task(greet_later())  # warning: SQS031
+    asyncio.create_task(greet_by_name())
+    await asyncio.create_task(greet_later())
+
+
+async def by_a_nested_job(session: AsyncSession, background_tasks, user_id):
+    user = await session.get(User, user_id)
+
+    def tell():
+        print(user.name)
+
+    background_tasks.add_task(tell)  # warning: SQS031
+
+
+async def by_a_task_that_is_waited_for(session: AsyncSession, user_id):
+    user = await session.get(User, user_id)
+    task = asyncio.create_task(greet(user))
+    print(user.name)
+    await task
+
+
+async def by_tasks_that_are_gathered(session: AsyncSession):
+    tasks = []
+    for user in await session.scalars(select(User)):
+        task = asyncio.create_task(greet(user))
+        tasks.append(task)
+    await asyncio.gather(*tasks)
+
+
+async def by_a_group_that_waits(session: AsyncSession, user_id):
+    user = await session.get(User, user_id)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(greet(user))
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(greet, user)
+
+
+async def by_a_nested_function_without_any_session(user: User):
+    async def greet_later():
+        print(user.name)
+
+    asyncio.create_task(greet_later())

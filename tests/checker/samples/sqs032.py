@@ -61,3 +61,28 @@ async def by_a_closure(session: AsyncSession, background_tasks, user_id):
 async def of_a_context(context, user_id):
     async with context["session_factory"]() as session:
         asyncio.create_task(load(session, user_id))  # error: SQS032
+
+
+running = set()
+
+
+async def to_a_task_that_is_kept_by_others(session: AsyncSession, user_id):
+    task = asyncio.create_task(load(session, user_id))  # error: SQS032
+    running.add(task)
+
+
+async def to_a_task_of_a_group(session: AsyncSession, user_id):
+    async with asyncio.TaskGroup() as group:
+        group.create_task(load(session, user_id))
+
+
+def start(coroutine, name="later"):
+    task = asyncio.create_task(coroutine, name=name)
+    running.add(task)
+    task.add_done_callback(running.discard)
+
+
+async def to_what_starts_tasks(session: AsyncSession, user_id):
+    start(load(session, user_id))  # error: SQS032
+    start(coroutine=load_alone(user_id), name="alone")
+    await asyncio.wait_for(load(session, user_id), 1)

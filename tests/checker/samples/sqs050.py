@@ -1,8 +1,9 @@
 """SQS050: the result of `merge()` is ignored."""
 
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from tests.checker.samples.world import User
+from tests.checker.samples.world import Balance, User
 
 
 async def ignored(session: AsyncSession, user: User):
@@ -29,3 +30,38 @@ async def of_its_own_session(session: AsyncSession, user_id):
     user = await session.get(User, user_id)
     await session.merge(user)
     return user
+
+
+async def of_one_of_two_statements(session: AsyncSession, user_id, name):
+    user = await session.get(User, user_id)
+    if not user:
+        user = (await session.scalars(select(User).where(User.name == name))).first()
+    await session.merge(user)
+    return user
+
+
+async def added_or_loaded(session: AsyncSession, user_id):
+    user = await session.get(User, user_id)
+    if user is None:
+        user = User(name="Ann")
+        session.add(user)
+    await session.merge(user)
+    return user
+
+
+async def made_and_asked_for_what_it_was_told(session: AsyncSession, coins):
+    balance = Balance(coins=coins)
+    await session.merge(balance)
+    print(balance.coins)
+
+
+async def made_and_asked_for_its_key(session: AsyncSession, coins):
+    balance = Balance(coins=coins)
+    await session.merge(balance)  # warning: SQS050
+    print(balance.id)
+
+
+async def made_and_changed_afterwards(session: AsyncSession, coins):
+    balance = Balance(coins=coins)
+    await session.merge(balance)  # warning: SQS050
+    balance.coins = 0

@@ -70,3 +70,8 @@ async def get_session():
 async def by_an_endpoint(user_id, session: Annotated[AsyncSession, Depends(get_session)]):
     print((await session.get(User, user_id)).name)
     await session.close()  # warning: SQS052
+
+
+async def release_early(session: AsyncSession):
+    await session.commit()
+    await session.close()
