@@ -262,14 +262,6 @@ def _fire_and_forget(
         run.report(frame, Report(*span, "SQS032", "error", message, hint))
 
 
-def _captured_by(
-    run: Run, frame: Frame, state: State, oid: int, by: str, span: tuple[int, int]
-) -> None:
-    entity = state.heap.get(oid)
-    if isinstance(entity, Entity) and not entity.is_free:
-        captured(run, frame, entity, by, span)
-
-
 def _is_owned(state: State, oid: int) -> bool:
     scope = state.heap.get(oid)
     return isinstance(scope, Scope) and scope.owner in ("local", "param", "dependency")
