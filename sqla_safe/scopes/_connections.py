@@ -137,14 +137,17 @@ def is_in_transaction(connection: Connection) -> bool | None:
     if connection.closed or connection.invalidated:
         return None
     driver: Any = connection.connection.driver_connection
-    if hasattr(driver, "server_status"):  # PyMySQL
-        return bool(driver.server_status & _MYSQL_IN_TRANSACTION)
-    if hasattr(driver, "is_in_transaction"):  # asyncpg
-        return bool(driver.is_in_transaction())
-    if hasattr(driver, "info"):  # psycopg, psycopg2
-        return _POSTGRESQL_IN_TRANSACTION.get(driver.info.transaction_status)
-    found: bool | None = getattr(driver, "in_transaction", None)  # sqlite3, aiosqlite
-    return found
+    if connection.dialect.name in ("mysql", "mariadb"):
+        status: int | None = getattr(driver, "server_status", None)  # PyMySQL, asyncmy
+        return None if status is None else bool(status & _MYSQL_IN_TRANSACTION)
+    if connection.dialect.name == "sqlite":
+        return getattr(driver, "in_transaction", None)
+    if connection.dialect.name != "postgresql":
+        return None
+    if hasattr(driver, "is_in_transaction"):
+        return bool(driver.is_in_transaction())  # asyncpg
+    told: Any = getattr(driver, "info", None)  # psycopg, psycopg2
+    return _POSTGRESQL_IN_TRANSACTION.get(getattr(told, "transaction_status", -1))
 
 
 def end_failed_commit(connection: Connection, error: BaseException) -> None:
