@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import traceback
+
 from sqlalchemy.exc import DBAPIError, StatementError
 
 _MYSQL_DRIVERS = ("pymysql", "asyncmy", "MySQLdb", "mysql", "aiomysql", "mariadb")
@@ -34,6 +36,12 @@ def unmasked(error: BaseException) -> BaseException:
         trace = trace.tb_next
     where = trace.tb_frame.f_globals.get("__name__", "")
     return hidden if where.startswith("sqlalchemy.") else error
+
+
+def was_sent(error: BaseException) -> bool:
+    """Say whether an exception came when the driver was asked to COMMIT already."""
+    frames = traceback.walk_tb(error.__traceback__)
+    return any(frame.f_code.co_name.startswith("do_commit") for frame, _ in frames)
 
 
 def sqlstate(error: BaseException) -> str | None:

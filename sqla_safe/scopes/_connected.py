@@ -93,7 +93,7 @@ class Connected(Use):
             _connections.listen(connection)
         if dialect.name != "sqlite":
             self.is_patient = self.is_plain = False
-        if stores_at_once(connection):
+        if stores_at_once(connection) and not self.options.read_only:
             raise ScopeOptionError(
                 problem="the connection of this scope is in AUTOCOMMIT, which has no transaction",
                 instead="a sessionmaker on the engine itself; what needs AUTOCOMMIT runs on "

@@ -156,11 +156,12 @@ def end_failed_commit(connection: Connection, error: BaseException) -> None:
     SQLite keeps the transaction open when COMMIT fails; and so does every database when somebody
     raised before COMMIT was sent. The pool would hand it on as it is, for others to store.
     """
-    if connection.closed or connection.invalidated:
+    if connection.closed or connection.invalidated or connection.in_transaction():
         return
-    if connection.dialect.name != "sqlite" and (
-        isinstance(error, DBAPIError) or connection.in_transaction()
-    ):
+    if connection.dialect.name != "sqlite" and isinstance(error, DBAPIError):
+        return
+    if _dbapi.was_sent(error) and connection.dialect.name != "sqlite":
+        connection.invalidate()  # the answer to COMMIT may still come
         return
     try:
         connection.connection.rollback()

@@ -303,6 +303,8 @@ class Unit(Connected):
         """Say what became of the data when ``session.commit()`` raised."""
         if self.outcome == "committed":  # it was a listener's error, after COMMIT
             return "committed"
+        if self.is_undone:  # by the session, when the flush of `commit()` failed
+            return "rolled_back"
         if self.in_transaction is not None:  # SQLite says so itself
             return "rolled_back" if self.in_transaction else "committed"
         if isinstance(error, SQLAlchemyError) and not isinstance(error, DBAPIError):
@@ -326,7 +328,7 @@ class Unit(Connected):
         A signal handler may raise after COMMIT and before SQLAlchemy takes note of it; it, and a
         listener, before COMMIT is sent, when SQLAlchemy has done with the transaction already.
         """
-        if len(self.connections) != 1 or isinstance(error, DBAPIError | asyncio.CancelledError):
+        if len(self.connections) != 1 or self.session.twophase or _dbapi.was_sent(error):
             return None
         connection = self.connections[0]
         is_left_open = _connections.is_in_transaction(connection)

@@ -57,6 +57,8 @@ class Use(Boundary):
     options = DEFAULT
     policy = DEFAULT_POLICY
     is_async = False
+    is_undone = False
+    """Whether the session itself rolled back when it was to commit."""
     who: Callable[[], Any] = get_ident
     owner: Any = None
     """Who opened the scope, where only they may use it."""
@@ -279,6 +281,7 @@ class Use(Boundary):
     def lost_transaction(self) -> None:
         """The transaction was rolled back inside the block: by a failed flush, or by hand."""
         if self.acts():
+            self.is_undone = self.phase == "committing"
             return
         failure = self.failures[-1] if self.failures else None
         if failure is not None:

@@ -159,16 +159,22 @@ def _hints_of(base: Any) -> dict[str, Any]:
 
 
 def _around(cls: Any) -> dict[str, Any]:
-    """Return the variables of the functions that a class was defined in, while they run."""
+    """Return the variables of the functions that a class was defined in, while they run.
+
+    It must be among them: another call of the same function has other classes of the same names.
+    """
     outer, *rest = str(cls.__qualname__).split(_LOCALS)
     functions = [_LOCALS.join((outer, *rest[:place])) for place in range(len(rest))]
     found: dict[str, Any] = {}
+    is_ours = False
     for frame in _frames() if functions else ():
-        if (
-            frame.f_code.co_qualname in functions
-            and frame.f_globals.get("__name__") == cls.__module__
-        ):
-            found = {**frame.f_locals, **found}
+        name, variables = frame.f_code.co_qualname, frame.f_locals
+        if name not in functions or frame.f_globals.get("__name__") != cls.__module__:
+            continue
+        if name == functions[-1] and not is_ours:
+            is_ours = variables.get(cls.__name__) is cls
+        if is_ours:
+            found = {**variables, **found}
     return found
 
 

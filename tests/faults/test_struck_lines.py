@@ -12,6 +12,7 @@ from __future__ import annotations
 import gc
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -23,7 +24,13 @@ from sqlalchemy.engine import RootTransaction
 from sqlalchemy.orm import Session, sessionmaker
 
 import sqla_safe
-from sqla_safe import RollbackOnlyError, Scope, prepare_sqlite, scoped_services
+from sqla_safe import (
+    CommitOutcomeUnknownError,
+    RollbackOnlyError,
+    Scope,
+    prepare_sqlite,
+    scoped_services,
+)
 from tests.faults.conftest import IS_SOAK
 
 INSERT = text("INSERT INTO part (op, n) VALUES (:op, :n)")
@@ -258,3 +265,22 @@ def test_struck_before_commit(sync_database, maker, monkeypatch):
     one_scope(maker, 2, [])
     assert sync_database.probe.rows("SELECT op, count(*) FROM part GROUP BY op") == [(2, 2)]
     assert maker.kw["bind"].pool.checkedout() == 0
+
+
+@pytest.mark.parametrize("sync_database", ["psycopg", "pymysql"], indirect=True)
+def test_struck_while_the_answer_is_awaited(sync_database, maker, monkeypatch):
+    """What a driver remembers of the last answer says nothing of COMMIT."""
+
+    def interrupted(_: Any, connection: Any) -> None:
+        monkeypatch.undo()
+        with connection.cursor() as cursor:
+            cursor.execute("COMMIT")
+        if sync_database.driver == "pymysql":
+            connection.driver_connection.server_status |= 1
+        raise TimeoutError
+
+    monkeypatch.setattr(type(maker.kw["bind"].dialect), "do_commit", interrupted)
+    with suppress(TimeoutError, CommitOutcomeUnknownError), scoped_services(maker) as scope:
+        scope.session.execute(INSERT, {"op": 1, "n": 1})
+    assert scope.outcome == {"psycopg": "committed", "pymysql": "unknown"}[sync_database.driver]
+    assert sync_database.probe.scalar("SELECT count(*) FROM part") == 1

@@ -7,7 +7,7 @@ import contextlib
 import threading
 
 import pytest
-from sqlalchemy import create_engine, event, text
+from sqlalchemy import create_engine, event, select, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 from sqlalchemy.orm import sessionmaker
@@ -15,7 +15,6 @@ from sqlalchemy.pool import QueuePool
 
 from sqla_safe import (
     CommitCallbackError,
-    CommitOutcomeUnknownError,
     PoolExhaustedError,
     RollbackOnlyError,
     ScopeOptionError,
@@ -25,6 +24,7 @@ from sqla_safe import (
     transactional,
 )
 from tests.integration.scopes.async_.support import until
+from tests.integration.scopes.models import Base, Note
 
 INSERT = text("INSERT INTO row VALUES (:number)")
 
@@ -117,10 +117,48 @@ def test_a_listeners_error_before_commit_is_no_commit(maker, engine):
     def fail(_connection) -> None:
         raise ConnectionResetError
 
-    with pytest.raises(CommitOutcomeUnknownError), scoped_services(maker) as scope:
+    with pytest.raises(ConnectionResetError), scoped_services(maker) as scope:
         scope.session.execute(INSERT, {"number": 1})
     event.remove(engine, "commit", fail)
-    assert scope.outcome == "unknown"
+    assert scope.outcome == "rolled_back"
+    assert rows(engine) == []
+
+
+def test_an_error_of_the_last_flush_is_no_commit(tmp_path):
+    """A listener that raises when the scope's end flushes: its error is raised, nothing unknown."""
+    made = create_engine(f"sqlite:///{tmp_path / 'b.db'}")
+    Base.metadata.create_all(made)
+    maker = sessionmaker(made)
+
+    @event.listens_for(Note, "before_insert")
+    def refuse(*_: object) -> None:
+        raise KeyError
+
+    try:
+        with pytest.raises(KeyError), scoped_services(maker) as scope:
+            scope.session.scalars(select(Note)).all()
+            scope.session.add(Note(text="a"))
+    finally:
+        event.remove(Note, "before_insert", refuse)
+    assert scope.outcome == "rolled_back"
+    made.dispose()
+
+
+def test_what_a_tests_transaction_holds_stays_in_it(engine, maker):
+    """A scope within it whose COMMIT a listener keeps back does not end it on SQLite."""
+    prepare_sqlite(engine)
+    with engine.connect() as connection, connection.begin() as outer:
+        inner = sessionmaker(connection, join_transaction_mode="create_savepoint")
+
+        @event.listens_for(inner, "before_commit", once=True)
+        def refuse(_: object) -> None:
+            raise KeyError
+
+        with pytest.raises(KeyError), scoped_services(inner) as scope:
+            scope.session.execute(INSERT, {"number": 1})
+        with scoped_services(inner) as scope:
+            scope.session.execute(INSERT, {"number": 2})
+        outer.rollback()
     assert rows(engine) == []
 
 

@@ -101,6 +101,24 @@ def test_a_function_inside_another_sees_the_outer_names(session: Session) -> Non
     assert inner().posts[0] == Line("one")
 
 
+def test_another_call_of_the_function_has_other_classes(session: Session) -> None:
+    """They are not taken for those of the call that has defined the view."""
+
+    def defined(view: Any = None) -> Any:
+        @dataclass
+        class Line:
+            text: str
+
+        @dataclass
+        class Card:
+            posts: list[Line]
+
+        return Card if view is None else fetch_one(session, view, ANN)
+
+    with pytest.raises(ViewDefinitionError, match="Line"):
+        defined(defined())
+
+
 def kinds() -> Iterator[Any]:
     """Give the same view as a class of each kind that reads annotations as text."""
 
