@@ -143,6 +143,14 @@ async def test_autocommit_engine_is_refused(maker, async_engine, async_database)
     assert stored(async_database) == []
 
 
+async def test_autocommit_engine_may_be_read(maker, async_engine):
+    """A read-only scope has nothing to roll back: replicas are often read so."""
+    alone = async_sessionmaker(async_engine.execution_options(isolation_level="AUTOCOMMIT"))
+    async with scoped_services(alone, read_only=True) as scope:
+        assert await scope.session.scalar(text("SELECT 1")) == 1
+    assert async_engine.pool.checkedout() == 0
+
+
 @on_two
 async def test_autocommit_connection_is_refused(maker, async_engine, async_database):
     """The same for a service that asks for such a connection inside the scope."""
