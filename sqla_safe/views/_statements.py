@@ -112,6 +112,13 @@ def root_statement(given: Given, level: Level) -> Select[Any]:
     return _join(selected, level, entities)
 
 
+SUBQUERY = (
+    "a subquery in the Expr, as in select(func.count(Avatar.id)).where(Avatar.user_id == "
+    "user.id).scalar_subquery()"
+)
+"""What to write in place of an Expr that reads a table which nothing joins."""
+
+
 def unread(level: Level, statement: Any) -> Iterator[tuple[str, str]]:
     """Give the fields whose Expr reads a table that a statement does not, and its name."""
     read = {table for one in level.joins.values() for table in one.relation.mapper.tables}
@@ -132,12 +139,6 @@ def require_tables(level: Level, statement: Any) -> None:
             problem=f"The Expr of {where} reads {table}, which the statement does not join",
             instead=SUBQUERY,
         )
-
-
-SUBQUERY = (
-    "a subquery in the Expr, as in select(func.count(Avatar.id)).where(Avatar.user_id == "
-    "user.id).scalar_subquery()"
-)
 
 
 def clashes(given: Given, level: Level) -> bool:

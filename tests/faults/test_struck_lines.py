@@ -284,3 +284,23 @@ def test_struck_while_the_answer_is_awaited(sync_database, maker, monkeypatch):
         scope.session.execute(INSERT, {"op": 1, "n": 1})
     assert scope.outcome == {"psycopg": "committed", "pymysql": "unknown"}[sync_database.driver]
     assert sync_database.probe.scalar("SELECT count(*) FROM part") == 1
+
+
+class Interrupted(Session):
+    """Is struck when the database has prepared the transaction, and not committed it."""
+
+    def commit(self) -> None:
+        """Prepare, and go no further."""
+        self.prepare()
+        raise Struck
+
+
+@pytest.mark.parametrize("sync_database", ["psycopg"], indirect=True)
+def test_struck_between_the_two_phases(sync_database, maker):
+    """A driver without a transaction does not mean that what was prepared is stored."""
+    halfway = sessionmaker(maker.kw["bind"], class_=Interrupted, twophase=True)
+    with pytest.raises(Struck), scoped_services(halfway) as scope:
+        scope.session.execute(INSERT, {"op": 1, "n": 1})
+    assert scope.outcome == "rolled_back"
+    assert sync_database.probe.scalar("SELECT count(*) FROM part") == 0
+    assert sync_database.probe.scalar("SELECT count(*) FROM pg_prepared_xacts") == 0
