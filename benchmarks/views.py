@@ -34,6 +34,7 @@ from ways import (
     CORE,
     KEPT,
     MISSING,
+    P_KEPT,
     RESOLVE,
     SQLMODEL,
     STRUCT,
@@ -132,7 +133,9 @@ def figures_of(section: str, row: str, clocks: Clocks) -> Iterator[Figure]:
 
 def floor_of(row: str, clocks: Clocks) -> Iterator[Figure]:
     """Divide what every view must do by both ends, and the view by that."""
-    for name, own, base in ((P, CORE, P), (R, CORE, R), (STRUCT, STRUCT, CORE), (KEPT, KEPT, P)):
+    floors = {P: (CORE, P), R: (CORE, R), STRUCT: (STRUCT, CORE)}
+    constants = {KEPT: (KEPT, P), P_KEPT: (KEPT, P_KEPT)}
+    for name, (own, base) in (floors | constants).items():
         yield from_pairs(f"views-floor.{row}.{name}", clocks[own], clocks[base])
 
 

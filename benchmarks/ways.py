@@ -12,7 +12,7 @@ from figures import Skipped
 from models import Avatar, User
 from pydantic import TypeAdapter
 from shapes import UserCard, UserModel, UserStruct, UserView
-from sqlalchemy import create_engine, select
+from sqlalchemy import bindparam, create_engine, select
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import Session, selectinload
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     Ways = dict[str, Callable[[int], Any]]
 
 P, CONVERT, H, BUILT, R = "P", "convert", "H", "built", "R"
-CORE, KEPT = "core", "kept"
+CORE, KEPT, P_KEPT = "core", "kept", "p-kept"
 RESOLVE, SQLMODEL = "resolve", "sqlmodel"
 STRUCT, CARD = "view", "dataclass"
 TITLES = {
@@ -40,6 +40,7 @@ TITLES = {
     BUILT: "the same, statements built once",
     CORE: "Core statements of a view, built once, rows only",
     KEPT: "view, msgspec Struct, statement built once",
+    P_KEPT: "P, statement built once",
     R: "R: bare driver, rows only",
     STRUCT: "view, msgspec Struct",
     CARD: "view, frozen dataclass",
@@ -64,6 +65,17 @@ def validated(session: Session, size: int) -> list[UserModel]:
     return USERS.validate_python(entities(session, size), from_attributes=True)
 
 
+CHOSEN = select(User).where(User.id <= bindparam("size")).order_by(User.id)
+"""Built once, as an application's constant would be."""
+WITH_PATHS = CHOSEN.options(selectinload(User.avatars).selectinload(Avatar.photos))
+
+
+def validated_kept(session: Session, size: int) -> list[UserModel]:
+    """Load the users with a statement that is a constant, and let pydantic read them."""
+    users = session.scalars(WITH_PATHS, {"size": size}).all()
+    return USERS.validate_python(users, from_attributes=True)
+
+
 def converted(session: Session, size: int) -> list[UserStruct]:
     """Load the users, and let msgspec read them."""
     return msgspec.convert(entities(session, size), list[UserStruct], from_attributes=True)
@@ -71,6 +83,7 @@ def converted(session: Session, size: int) -> list[UserStruct]:
 
 BY_SESSION: dict[str, Callable[[Session, int], object]] = {
     P: validated,
+    P_KEPT: validated_kept,
     CONVERT: converted,
     H: by_hand,
     BUILT: by_hand_built,
@@ -79,8 +92,6 @@ BY_SESSION: dict[str, Callable[[Session, int], object]] = {
 AWAITED: dict[str, Callable[[Session | AsyncSession, int], Awaitable[object]]] = {}
 """Ways that are asynchronous with a session of either kind."""
 VIEWS: dict[str, type[Any]] = {STRUCT: UserView, CARD: UserCard}
-STATEMENTS = {size: chosen(size) for size in (1, 100, 1_000)}
-"""Built once, as an application's constant would be."""
 
 try:
     import competitors
@@ -102,10 +113,11 @@ def sync_ways(engine: Engine) -> Ways:
 
         return within
 
-    def view(
-        into: type[Any], statement: Callable[[int], Select[Any]] = chosen
-    ) -> Callable[[int], object]:
-        return way(lambda session, size: fetch(session, into, statement(size)))
+    def view(into: type[Any]) -> Callable[[int], object]:
+        return way(lambda session, size: fetch(session, into, chosen(size)))
+
+    def kept(session: Session, size: int) -> object:
+        return fetch(session, UserView, CHOSEN, {"size": size})
 
     def awaited(work: Callable[[Session, int], Awaitable[object]]) -> Callable[[int], object]:
         async def within(size: int) -> object:
@@ -117,7 +129,7 @@ def sync_ways(engine: Engine) -> Ways:
     made = {name: way(work) for name, work in BY_SESSION.items()}
     made |= {name: awaited(work) for name, work in AWAITED.items()}
     made |= {name: view(into) for name, into in VIEWS.items()}
-    return made | {KEPT: view(UserView, STATEMENTS.__getitem__)}
+    return made | {KEPT: way(kept)}
 
 
 def async_ways(engine: AsyncEngine) -> Ways:
@@ -130,14 +142,16 @@ def async_ways(engine: AsyncEngine) -> Ways:
 
         return within
 
-    def view(
-        into: type[Any], statement: Callable[[int], Select[Any]] = chosen
-    ) -> Callable[[int], object]:
+    def view(into: type[Any]) -> Callable[[int], object]:
         async def within(size: int) -> object:
             async with AsyncSession(engine) as session:
-                return await afetch(session, into, statement(size))
+                return await afetch(session, into, chosen(size))
 
         return within
+
+    async def kept(size: int) -> object:
+        async with AsyncSession(engine) as session:
+            return await afetch(session, UserView, CHOSEN, {"size": size})
 
     def awaited(work: Callable[[AsyncSession, int], Awaitable[object]]) -> Callable[[int], object]:
         async def within(size: int) -> object:
@@ -149,7 +163,7 @@ def async_ways(engine: AsyncEngine) -> Ways:
     made = {name: way(work) for name, work in BY_SESSION.items()}
     made |= {name: awaited(work) for name, work in AWAITED.items()}
     made |= {name: view(into) for name, into in VIEWS.items()}
-    return made | {KEPT: view(UserView, STATEMENTS.__getitem__)}
+    return made | {KEPT: kept}
 
 
 async def ways_of(driver: str, database: str, stack: AsyncExitStack) -> Ways:

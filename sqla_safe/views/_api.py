@@ -12,14 +12,14 @@ from sqla_safe.errors import (
 )
 from sqla_safe.views._explain import ViewPlan
 from sqla_safe.views._hints import type_name
-from sqla_safe.views._run import fetch_all
+from sqla_safe.views._run import Request, fetch_all
 from sqla_safe.views._sessions import async_session, sync_session
 from sqla_safe.views._statements import read_statement
 from sqla_safe.views._stream import check_size, stream
 from sqla_safe.views._views import plan_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Iterator, Mapping
 
     from sqlalchemy import Select
     from sqlalchemy.ext.asyncio import AsyncSession, async_scoped_session
@@ -50,6 +50,7 @@ def fetch(
     source: Session | scoped_session[Any] | HasSession,
     into: type[V],
     stmt: Select[Any],
+    params: Mapping[str, Any] | None = None,
     *,
     validate: bool = True,
 ) -> list[V]:
@@ -65,6 +66,7 @@ def fetch(
             pydantic model, whose fields have the names of the entity's attributes; see `Path` and
             `Expr` for all others.
         stmt: a SELECT of one entity, with its own conditions, order and limit.
+        params: values for the statement's bound parameters, by name, as for `Session.execute`.
         validate: False leaves out the validation of pydantic models.
 
     Returns:
@@ -84,13 +86,14 @@ def fetch(
         >>> with scoped_services(Session) as scope:
         ...     cards = fetch(scope, UserCard, select(User).order_by(User.id))
     """
-    return fetch_all(sync_session(source, "fetch"), into, stmt, validate)
+    return fetch_all(sync_session(source, "fetch"), Request(into, stmt, params, validate))
 
 
 async def afetch(
     source: AsyncSession | async_scoped_session[Any] | HasAsyncSession,
     into: type[V],
     stmt: Select[Any],
+    params: Mapping[str, Any] | None = None,
     *,
     validate: bool = True,
 ) -> list[V]:
@@ -100,6 +103,7 @@ async def afetch(
         source: an `AsyncSession`, or an `AsyncScope` of `scoped_services`.
         into: the view's class.
         stmt: a SELECT of one entity.
+        params: values for the statement's bound parameters, by name, as for `Session.execute`.
         validate: False leaves out the validation of pydantic models.
 
     Returns:
@@ -116,13 +120,14 @@ async def afetch(
         ...     cards = await afetch(scope, UserCard, select(User).order_by(User.id))
     """
     session = async_session(source, "afetch")
-    return await session.run_sync(fetch_all, into, stmt, validate)
+    return await session.run_sync(fetch_all, Request(into, stmt, params, validate))
 
 
 def fetch_one(
     source: Session | scoped_session[Any] | HasSession,
     into: type[V],
     stmt: Select[Any],
+    params: Mapping[str, Any] | None = None,
     *,
     validate: bool = True,
 ) -> V:
@@ -133,7 +138,7 @@ def fetch_one(
         ViewAmbiguousError: there are several. (It is a ``sqlalchemy.exc.MultipleResultsFound``.)
     """
     session = sync_session(source, "fetch_one")
-    found: list[V] = fetch_all(session, into, stmt, validate, 2)
+    found: list[V] = fetch_all(session, Request(into, stmt, params, validate), 2)
     return _only(into, stmt, found)
 
 
@@ -141,6 +146,7 @@ async def afetch_one(
     source: AsyncSession | async_scoped_session[Any] | HasAsyncSession,
     into: type[V],
     stmt: Select[Any],
+    params: Mapping[str, Any] | None = None,
     *,
     validate: bool = True,
 ) -> V:
@@ -151,7 +157,7 @@ async def afetch_one(
         ViewAmbiguousError: there are several. (It is a ``sqlalchemy.exc.MultipleResultsFound``.)
     """
     session = async_session(source, "afetch_one")
-    found: list[V] = await session.run_sync(fetch_all, into, stmt, validate, 2)
+    found: list[V] = await session.run_sync(fetch_all, Request(into, stmt, params, validate), 2)
     return _only(into, stmt, found)
 
 
@@ -159,6 +165,7 @@ def fetch_one_or_none(
     source: Session | scoped_session[Any] | HasSession,
     into: type[V],
     stmt: Select[Any],
+    params: Mapping[str, Any] | None = None,
     *,
     validate: bool = True,
 ) -> V | None:
@@ -168,13 +175,14 @@ def fetch_one_or_none(
         ViewAmbiguousError: there are several rows.
     """
     session = sync_session(source, "fetch_one_or_none")
-    return _only_or_none(into, stmt, fetch_all(session, into, stmt, validate, 2))
+    return _only_or_none(into, stmt, fetch_all(session, Request(into, stmt, params, validate), 2))
 
 
 async def afetch_one_or_none(
     source: AsyncSession | async_scoped_session[Any] | HasAsyncSession,
     into: type[V],
     stmt: Select[Any],
+    params: Mapping[str, Any] | None = None,
     *,
     validate: bool = True,
 ) -> V | None:
@@ -184,13 +192,16 @@ async def afetch_one_or_none(
         ViewAmbiguousError: there are several rows.
     """
     session = async_session(source, "afetch_one_or_none")
-    return _only_or_none(into, stmt, await session.run_sync(fetch_all, into, stmt, validate, 2))
+    return _only_or_none(
+        into, stmt, await session.run_sync(fetch_all, Request(into, stmt, params, validate), 2)
+    )
 
 
 def stream_views(
     source: Session | scoped_session[Any] | HasSession,
     into: type[V],
     stmt: Select[Any],
+    params: Mapping[str, Any] | None = None,
     *,
     batch_size: int = 1_000,
     validate: bool = True,
@@ -201,6 +212,7 @@ def stream_views(
         source: a `Session`, or a `Scope` of `scoped_services`.
         into: the view's class.
         stmt: a SELECT of one entity.
+        params: values for the statement's bound parameters, by name, as for `Session.execute`.
         batch_size: how many of its rows a batch has.
         validate: False leaves out the validation of pydantic models.
 
@@ -221,13 +233,16 @@ def stream_views(
         ...         export(batch)
     """
     check_size(batch_size)
-    return stream(sync_session(source, "stream_views"), into, stmt, validate, batch_size)
+    return stream(
+        sync_session(source, "stream_views"), Request(into, stmt, params, validate), batch_size
+    )
 
 
 async def astream_views(
     source: AsyncSession | async_scoped_session[Any] | HasAsyncSession,
     into: type[V],
     stmt: Select[Any],
+    params: Mapping[str, Any] | None = None,
     *,
     batch_size: int = 1_000,
     validate: bool = True,
@@ -238,6 +253,7 @@ async def astream_views(
         source: an `AsyncSession`, or an `AsyncScope` of `scoped_services`.
         into: the view's class.
         stmt: a SELECT of one entity.
+        params: values for the statement's bound parameters, by name, as for `Session.execute`.
         batch_size: how many of its rows a batch has.
         validate: False leaves out the validation of pydantic models.
 
@@ -259,7 +275,7 @@ async def astream_views(
     """
     check_size(batch_size)
     session = async_session(source, "astream_views")
-    batches = stream(session.sync_session, into, stmt, validate, batch_size)
+    batches = stream(session.sync_session, Request(into, stmt, params, validate), batch_size)
     try:
         while (batch := await session.run_sync(lambda _: next(batches, None))) is not None:
             yield batch

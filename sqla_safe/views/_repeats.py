@@ -10,7 +10,7 @@ from sqlalchemy import Select
 from sqla_safe.views._selects import options_of, shape_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from sqlalchemy.engine import Dialect
 
@@ -39,7 +39,11 @@ class Repeats:
         self._known: dict[Any, Any] = {}
 
     def find(
-        self, statement: Any, dialect: Dialect, prepare: Callable[[Any], Prepared]
+        self,
+        statement: Any,
+        params: Mapping[str, Any] | None,
+        dialect: Dialect,
+        prepare: Callable[[Any], Prepared],
     ) -> tuple[Prepared, dict[str, Any]] | None:
         """Return what was made ready for such a statement, and the values of this one.
 
@@ -58,7 +62,7 @@ class Repeats:
             return None
         if found is _MET_ONCE:
             found = self._keep(key, _ready(prepare(statement), shape[1], dialect))
-        return None if found is None else _filled(found, shape[1])
+        return None if found is None else _filled(found, shape[1], params)
 
     def _keep(self, key: Any, value: Any) -> Any:
         while len(self._known) >= SHAPES:
@@ -77,10 +81,25 @@ def _shape(statement: Any) -> tuple[Any, Sequence[Any]] | None:
     return shape_of(statement)
 
 
-def _filled(repeat: Repeat, binds: Sequence[Any]) -> tuple[Prepared, dict[str, Any]] | None:
+def _filled(
+    repeat: Repeat, binds: Sequence[Any], params: Mapping[str, Any] | None
+) -> tuple[Prepared, dict[str, Any]] | None:
+    """Return it with its values; None if one is missing, or meant for a name of the SQL alone."""
+    if params:
+        return _filled_with(params, repeat, binds)
     values = [bind.effective_value for bind in binds if not bind.required]
     if len(values) < len(binds):
         return None
+    return repeat.prepared, dict(zip(repeat.names, values, strict=True))
+
+
+def _filled_with(
+    params: Mapping[str, Any], repeat: Repeat, binds: Sequence[Any]
+) -> tuple[Prepared, dict[str, Any]] | None:
+    given = {bind.key for bind in binds if bind.key in params}
+    if len(given) < len(params) or any(one.required and one.key not in given for one in binds):
+        return None
+    values = [params[one.key] if one.key in given else one.effective_value for one in binds]
     return repeat.prepared, dict(zip(repeat.names, values, strict=True))
 
 

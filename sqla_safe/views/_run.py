@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import CursorResult
 from sqlalchemy.engine.cursor import CursorFetchStrategy
@@ -14,10 +14,11 @@ from sqla_safe._reading import base_of, watched_read
 from sqla_safe.errors import ViewStreamError
 from sqla_safe.views._makers import for_cooked, for_raw
 from sqla_safe.views._selects import RAW_RESULT
+from sqla_safe.views._statements import require_names
 from sqla_safe.views._views import view_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from sqlalchemy.engine import Dialect
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from sqla_safe.views._makers import Maker
     from sqla_safe.views._plan import Prepared
     from sqla_safe.views._shapes import Level
+    from sqla_safe.views._views import View
 
 _RAW = ("sqlite", "postgresql", "mysql", "mariadb")
 """Databases whose drivers give the rows of a SELECT as they are, through the plain cursor."""
@@ -36,6 +38,24 @@ _GET_BIND = Session.get_bind
 """The session's own, which somebody may have put something in the place of."""
 
 Rows = tuple["Sequence[Any]", "Maker"]
+
+
+class Request(NamedTuple):
+    """What a caller asks for."""
+
+    into: Any
+    statement: Any
+    params: Mapping[str, Any] | None
+    validate: bool
+
+    def view(self) -> View:
+        """Return the view of the class."""
+        return view_of(self.into, self.statement, validate=self.validate)
+
+    def check(self) -> None:
+        """Refuse values that have no names."""
+        if self.params is not None:
+            require_names(self.params)
 
 
 def has_listeners(session: Session) -> bool:
@@ -65,34 +85,29 @@ def _is_asked_at(bind: Any, session: Session, mappers: Iterable[Any]) -> bool:
     return True
 
 
-def fetch_all(
-    session: Session,
-    into: Any,
-    statement: Any,
-    validate: bool,  # noqa: FBT001
-    limit: int | None = None,
-) -> list[Any]:
+def fetch_all(session: Session, request: Request, limit: int | None = None) -> list[Any]:
     """Return the view of each row; with a limit, fewer rows are read, and no more than that."""
-    return _start(session, into, statement, validate).all(limit)
+    request.check()
+    return _start(session, request).all(limit)
 
 
-def _start(session: Session, into: Any, statement: Any, validate: bool) -> Run:  # noqa: FBT001
+def _start(session: Session, request: Request) -> Run:
     if session.bind is not None and _is_plain(session):
         bind = session.get_bind()
-        view = view_of(into, statement, validate=validate)
-        repeated = view.repeated(statement, bind.dialect)
+        repeated = request.view().repeated(request.statement, request.params, bind.dialect)
         if repeated is not None and _is_asked_at(bind, session, repeated[0].mappers):
-            return Run(session, *repeated)
-    return Run(session, prepare(session, into, statement, validate))
+            return Run(session, *repeated, is_direct=True)
+    prepared = prepare(session, request)
+    return Run(session, prepared, request.params, is_direct=is_direct(session, prepared))
 
 
-def prepare(session: Session, into: Any, statement: Any, validate: bool) -> Prepared:  # noqa: FBT001
-    """Return what a session is to execute for a user's statement."""
-    view = view_of(into, statement, validate=validate)
-    return view.prepared(statement, has_listeners=has_listeners(session))
+def prepare(session: Session, request: Request) -> Prepared:
+    """Return what a session is to execute for what it was asked for."""
+    return request.view().prepared(request.statement, has_listeners=has_listeners(session))
 
 
-def _is_direct(session: Session, prepared: Prepared) -> bool:
+def is_direct(session: Session, prepared: Prepared) -> bool:
+    """Say whether the session's connection would give what the session does."""
     if session.bind is None or not _is_plain(session):
         return False
     return _is_asked_at(session.get_bind(), session, prepared.mappers)
@@ -112,12 +127,14 @@ class Run:
 
     __slots__ = ("ask", "dialect", "memos", "parameters", "prepared", "session")
 
-    def __init__(self, session: Session, prepared: Prepared, parameters: Any = None) -> None:
+    def __init__(
+        self, session: Session, prepared: Prepared, parameters: Any, *, is_direct: bool
+    ) -> None:
         self.session, self.prepared, self.parameters = session, prepared, parameters
         self.memos: list[dict[Any, Any]] = [{} for _ in range(prepared.memos)]
         arguments: Any = {"mapper": prepared.given_mapper, "clause": prepared.root}
         self.ask: Callable[..., Any] | None = None
-        if parameters is not None or _is_direct(session, prepared):
+        if is_direct:
             self.ask, self.dialect = _reader(session, arguments)
         else:
             self.dialect = session.get_bind(**arguments).dialect
@@ -136,7 +153,7 @@ class Run:
         level, prepared = self.prepared.level, self.prepared
         # A second statement cannot be run on MySQL while the rows of the first are on their way.
         options = {} if self.dialect.name in _ONE_AT_A_TIME else {"yield_per": size}
-        result = self._execute(prepared.root, None, options)
+        result = self._execute(prepared.root, self.parameters, options)
         transaction = self.session.get_transaction()
         maker = for_cooked(level)
         try:

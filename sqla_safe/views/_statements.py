@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import Select
@@ -17,7 +18,7 @@ from sqla_safe.views._resolver import tables_in
 from sqla_safe.views._selects import is_grouped, is_locking, options_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from sqlalchemy.engine import Dialect
     from sqlalchemy.orm import Mapper
@@ -80,6 +81,19 @@ def read_statement(statement: Any) -> Given:
         has_criteria=any(isinstance(one, CriteriaOption) for one in options),
         joins_root=not (is_grouped(statement) or is_locking(statement)),
     )
+
+
+def require_names(params: object) -> None:
+    """Make sure that the values for a statement's parameters have names.
+
+    Raises:
+        ViewStatementError: they are in a list, or no values at all.
+    """
+    if not isinstance(params, Mapping):
+        raise ViewStatementError(
+            problem=f"params is a {type(params).__name__}, and a parameter takes its value by name",
+            instead='params={"name": value}, with the names of the bindparam()s in the statement',
+        )
 
 
 def _mapper(entity: Any) -> Mapper[Any]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sqla_safe.errors import ViewStatementError
-from sqla_safe.views._run import Run, prepare
+from sqla_safe.views._run import Run, is_direct, prepare
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
     from sqlalchemy.orm import Session
+
+    from sqla_safe.views._run import Request
 
 
 def check_size(size: object) -> None:
@@ -21,24 +23,14 @@ def check_size(size: object) -> None:
         )
 
 
-def stream(
-    session: Session,
-    into: Any,
-    statement: Any,
-    validate: bool,  # noqa: FBT001
-    size: int,
-) -> Generator[list[Any]]:
+def stream(session: Session, request: Request, size: int) -> Generator[list[Any]]:
     """Give the views of so many rows at a time; what is wrong with them is said at once."""
-    prepare(session, into, statement, validate)
-    return _batches(session, into, statement, validate, size)
+    request.check()
+    prepare(session, request)
+    return _batches(session, request, size)
 
 
-def _batches(
-    session: Session,
-    into: Any,
-    statement: Any,
-    validate: bool,  # noqa: FBT001
-    size: int,
-) -> Generator[list[Any]]:
-    run = Run(session, prepare(session, into, statement, validate))
+def _batches(session: Session, request: Request, size: int) -> Generator[list[Any]]:
+    prepared = prepare(session, request)
+    run = Run(session, prepared, request.params, is_direct=is_direct(session, prepared))
     yield from run.batches(size)

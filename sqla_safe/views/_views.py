@@ -18,6 +18,8 @@ from sqla_safe.views._statements import read_statement, require_tables
 from sqla_safe.views._targets import MAPPED, NOT_A_TARGET, is_target
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from sqlalchemy.engine import Dialect
     from sqlalchemy.orm import Mapper
 
@@ -56,9 +58,11 @@ class View:
             found = kept[statement] = self._prepare(statement, has_listeners)
         return found
 
-    def repeated(self, statement: Any, dialect: Dialect) -> tuple[Prepared, dict[str, Any]] | None:
+    def repeated(
+        self, statement: Any, params: Mapping[str, Any] | None, dialect: Dialect
+    ) -> tuple[Prepared, dict[str, Any]] | None:
         """Return what is ready for statements like this one, and its values, if there is that."""
-        return self._repeats.find(statement, dialect, self._prepare)
+        return self._repeats.find(statement, params, dialect, self._prepare)
 
     def _prepare(self, statement: Any, has_listeners: bool = False) -> Prepared:  # noqa: FBT001, FBT002
         given = read_statement(statement)

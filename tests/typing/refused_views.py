@@ -36,6 +36,7 @@ def wrong_views(session: Session, asession: AsyncSession) -> None:
     fetch(asession, Card, select(User))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     fetch(session, Card("x"), select(User))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     fetch(session, Card, "SELECT 1")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    fetch(session, Card, select(User), [{"user_id": 1}])  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     fetch(session, Card, select(User), batch_size=5)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     str(fetch(session, Card, select(User))[0].nmae)  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownArgumentType, reportUnknownMemberType]
     str(fetch_one_or_none(session, Card, select(User)).name)  # type: ignore[union-attr]  # pyright: ignore[reportOptionalMemberAccess]
