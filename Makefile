@@ -58,7 +58,7 @@ docs: ## Build the documentation in both languages into site/; any warning is an
 	@NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict --quiet
 	@echo "The documentation is in site/. To read it: python3 -m http.server --directory site"
 
-bench: ## Measure what everything costs, print it and write it into the documentation (ten minutes)
+bench: ## Measure what everything costs, print it and write it into the documentation (a quarter of an hour)
 	@sh .ci/venv .venv --editable . --group bench
 	@$(BIN)/python benchmarks/bench.py $(BENCH_ARGS)
 
