@@ -27,6 +27,8 @@ def stream(session: Session, request: Request, size: int) -> Generator[list[Any]
     """Give the views of so many rows at a time; what is wrong with them is said at once."""
     request.check()
     prepare(session, request)
+    if request.params is not None:
+        request = request._replace(params={**request.params})
     return _batches(session, request, size)
 
 

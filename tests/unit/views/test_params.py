@@ -84,6 +84,14 @@ def test_the_whole_family_takes_values(session: Session) -> None:
     assert [[card.id for card in batch] for batch in batches] == [[1], [3]]
 
 
+def test_a_stream_keeps_the_values_it_was_given(session: Session) -> None:
+    """What the caller does with the dict afterwards changes nothing."""
+    params = {"ids": [1, 3]}
+    batches = stream_views(session, UserCard, SOME, params)
+    params.clear()
+    assert [card.id for batch in batches for card in batch] == [1, 3]
+
+
 async def test_the_asynchronous_family_takes_values() -> None:
     """The same with an AsyncSession, and with a scope."""
     engine = create_async_engine("sqlite+aiosqlite://")
