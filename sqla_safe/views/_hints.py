@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeVar, Union, ge
 import typing_extensions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 _WRAPPERS = (
     typing_extensions.Required,
@@ -26,6 +26,7 @@ _ALIASES: tuple[Any, ...] = (
     typing_extensions.TypeAliasType,
     getattr(typing, "TypeAliasType", typing_extensions.TypeAliasType),
 )
+_UNEVALUATED = typing_extensions.Format.FORWARDREF
 NONE = type(None)
 _LOCALS = ".<locals>."
 
@@ -141,15 +142,15 @@ def own_hints(cls: Any) -> dict[str, Any]:
     hints: dict[str, Any] = {}
     filled = _filled(cls)
     for base in reversed(origin.__mro__):
-        if "__annotations__" in vars(base) or "__annotate__" in dir(base):
-            found = _hints_of(base)
+        names = typing_extensions.get_annotations(base, format=_UNEVALUATED)
+        if names:
+            found = _hints_of(base, names)
             variables = filled.get(base, {})
             hints |= {name: substitute(found[name], variables) for name in found}
     return hints
 
 
-def _hints_of(base: Any) -> dict[str, Any]:
-    names = typing_extensions.get_annotations(base).keys()
+def _hints_of(base: Any, names: Iterable[str]) -> dict[str, Any]:
     module = sys.modules.get(base.__module__)
     local: dict[str, Any] = {**_around(base), base.__name__: base}
     found = typing_extensions.get_type_hints(
