@@ -50,7 +50,8 @@ def run(arguments: Sequence[str]) -> int:
     try:
         from sqla_safe.checker import _command  # argparse answers --help without the checker
 
-        return _command.run(options)
+        code = _command.run(options)
+        sys.stdout.flush()  # here, where somebody answers for it, and not at the exit
     except UsageError as error:
         for problem in error.problems:
             print(f"sqla-safe: error: {problem}", file=sys.stderr)  # noqa: T201 - the command speaks
@@ -64,6 +65,7 @@ def run(arguments: Sequence[str]) -> int:
         _hush()
         print(f"sqla-safe: error: {error}", file=sys.stderr)  # noqa: T201 - the command speaks
         return USAGE
+    return code
 
 
 def _hush() -> None:
