@@ -33,6 +33,7 @@ from ways import (
     CONVERT,
     CORE,
     KEPT,
+    KEPT_CARD,
     MISSING,
     P_KEPT,
     RESOLVE,
@@ -125,11 +126,11 @@ Clocks = dict[str, list[float]]
 
 def figures_of(section: str, row: str, clocks: Clocks) -> Iterator[Figure]:
     """Divide the view by every other way, and the dataclass by the msgspec Struct."""
-    for one, own in ((row, STRUCT), (f"{row}-constant", KEPT)):
+    for one, struct, card in ((row, STRUCT, CARD), (f"{row}-constant", KEPT, KEPT_CARD)):
         for name in DIVISORS:
             if name in clocks:
-                yield from_pairs(f"{section}.{one}.{name}", clocks[own], clocks[name])
-    yield from_pairs(f"{section}.{row}.{CARD}", clocks[CARD], clocks[STRUCT])
+                yield from_pairs(f"{section}.{one}.{name}", clocks[struct], clocks[name])
+        yield from_pairs(f"{section}.{one}.{CARD}", clocks[card], clocks[struct])
 
 
 def floor_of(row: str, clocks: Clocks) -> Iterator[Figure]:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     Ways = dict[str, Callable[[int], Any]]
 
 P, CONVERT, H, BUILT, R = "P", "convert", "H", "built", "R"
-CORE, KEPT, P_KEPT = "core", "kept", "p-kept"
+CORE, KEPT, KEPT_CARD, P_KEPT = "core", "kept", "kept-dataclass", "p-kept"
 RESOLVE, SQLMODEL = "resolve", "sqlmodel"
 STRUCT, CARD = "view", "dataclass"
 TITLES = {
@@ -40,6 +40,7 @@ TITLES = {
     BUILT: "the same, statements built once",
     CORE: "Core statements of a view, built once, rows only",
     KEPT: "view, msgspec Struct, statement built once",
+    KEPT_CARD: "view, frozen dataclass, statement built once",
     P_KEPT: "P, statement built once",
     R: "R: bare driver, rows only",
     STRUCT: "view, msgspec Struct",
@@ -92,6 +93,7 @@ BY_SESSION: dict[str, Callable[[Session, int], object]] = {
 AWAITED: dict[str, Callable[[Session | AsyncSession, int], Awaitable[object]]] = {}
 """Ways that are asynchronous with a session of either kind."""
 VIEWS: dict[str, type[Any]] = {STRUCT: UserView, CARD: UserCard}
+CONSTANTS: dict[str, type[Any]] = {KEPT: UserView, KEPT_CARD: UserCard}
 
 try:
     import competitors
@@ -116,8 +118,8 @@ def sync_ways(engine: Engine) -> Ways:
     def view(into: type[Any]) -> Callable[[int], object]:
         return way(lambda session, size: fetch(session, into, chosen(size)))
 
-    def kept(session: Session, size: int) -> object:
-        return fetch(session, UserView, CHOSEN, {"size": size})
+    def constant(into: type[Any]) -> Callable[[int], object]:
+        return way(lambda session, size: fetch(session, into, CHOSEN, {"size": size}))
 
     def awaited(work: Callable[[Session, int], Awaitable[object]]) -> Callable[[int], object]:
         async def within(size: int) -> object:
@@ -129,7 +131,7 @@ def sync_ways(engine: Engine) -> Ways:
     made = {name: way(work) for name, work in BY_SESSION.items()}
     made |= {name: awaited(work) for name, work in AWAITED.items()}
     made |= {name: view(into) for name, into in VIEWS.items()}
-    return made | {KEPT: way(kept)}
+    return made | {name: constant(into) for name, into in CONSTANTS.items()}
 
 
 def async_ways(engine: AsyncEngine) -> Ways:
@@ -149,9 +151,12 @@ def async_ways(engine: AsyncEngine) -> Ways:
 
         return within
 
-    async def kept(size: int) -> object:
-        async with AsyncSession(engine) as session:
-            return await afetch(session, UserView, CHOSEN, {"size": size})
+    def constant(into: type[Any]) -> Callable[[int], object]:
+        async def within(size: int) -> object:
+            async with AsyncSession(engine) as session:
+                return await afetch(session, into, CHOSEN, {"size": size})
+
+        return within
 
     def awaited(work: Callable[[AsyncSession, int], Awaitable[object]]) -> Callable[[int], object]:
         async def within(size: int) -> object:
@@ -163,7 +168,7 @@ def async_ways(engine: AsyncEngine) -> Ways:
     made = {name: way(work) for name, work in BY_SESSION.items()}
     made |= {name: awaited(work) for name, work in AWAITED.items()}
     made |= {name: view(into) for name, into in VIEWS.items()}
-    return made | {KEPT: kept}
+    return made | {name: constant(into) for name, into in CONSTANTS.items()}
 
 
 async def ways_of(driver: str, database: str, stack: AsyncExitStack) -> Ways:
