@@ -246,3 +246,34 @@ async def test_callbacks_run_in_a_scope_that_did_nothing(maker):
     async with scoped_services(maker) as scope:
         scope.on_commit(lambda: ran.append("commit"))
     assert ran == ["commit"]
+
+
+@on_two
+async def test_a_cancelled_callback_does_not_stop_the_others(maker, async_database):
+    """What a callback awaits was cancelled: the others run, and the cancellation says "stored"."""
+    ran = []
+
+    async def cancelled() -> None:
+        raise asyncio.CancelledError
+
+    with pytest.raises(asyncio.CancelledError) as caught:
+        async with scoped_services(maker, Notes) as notes, scoped_services(maker) as scope:
+            await notes.add("a")
+            scope.on_commit(cancelled)
+            scope.on_commit(lambda: ran.append(1))
+    assert ran == [1]
+    assert stored(async_database) == ["a"]
+    assert "is stored" in caught.value.__notes__[0]
+
+
+@only_on("aiosqlite")
+async def test_an_exit_from_an_on_rollback_callback_is_not_swallowed(maker):
+    """`sys.exit()` in a callback ends the program, as anywhere."""
+
+    def leave() -> None:
+        raise SystemExit(3)
+
+    with pytest.raises(SystemExit):
+        async with scoped_services(maker) as scope:
+            scope.on_rollback(leave)
+            raise LookupError
