@@ -111,7 +111,8 @@ def configure(
         values["read_only_bind"] = replica.sync_engine
     policy_now = replace(policy_of(source), **values)
     _remember(source, policy_now)
-    if not {"guard", "idle_in_transaction_warning"}.isdisjoint(values):
+    is_about_guard = not {"guard", "idle_in_transaction_warning"}.isdisjoint(values)
+    if "guard" in values or (is_about_guard and policy_now.guard != "off"):
         guard_maker(source, policy_now.guard, policy_now.idle_in_transaction_warning)
 
 

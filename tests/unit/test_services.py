@@ -217,7 +217,7 @@ def test_a_service_that_is_none_is_built_once(maker: Maker) -> None:
 @pytest.mark.parametrize("cls", [Session, AsyncSession])
 def test_a_session_class_is_no_service(maker: Maker, cls: type) -> None:
     """It would take the session for an engine, and make a session that is nobody's."""
-    with pytest.raises(ServiceBuildError, match="scope.session"), scoped_services(maker, cls):
+    with pytest.raises(ServiceBuildError, match=r"scope\.session"), scoped_services(maker, cls):
         pytest.fail("entered")
 
 

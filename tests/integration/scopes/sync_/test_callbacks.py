@@ -179,10 +179,10 @@ def test_a_coroutine_function_is_refused_loudly(sync_maker, sync_database):
 def test_a_coroutine_that_a_callback_returns_is_not_dropped_in_silence(sync_maker):
     """A lambda does not show what it gives; then the end says so."""
 
-    async def callback() -> None: ...
+    async def send(_text: str) -> None: ...
 
     with pytest.raises(CommitCallbackError) as caught, scoped_services(sync_maker) as scope:
-        scope.on_commit(lambda: callback())
+        scope.on_commit(lambda: send("stored"))
     assert "coroutine" in str(caught.value.exceptions[0])
 
 
