@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, NoReturn
 
 from sqla_safe import _dbapi
@@ -60,6 +61,24 @@ class Boundary:
         self.is_plain = False
         if self.doom is None:
             self.doom = Doom(reason, where, cause, asked)
+
+    def take_back(self) -> None:
+        """What had ended well was undone later: it is not stored, and nobody is told that it is."""
+        self.outcome = "rolled_back"
+        around = self.parent
+        assert around is not None
+        waiting = list(around.on_commit)
+        for callback in self.on_commit:
+            with suppress(ValueError):
+                waiting.remove(callback)
+        around.on_commit, self.on_commit = waiting, ()
+
+
+def is_inside(inner: SessionTransaction | None, outer: SessionTransaction) -> bool:
+    """Say whether a transaction is a part of another one."""
+    while inner is not None and inner is not outer:
+        inner = inner.parent
+    return inner is not None
 
 
 class Ended(Place):

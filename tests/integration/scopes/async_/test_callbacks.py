@@ -277,3 +277,24 @@ async def test_an_exit_from_an_on_rollback_callback_is_not_swallowed(maker):
         async with scoped_services(maker) as scope:
             scope.on_rollback(leave)
             raise LookupError
+
+
+async def test_a_savepoint_of_ones_own_takes_back_what_had_ended_in_it(maker, async_database):
+    """A nested scope that ended well is undone with the `begin_nested()` around it."""
+    ran = []
+    async with scoped_services(maker, Notes) as notes:
+        savepoint = await notes.session.begin_nested()
+        async with scoped_services(maker, propagation="nested") as inner:
+            await inner.get(Notes).add("a")
+            inner.on_commit(lambda: ran.append("inner"))
+            async with scoped_services(maker, propagation="nested") as innermost:
+                innermost.on_commit(lambda: ran.append("innermost"))
+        await savepoint.rollback()
+        assert inner.outcome == innermost.outcome == "rolled_back"
+        savepoint = await notes.session.begin_nested()
+        async with scoped_services(maker, propagation="nested") as kept:
+            kept.on_commit(lambda: ran.append("kept"))
+        await savepoint.commit()
+    assert ran == ["kept"]
+    assert (inner.outcome, kept.outcome) == ("rolled_back", "committed")
+    assert stored(async_database) == []

@@ -227,3 +227,18 @@ def test_an_interrupted_on_rollback_callback_is_not_swallowed(sync_maker):
         raise OwnError
     assert isinstance(caught.value.__context__, OwnError)
     assert ran == [1]
+
+
+def test_a_savepoint_of_ones_own_takes_back_what_had_ended_in_it(sync_maker, sync_database):
+    """A nested scope that ended well is undone with the `begin_nested()` around it."""
+    ran = []
+    with scoped_services(sync_maker) as scope:
+        with pytest.raises(OwnError), scope.session.begin_nested():
+            with scoped_services(sync_maker, SyncNotes, propagation="nested") as notes:
+                notes.add("a")
+            with scoped_services(sync_maker, propagation="nested") as inner:
+                inner.on_commit(lambda: ran.append(1))
+            raise OwnError
+        assert inner.outcome == "rolled_back"
+    assert ran == []
+    assert stored(sync_database) == []
