@@ -320,17 +320,18 @@ class ScopeSourceError(SqlaSafeError, TypeError):
     Attributes:
         got: the type that was given.
         instead: the line to write.
+        expected: what belongs there, as the sentence before ``got``.
     """
 
     code: str | None = "SQS157"
     got: str
     instead: str
+    expected: str = (
+        "A scope is opened from a sessionmaker, an async_sessionmaker or an open scope, not from"
+    )
 
     def _text(self) -> str:
-        return (
-            "A scope is opened from a sessionmaker, an async_sessionmaker or an open scope, "
-            f"not from {self.got}. Instead: {self.instead}"
-        )
+        return f"{self.expected} {self.got}. Instead: {self.instead}"
 
 
 class ServiceBuildError(SqlaSafeError, TypeError):

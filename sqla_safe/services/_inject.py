@@ -243,7 +243,7 @@ def _class_of(annotation: Any) -> type | None:
     """Return the class that a parameter asks for, also by `Annotated` or `Optional`.
 
     None where there is none to build: no class at all, one of Python's own (a `Decimal` made of
-    nothing is no service), a protocol or an abstract class.
+    nothing is no service) or of ours, a protocol or an abstract class.
     """
     if get_origin(annotation) is Annotated:
         annotation = get_args(annotation)[0]
@@ -253,6 +253,7 @@ def _class_of(annotation: Any) -> type | None:
     if not isinstance(annotation, type) or annotation is inspect.Parameter.empty:
         return None
     own = annotation.__module__ not in sys.stdlib_module_names or _is_shadowing(annotation)
+    own = own and not annotation.__module__.startswith("sqla_safe.")  # a scope is not made so
     is_open = inspect.isabstract(annotation) or getattr(annotation, "_is_protocol", False)
     return annotation if own and not is_open else None
 

@@ -408,8 +408,9 @@ def test_a_refused_policy_changes_nothing(maker: Maker) -> None:
 )
 def test_prepare_sqlite_wants_an_engine(thing: object) -> None:
     """What is no engine is refused with the line to write."""
-    with pytest.raises(ScopeSourceError, match=r"prepare_sqlite\(create_engine"):
+    with pytest.raises(ScopeSourceError, match=r"prepare_sqlite\(create_engine") as caught:
         prepare_sqlite(thing)
+    assert "an engine for SQLite, not " in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -417,7 +418,7 @@ def test_prepare_sqlite_wants_an_engine(thing: object) -> None:
 )
 def test_prepare_sqlite_refuses_other_databases(url: str) -> None:
     """PostgreSQL and MariaDB have transactions without it."""
-    with pytest.raises(ScopeSourceError):
+    with pytest.raises(ScopeSourceError, match="not Engine for"):
         prepare_sqlite(create_engine(url))
 
 

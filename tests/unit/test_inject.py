@@ -82,6 +82,10 @@ class NeedsScope:
     def __init__(self, session: Session, scope: Scope[Session]) -> None: ...
 
 
+class NeedsBareScope:
+    def __init__(self, session: Session, scope: Scope) -> None: ...  # type: ignore[type-arg]
+
+
 class Unannotated:
     def __init__(self, session, users: Users) -> None:
         self.session = session
@@ -339,6 +343,7 @@ def test_a_parameter_without_one_class_must_be_given(
         (NeedsAnything, "thing"),
         (NeedsSpeaker, "speaker"),
         (NeedsScope, "scope"),
+        (NeedsBareScope, "scope"),
     ],
 )
 def test_what_is_no_service_is_not_built(maker: Maker, cls: type, parameter: str) -> None:
