@@ -173,21 +173,31 @@ class RollbackOnlyError(SqlaSafeError, InvalidRequestError):
     Attributes:
         opened_at: ``file:line`` where the scope was opened.
         reason: what made the commit impossible, in words.
-        where: ``file:line`` of the statement or inner block that failed, when it is known.
+        where: ``file:line`` of what failed (a statement, an inner block) or of the call of
+            ``set_rollback_only``, when it is known.
+        asked: whether ``set_rollback_only`` asked for it.
     """
 
     code: str | None = "SQS151"
     opened_at: str
     reason: str
     where: str | None
+    asked: bool = False
 
     def _text(self) -> str:
         at = f" ({self.where})" if self.where else ""
         return (
             f"Nothing was stored by the scope opened at {self.opened_at}: {self.reason}{at}. "
-            "Let the error leave the block, or run the step that may fail in "
-            'scoped_services(..., propagation="nested")'
+            f"{self._ASKED if self.asked else self._SWALLOWED}"
         )
+
+    _SWALLOWED = (
+        "Let the error leave the block, or run the step that may fail in "
+        'scoped_services(..., propagation="nested")'
+    )
+    _ASKED = (
+        "Where that is wanted, as in a dry run, put `except RollbackOnlyError` around the block"
+    )
 
 
 class ManagedTransactionError(SqlaSafeError, InvalidRequestError):
@@ -310,17 +320,18 @@ class ScopeSourceError(SqlaSafeError, TypeError):
     Attributes:
         got: the type that was given.
         instead: the line to write.
+        expected: what belongs there, as the sentence before ``got``.
     """
 
     code: str | None = "SQS157"
     got: str
     instead: str
+    expected: str = (
+        "A scope is opened from a sessionmaker, an async_sessionmaker or an open scope, not from"
+    )
 
     def _text(self) -> str:
-        return (
-            "A scope is opened from a sessionmaker, an async_sessionmaker or an open scope, "
-            f"not from {self.got}. Instead: {self.instead}"
-        )
+        return f"{self.expected} {self.got}. Instead: {self.instead}"
 
 
 class ServiceBuildError(SqlaSafeError, TypeError):

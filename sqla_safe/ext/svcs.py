@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
@@ -141,9 +141,22 @@ def add_scope(
     kinds: list[Any] = [AsyncSession if is_async else Session, scope._unit.source.class_]
     for kind in dict.fromkeys(kinds):
         local.register_local_value(kind, session, enter=False)
+        if is_async:
+            _know(local, kind)
     for service in services:
         cls: Any = cast("Any", service).cls if isinstance(service, Injected) else service
         local.register_local_factory(cls, _maker(scope, service), enter=False)
+
+
+def _know(container: Any, kind: type) -> None:
+    """Let `get()` find an async session, for factories that are plain functions.
+
+    svcs refuses there what has an ``__aenter__``, asked to enter it or not, unless it is known.
+    """
+    asking = container.aget(kind)
+    with suppress(StopIteration):  # there is nothing to wait for
+        asking.send(None)
+    asking.close()
 
 
 def _maker(scope: Any, service: Any) -> Callable[[], Any]:

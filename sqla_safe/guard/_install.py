@@ -20,23 +20,25 @@ _everywhere = Guard("off")
 """The guard of all sessions; those of a configured sessionmaker have their own."""
 _own: list[tuple[type, dict[str, Any]]] = []
 """What the classes were before: empty while nothing is installed."""
+_active: list[Installation] = []
+"""What is not undone, the last one in force."""
 _ABSENT = object()
 
 
 class Installation:
     """What `install` returns: a context manager, or something to `undo` by hand."""
 
-    def __init__(self, before: Mode | None) -> None:
-        self._before: Mode | None = before
-        self._is_undone = False
+    def __init__(self, mode: Mode) -> None:
+        self.mode: Mode = mode
+        """What was asked for."""
 
     def undo(self) -> None:
-        """Go back to what was installed before, or take the guard out altogether."""
-        if self._is_undone:
+        """Go back to what else is installed, or take the guard out altogether."""
+        if self not in _active:
             return
-        self._is_undone = True
-        if self._before is not None:
-            _everywhere.mode = self._before
+        _active.remove(self)
+        if _active:
+            _everywhere.mode = _active[-1].mode
         else:
             _take_out()
 
@@ -70,7 +72,8 @@ def install(mode: Mode) -> Installation:
         ...     pass
     """
     check_mode(mode, "mode")
-    installation = Installation(_everywhere.mode if _own else None)
+    installation = Installation(mode)
+    _active.append(installation)
     if not _own:
         _put_in()
     _everywhere.mode = mode
@@ -80,6 +83,7 @@ def install(mode: Mode) -> Installation:
 
 
 def _put_in() -> None:
+    _makers.except_left_alone()
     members = {**_session.DEFAULTS, **_session.wrapped(Session, _session.WRAPPERS)}
     _replace(Session, {**members, "_sqs_guard": _everywhere})
     _replace(AsyncSession, _session.wrapped(AsyncSession, _async.WRAPPERS))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 from sqlalchemy.ext.asyncio import async_sessionmaker
 from sqlalchemy.orm import Session, sessionmaker
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from sqla_safe.guard._records import Mode
 
 _guards: WeakKeyDictionary[Any, Guard] = WeakKeyDictionary()
+_left_alone: WeakSet[Any] = WeakSet()
+"""Turned off while nothing was installed: only an installation makes a difference for them."""
 
 
 def guard_maker(maker: Any, mode: Mode, idle: float | None) -> None:
@@ -26,8 +28,21 @@ def guard_maker(maker: Any, mode: Mode, idle: float | None) -> None:
     if guard is not None:
         guard.mode, guard.idle = mode, idle
     elif mode != "off" or hasattr(Session, "_sqs_guard"):  # "off" is an exception from install()
-        guard = _guards[maker] = Guard(mode, idle)
-        _guard_classes(maker, guard)
+        _begin(maker, Guard(mode, idle))
+    else:
+        _left_alone.add(maker)
+
+
+def except_left_alone() -> None:
+    """Keep what is about to be installed away from the sessionmakers that were turned off."""
+    while _left_alone:
+        _begin(_left_alone.pop(), Guard("off", None))
+
+
+def _begin(maker: Any, guard: Guard) -> None:
+    _left_alone.discard(maker)
+    _guards[maker] = guard
+    _guard_classes(maker, guard)
 
 
 def _guard_classes(maker: Any, guard: Guard) -> None:

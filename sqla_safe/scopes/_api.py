@@ -342,7 +342,8 @@ def scoped_services(
         ...     users.session is avatars.session
         True
     """
-    if propagation == "required" and not read_only and isolation_level is None and timeout is None:
+    plain = propagation == "required" and read_only is False
+    if plain and isolation_level is None and timeout is None:
         options = DEFAULT
     else:
         options = make_options(propagation, read_only, isolation_level, timeout)

@@ -303,7 +303,8 @@ async def _end(unit: Unit, body: BaseException | None, clock: asyncio.Timeout | 
         if unit.on_commit:
             error = await _call_back(unit, error)
     elif error is not None and unit.outcome == "rolled_back" and unit.on_rollback:
-        await _see_through(unit, _after_rollback(unit, error), error)
+        stop, _ = await _see_through(unit, _after_rollback(unit, error), error)
+        error = stop or error
     if error is not None and error is not body:
         raise error
 

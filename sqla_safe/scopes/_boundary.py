@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, NoReturn
 
 from sqla_safe import _dbapi
@@ -34,6 +35,8 @@ class Doom(NamedTuple):
     reason: str
     where: str | None
     cause: BaseException | None
+    asked: bool = False
+    """Whether `set_rollback_only` asked for it: then there is no error to mend."""
 
 
 class Boundary:
@@ -51,11 +54,31 @@ class Boundary:
     def __init__(self, parent: Boundary | None = None) -> None:
         self.parent = parent
 
-    def set_doom(self, reason: str, where: str | None, cause: BaseException | None) -> None:
+    def set_doom(
+        self, reason: str, where: str | None, cause: BaseException | None, *, asked: bool = False
+    ) -> None:
         """Make a commit impossible; the first reason stays."""
         self.is_plain = False
         if self.doom is None:
-            self.doom = Doom(reason, where, cause)
+            self.doom = Doom(reason, where, cause, asked)
+
+    def take_back(self) -> None:
+        """What had ended well was undone later: it is not stored, and nobody is told that it is."""
+        self.outcome = "rolled_back"
+        around = self.parent
+        assert around is not None
+        waiting = list(around.on_commit)
+        for callback in self.on_commit:
+            with suppress(ValueError):
+                waiting.remove(callback)
+        around.on_commit, self.on_commit = waiting, ()
+
+
+def is_inside(inner: SessionTransaction | None, outer: SessionTransaction) -> bool:
+    """Say whether a transaction is a part of another one."""
+    while inner is not None and inner is not outer:
+        inner = inner.parent
+    return inner is not None
 
 
 class Ended(Place):
@@ -111,13 +134,15 @@ class Ended(Place):
         return False
 
 
-def swallowed(failure: Failure) -> Doom:
+def swallowed(failure: Failure) -> tuple[str, str | None, BaseException | None]:
     reason = "a statement failed, the error was swallowed, and the transaction was aborted with it"
-    return Doom(reason, failure.where, failure.error)
+    return reason, failure.where, failure.error
 
 
 def rollback_only(doom: Doom, opened_at: str) -> RollbackOnlyError:
-    error = RollbackOnlyError(opened_at=opened_at, reason=doom.reason, where=doom.where)
+    error = RollbackOnlyError(
+        opened_at=opened_at, reason=doom.reason, where=doom.where, asked=doom.asked
+    )
     error.__cause__ = doom.cause
     return error
 

@@ -72,14 +72,14 @@ def _on_rollback(boundary: Boundary) -> Sequence[Callable[[], Any]]:
     return callbacks
 
 
-def _run(callbacks: Sequence[Callable[[], Any]]) -> list[Exception]:
-    errors: list[Exception] = []
+def _run(callbacks: Sequence[Callable[[], Any]]) -> list[BaseException]:
+    errors: list[BaseException] = []
     for callback in callbacks:
         try:
             result = callback()
             if inspect.isawaitable(result):
                 _refuse_coroutine(result)
-        except Exception as error:  # noqa: BLE001  (collected; the others must run)
+        except BaseException as error:  # noqa: BLE001  (collected; the others must run)
             errors.append(error)
     return errors
 
@@ -93,23 +93,47 @@ def _refuse_coroutine(result: Awaitable[Any]) -> None:
     )
 
 
-async def _run_async(callbacks: Sequence[Callable[[], Any]]) -> list[Exception]:
-    errors: list[Exception] = []
+async def _run_async(callbacks: Sequence[Callable[[], Any]]) -> list[BaseException]:
+    errors: list[BaseException] = []
     for callback in callbacks:
         try:
             result = callback()
             if inspect.isawaitable(result):
                 await result
-        except Exception as error:  # noqa: BLE001  (collected; the others must run)
+        except GeneratorExit:  # the loop is gone, and nothing can be awaited any more
+            raise
+        except BaseException as error:  # noqa: BLE001  (collected; the others must run)
             errors.append(error)
     return errors
 
 
-def _raise_all(errors: list[Exception], opened: Place) -> None:
-    if errors:
-        raise CommitCallbackError(opened_at=str(opened), errors=errors)
+def _raise_all(errors: list[BaseException], opened: Place) -> None:
+    failed, stop = _sorted(errors)
+    if stop is not None:
+        stop.add_note(
+            "sqla_safe: raised by an on_commit callback; the data of the scope opened at "
+            f"{opened} is stored"
+        )
+        _note(failed, stop, "on_commit")
+        raise stop
+    if failed:
+        raise CommitCallbackError(opened_at=str(opened), errors=failed)
 
 
-def _note_all(errors: list[Exception], error: BaseException) -> None:
+def _note_all(errors: list[BaseException], error: BaseException) -> None:
+    failed, stop = _sorted(errors)
+    _note(failed, error, "on_rollback")
+    if stop is not None:
+        raise stop
+
+
+def _sorted(errors: list[BaseException]) -> tuple[list[Exception], BaseException | None]:
+    """Part failures from what ends a program or a task, such as Ctrl-C: that must not be lost."""
+    failed = [error for error in errors if isinstance(error, Exception)]
+    stops = [error for error in errors if not isinstance(error, Exception)]
+    return failed, stops[0] if stops else None
+
+
+def _note(errors: list[Exception], error: BaseException, kind: str) -> None:
     for failed in errors:
-        error.add_note(f"sqla_safe: an on_rollback callback failed with {_dbapi.describe(failed)}")
+        error.add_note(f"sqla_safe: an {kind} callback failed with {_dbapi.describe(failed)}")

@@ -40,13 +40,17 @@ class Calm:
 
     def __await__(self) -> Generator[Any, Any, Any]:
         operation = self._operation
+        before = _cancellations()
         try:
             awaited = operation.send(None)
             while True:
                 try:
                     value = yield awaited
                 except asyncio.CancelledError as cancelled:
-                    return (yield from self._end_calmly(cancelled))
+                    is_over, result = yield from self._end_calmly(cancelled, before)
+                    if is_over:
+                        return result
+                    awaited = result
                 except BaseException as error:  # noqa: BLE001  (handed on to the operation)
                     awaited = operation.throw(error)
                 else:
@@ -54,8 +58,14 @@ class Calm:
         except StopIteration as stop:
             return stop.value
 
-    def _end_calmly(self, cancelled: asyncio.CancelledError) -> Generator[Any, Any, Any]:
-        """Let the operation deal with its cancellation, then raise it in any case."""
+    def _end_calmly(
+        self, cancelled: asyncio.CancelledError, before: int
+    ) -> Generator[Any, Any, tuple[bool, Any]]:
+        """Let the operation deal with its cancellation, then raise it in any case.
+
+        Only what the operation has asked for itself, by a timeout of the pool or of the driver, is
+        its own affair: return whether it is over, and its result or what it waits for next.
+        """
         operation = self._operation
         session: Any = self._session.sync_session
         unit: Unit | Ended = session._sqs_unit
@@ -65,6 +75,8 @@ class Calm:
             try:
                 awaited = operation.throw(cancelled)
                 while True:
+                    if _cancellations() <= before:
+                        return False, awaited
                     if (yield from _done_by(awaited, due)):
                         awaited = operation.send(None)
                         continue
@@ -79,7 +91,21 @@ class Calm:
                     _connections.forget_cursors(cancelled)
                 if error is cancelled:
                     raise
+                if _cancellations() <= before:
+                    return _result_of(error)
                 raise cancelled from (None if isinstance(error, StopIteration) else error)
+
+
+def _cancellations() -> int:
+    """Return how many cancellations of this task have been asked for and not been taken back."""
+    task = asyncio.current_task()
+    return 0 if task is None else task.cancelling()
+
+
+def _result_of(error: BaseException) -> tuple[bool, Any]:
+    if isinstance(error, StopIteration):
+        return True, error.value
+    raise error
 
 
 def _done_by(awaited: Any, due: float) -> Generator[Any, Any, bool]:

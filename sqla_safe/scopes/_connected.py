@@ -59,6 +59,7 @@ class Connected(Use):
             bind = self.policy.read_only_bind
         wanted: dict[str, Any] = {}
         if options.isolation_level is not None and bind.dialect.name != "sqlite":
+            _check_isolation_level(bind, options.isolation_level)
             wanted["isolation_level"] = options.isolation_level
         elif options.isolation_level not in (None, "SERIALIZABLE"):
             raise ScopeOptionError(
@@ -185,6 +186,22 @@ class Connected(Use):
         self.severed = True
         for connection in list(self.connections):
             _connections.sever(connection)
+
+
+def _check_isolation_level(bind: Engine | Connection, level: str) -> None:
+    """Refuse a level that does not exist before SQLAlchemy does, with a connection in its hand.
+
+    It would not give that connection back to the pool.
+    """
+    try:
+        known = bind.dialect.get_isolation_level_values(None)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # read from a connection by few
+    except Exception:  # noqa: BLE001  (a dialect that asks the connection: SQLAlchemy refuses)
+        return
+    if level not in known:
+        raise ScopeOptionError(
+            problem=f"{bind.dialect.name} has no isolation level {reprlib.repr(level)}",
+            instead=f"one of {', '.join(repr(one) for one in known if one != 'AUTOCOMMIT')}",
+        )
 
 
 def is_shared(bind: Engine | Connection) -> bool:

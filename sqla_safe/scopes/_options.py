@@ -6,7 +6,7 @@ import reprlib
 from typing import Any, Literal, NamedTuple, get_args
 
 from sqla_safe.errors import ScopeOptionError
-from sqla_safe.scopes._policy import check_seconds
+from sqla_safe.scopes._policy import check_flag, check_seconds
 
 Propagation = Literal["required", "nested", "requires_new", "mandatory", "never"]
 _PROPAGATIONS: tuple[str, ...] = get_args(Propagation)
@@ -38,7 +38,8 @@ def make_options(
             instead=f"one of {', '.join(map(repr, _PROPAGATIONS))}",
         )
     check_seconds("timeout", timeout)
-    options = ScopeOptions(propagation, bool(read_only), _normal(isolation_level), timeout)
+    check_flag("read_only", read_only)
+    options = ScopeOptions(propagation, read_only, _normal(isolation_level), timeout)
     return DEFAULT if options == DEFAULT else options
 
 

@@ -105,12 +105,14 @@ def configure(
     values: dict[str, Any] = dict(policy)
     _check_names(values)
     _check_values(values)
+    _check_replica(source, values.get("read_only_bind"))
     replica = values.get("read_only_bind")
     if isinstance(replica, AsyncEngine):
         values["read_only_bind"] = replica.sync_engine
     policy_now = replace(policy_of(source), **values)
     _remember(source, policy_now)
-    if not {"guard", "idle_in_transaction_warning"}.isdisjoint(values):
+    is_about_guard = not {"guard", "idle_in_transaction_warning"}.isdisjoint(values)
+    if "guard" in values or (is_about_guard and policy_now.guard != "off"):
         guard_maker(source, policy_now.guard, policy_now.idle_in_transaction_warning)
 
 
@@ -130,6 +132,10 @@ def _check_values(values: dict[str, Any]) -> None:
             instead='service_commit="flush"',
         )
     check_mode(values.get("guard", "off"), "guard")
+    for name in ("guard_owner", "resolve_commit"):
+        check_flag(name, values.get(name, False))
+    if values.get("expire_on_commit") is not None:
+        check_flag("expire_on_commit", values["expire_on_commit"])
     for name in ("drain_timeout", "cleanup_timeout", "idle_in_transaction_warning"):
         check_seconds(name, values.get(name))
     for name in ("drain_timeout", "cleanup_timeout"):
@@ -138,11 +144,24 @@ def _check_values(values: dict[str, Any]) -> None:
                 problem=f"{name}=None would let the end of a scope wait for ever",
                 instead=f"{name}=5.0",
             )
-    replica = values.get("read_only_bind")
-    if replica is not None and not isinstance(replica, Engine | AsyncEngine):
-        raise ScopeOptionError(
-            problem="read_only_bind is not an engine", instead="read_only_bind=create_engine(...)"
-        )
+
+
+def _check_replica(source: Any, replica: Any) -> None:
+    if replica is None:
+        return
+    maker = "create_async_engine" if isinstance(source, async_sessionmaker) else "create_engine"
+    instead = f"read_only_bind={maker}(...)"
+    if not isinstance(replica, Engine | AsyncEngine):
+        raise ScopeOptionError(problem="read_only_bind is not an engine", instead=instead)
+    if replica.dialect.is_async != isinstance(source, async_sessionmaker):
+        problem = f"read_only_bind has the driver {replica.driver}, which is of the other kind"
+        raise ScopeOptionError(problem=f"{problem} than the sessionmaker", instead=instead)
+
+
+def check_flag(name: str, value: Any) -> None:
+    """Refuse anything but True and False: a text such as "no" would count as true."""
+    if not isinstance(value, bool):
+        raise ScopeOptionError(problem=f"{name} is neither True nor False", instead=f"{name}=True")
 
 
 def check_seconds(name: str, value: Any, *, may_be_none: bool = True) -> None:

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session
 
+from sqla_safe._locations import current_line
 from sqla_safe.errors import ScopeClosedError, ScopeOptionError
+from sqla_safe.services._build import is_async_callable
 from sqla_safe.services._inject import get_service
 
 if TYPE_CHECKING:
@@ -123,10 +125,10 @@ class BaseScope(Generic[SessionT]):
 
         Raises:
             ScopeClosedError: the scope has ended.
-            TypeError: ``callback`` cannot be called.
+            TypeError: ``callback`` cannot be called, or is a coroutine function in a sync scope.
         """
         self._require_active("scope.on_commit()")
-        _check_callable(callback)
+        self._check_callback(callback)
         boundary = self._boundary
         boundary.is_plain = False
         boundary.on_commit = [*boundary.on_commit, callback]
@@ -141,10 +143,10 @@ class BaseScope(Generic[SessionT]):
 
         Raises:
             ScopeClosedError: the scope has ended.
-            TypeError: ``callback`` cannot be called.
+            TypeError: ``callback`` cannot be called, or is a coroutine function in a sync scope.
         """
         self._require_active("scope.on_rollback()")
-        _check_callable(callback)
+        self._check_callback(callback)
         self._boundary.on_rollback = [*self._boundary.on_rollback, callback]
 
     def set_rollback_only(self, reason: str) -> None:
@@ -160,12 +162,23 @@ class BaseScope(Generic[SessionT]):
             ScopeClosedError: the scope has ended.
         """
         self._require_active("scope.set_rollback_only()")
-        self._boundary.set_doom(reason, None, None)
+        self._boundary.set_doom(reason, current_line(), None, asked=True)
 
     def _require_active(self, operation: str) -> None:
         """Raise `ScopeClosedError` if the scope has ended."""
         if not self.is_active:
             raise ScopeClosedError(opened_at=self.opened_at, operation=operation)
+
+    def _check_callback(self, callback: object) -> None:
+        if not callable(callback):
+            msg = f"a callback is a function without arguments, not {type(callback).__name__}"
+            raise TypeError(msg)
+        if not self._unit.is_async and is_async_callable(callback):
+            msg = (
+                f"a callback of the sync scope opened at {self.opened_at} is a coroutine function, "
+                "and nobody can await it: register a plain function"
+            )
+            raise TypeError(msg)
 
     def _require_outermost(self) -> None:
         self._require_active("scope.commit()")
@@ -179,12 +192,6 @@ class BaseScope(Generic[SessionT]):
     def __repr__(self) -> str:
         state = "open" if self.is_active else self.outcome or "ended"
         return f"<{type(self).__name__} opened at {self.opened_at}: {state}>"
-
-
-def _check_callable(callback: object) -> None:
-    if not callable(callback):
-        msg = f"a callback is a function without arguments, not {type(callback).__name__}"
-        raise TypeError(msg)
 
 
 class Scope(BaseScope[SyncT]):

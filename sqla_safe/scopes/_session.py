@@ -295,7 +295,11 @@ def _after_commit(session: Any) -> None:
 
 def _after_soft_rollback(session: Any, previous: SessionTransaction) -> None:
     unit = session._sqs_unit
-    if unit is None or unit.is_closed or session.in_nested_transaction():
+    if unit is None or unit.is_closed:
+        return
+    if previous.nested:
+        unit.lost_savepoint(previous)
+    if session.in_nested_transaction():
         return  # what a savepoint lost is the savepoint's
     if previous.parent is None or not session.is_active:
         unit.lost_transaction()

@@ -21,6 +21,15 @@ READ_ONLY_OPTION = "sqla_safe_read_only"
 EngineT = TypeVar("EngineT", Engine, AsyncEngine)
 
 
+def _no_sqlite(given: object, target: object) -> ScopeSourceError:
+    database = f" for {target.dialect.name}" if isinstance(target, Engine) else ""
+    return ScopeSourceError(
+        got=type(given).__name__ + database,
+        instead='prepare_sqlite(create_engine("sqlite:///app.db"))',
+        expected="prepare_sqlite takes an engine for SQLite, not",
+    )
+
+
 def prepare_sqlite(engine: EngineT, /, *, busy_timeout: float = 5.0) -> EngineT:
     """Give a SQLite engine correct transactions; call it once, before the first connection.
 
@@ -53,9 +62,7 @@ def prepare_sqlite(engine: EngineT, /, *, busy_timeout: float = 5.0) -> EngineT:
     check_seconds("busy_timeout", busy_timeout, may_be_none=False)
     target: object = getattr(engine, "sync_engine", engine)
     if not isinstance(target, Engine) or target.dialect.name != "sqlite":
-        raise ScopeSourceError(
-            got=type(engine).__name__, instead='prepare_sqlite(create_engine("sqlite:///app.db"))'
-        )
+        raise _no_sqlite(engine, target)
     if not is_prepared(target):
         event.listen(target, "connect", _connect(int(busy_timeout * 1000)))
         event.listen(target, "begin", _begin)

@@ -13,6 +13,7 @@ from sqla_safe.errors import ScopeOptionError
 from sqla_safe.scopes._call import Call, takes_scope
 from sqla_safe.scopes._options import Propagation, make_options
 from sqla_safe.scopes._source import check_maker
+from sqla_safe.services._build import is_async_callable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -352,8 +353,9 @@ def transactional(
 
     Raises:
         ScopeSourceError: ``source`` is not a sessionmaker.
-        ScopeOptionError: an option that does not exist, or a plain function with an
-            ``async_sessionmaker`` (or the other way round).
+        ScopeOptionError: an option that does not exist, a plain function with an
+            ``async_sessionmaker`` (or the other way round), a generator function, or a method that
+            would get the services in the place of ``self``.
 
     Example:
         >>> from sqlalchemy import create_engine
@@ -373,17 +375,37 @@ def transactional(
     place = caller(1)
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        _check_function(function, has_services=bool(services))
         call = Call(source, services, options, place, attempts, takes_scope=takes_scope(function))
         is_async = isinstance(source, async_sessionmaker)
-        if inspect.iscoroutinefunction(function) != is_async:
+        if is_async_callable(function) != is_async:
             raise _wrong_kind(function, is_async=is_async)
         return call.wrap_async(function) if is_async else call.wrap(function)
 
     return decorate
 
 
+def _check_function(function: Callable[..., Any], *, has_services: bool) -> None:
+    name = _name(function)
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        raise ScopeOptionError(
+            problem=f"{name} is a generator function: it runs when the scope has ended",
+            instead="return a list, or open scoped_services(...) inside the generator",
+        )
+    first = next(iter(inspect.signature(function).parameters), None)
+    if has_services and first in ("self", "cls"):
+        raise ScopeOptionError(
+            problem=f"{name} is a method: the services are passed first, in the place of `{first}`",
+            instead="a function outside of the class, or scoped_services(...) inside the method",
+        )
+
+
+def _name(function: Callable[..., Any]) -> str:
+    return getattr(function, "__qualname__", None) or type(function).__qualname__
+
+
 def _wrong_kind(function: Callable[..., Any], *, is_async: bool) -> ScopeOptionError:
-    name = getattr(function, "__qualname__", repr(function))
+    name = _name(function)
     if is_async:
         return ScopeOptionError(
             problem=f"{name} is a plain function, and an async_sessionmaker needs a coroutine one",

@@ -72,10 +72,17 @@ class Unit(Connected):
                 error = raised
         if error is None:
             boundary.outcome = "committed"
+            self._remember_released(boundary)
             return None
         boundary.outcome = "rolled_back"
         self._undo_savepoint(boundary, error)
         return error
+
+    def _remember_released(self, boundary: Boundary) -> None:
+        assert boundary.savepoint is not None
+        around = boundary.savepoint.parent
+        if around is not None and around.nested and around is not self.innermost.savepoint:
+            self.released = [*self.released, boundary]
 
     def _release_savepoint(self, boundary: Boundary) -> None:
         savepoint = boundary.savepoint
@@ -203,7 +210,7 @@ class Unit(Connected):
 
     def _begin_anew(self) -> None:
         self._take_your_time()
-        self.connections, self.failures, self._steered = (), (), {}
+        self.connections, self.failures, self._steered, self.released = (), (), {}, ()
         self.outcome, self.phase, self.wrote, self.xid = None, "body", False, None
         self._statement_limit = 0.0
         if not self.session.autobegin:

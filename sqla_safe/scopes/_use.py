@@ -16,7 +16,7 @@ from sqla_safe.errors import (
     ScopeClosedError,
     ScopeTimeoutError,
 )
-from sqla_safe.scopes._boundary import Boundary, Deadline
+from sqla_safe.scopes._boundary import Boundary, Deadline, is_inside
 from sqla_safe.scopes._options import DEFAULT
 from sqla_safe.scopes._policy import DEFAULT_POLICY, policies, policy_of
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
     from sqlalchemy.ext.asyncio import AsyncSession
-    from sqlalchemy.orm import Session
+    from sqlalchemy.orm import Session, SessionTransaction
 
     from sqla_safe._locations import Place
     from sqla_safe.errors import ConcurrentUseError
@@ -82,6 +82,8 @@ class Use(Boundary):
     connections: tuple[Connection, ...] = ()
     failures: Sequence[Failure] = ()
     savepoints: Sequence[Boundary] = ()
+    released: Sequence[Boundary] = ()
+    """Nested scopes that ended well inside a savepoint of the user's own, which may be undone."""
     xid: int | None = None
     deadline: Deadline | None = None
     clock: asyncio.Timeout | None = None
@@ -277,6 +279,12 @@ class Use(Boundary):
     def innermost(self) -> Boundary:
         """The innermost savepoint scope that is open, or the unit itself."""
         return self.savepoints[-1] if self.savepoints else self
+
+    def lost_savepoint(self, savepoint: SessionTransaction) -> None:
+        """A savepoint was rolled back, and with it the nested scopes that had ended in it."""
+        for boundary in self.released:
+            if is_inside(boundary.savepoint, savepoint):
+                boundary.take_back()
 
     def lost_transaction(self) -> None:
         """The transaction was rolled back inside the block: by a failed flush, or by hand."""

@@ -44,7 +44,8 @@ def _check_kind(service: Callable[[Any], Any], is_async: bool) -> None:  # noqa:
     """Refuse what cannot be a service of this kind of session."""
     if getattr(service, "__name__", None) == "<lambda>":
         return
-    _check_callable(service)
+    check_callable(service)
+    _refuse_session_class(service)
     wanted = _session_parameter_type(service)
     if wanted is None or issubclass(wanted, AsyncSession) == is_async:
         return
@@ -62,20 +63,40 @@ def _check_kind(service: Callable[[Any], Any], is_async: bool) -> None:  # noqa:
 _check_class = lru_cache(maxsize=1024)(_check_kind)
 
 
-def _check_callable(service: object) -> None:
+def check_callable(service: object) -> None:
+    """Refuse what cannot be called with a session, or gives a coroutine.
+
+    Raises:
+        ServiceBuildError: it is not callable, or an async function.
+    """
     if not callable(service):
         raise ServiceBuildError(
             service=repr(type(service).__name__),
             problem="it is not callable",
             instead="pass a class or function that takes the session",
         )
-    call = getattr(type(service), "__call__", None)  # noqa: B004  (its kind is asked, not whether it is there)
-    if inspect.iscoroutinefunction(service) or inspect.iscoroutinefunction(call):
+    if is_async_callable(service):
         raise ServiceBuildError(
             service=service_name(service),
             problem="it is an async function, and a scope calls its services without awaiting them",
             instead="pass a plain function or class, and await its methods inside the block",
         )
+
+
+def _refuse_session_class(service: object) -> None:
+    """A session class would take the session for an engine, and make one of its own."""
+    if isinstance(service, type) and issubclass(service, SESSION_TYPES):
+        raise ServiceBuildError(
+            service=service_name(service),
+            problem="it is a session class, which takes an engine",
+            instead="scope.session is the scope's session",
+        )
+
+
+def is_async_callable(function: object) -> bool:
+    """Say whether calling this gives a coroutine: an async function, or an object that has one."""
+    call = getattr(type(function), "__call__", None)  # noqa: B004  (its kind is asked, not whether it is there)
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(call)
 
 
 def _article(name: str) -> str:

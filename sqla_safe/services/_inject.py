@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+import sys
+from types import UnionType
+from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar, Union, get_args, get_origin
 
+from sqla_safe._locations import is_own
 from sqla_safe.errors import ServiceBuildError
-from sqla_safe.services._build import build, parameters_of, service_name, session_types
+from sqla_safe.services._build import (
+    build,
+    check_callable,
+    parameters_of,
+    service_name,
+    session_types,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -15,8 +24,6 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
 T = TypeVar("T")
-
-_PLAIN = (str, int, float, bool, bytes, complex, list, dict, tuple, set, frozenset, type(None))
 
 
 class Injected(Generic[T]):
@@ -54,8 +61,9 @@ def inject(cls: Callable[..., T], /, **constants: Any) -> Injected[T]:
         A callable to pass to `scoped_services` or to ``scope.get``.
 
     Raises:
-        ServiceBuildError: a constant names no parameter; at entry into the scope also for a cycle
-            or for a parameter that cannot be built, with the chain that led to it.
+        ServiceBuildError: ``cls`` cannot be called, or a constant names no parameter; at entry into
+            the scope also for a cycle or for a parameter that cannot be built, with the chain that
+            led to it.
 
     Example:
         >>> from sqlalchemy.orm import Session
@@ -67,6 +75,7 @@ def inject(cls: Callable[..., T], /, **constants: Any) -> Injected[T]:
         >>> inject(Clock, zone="Europe/Moscow")
         inject(Clock)
     """
+    check_callable(cls)
     parameters = parameters_of(cls)
     takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
     for name in constants:
@@ -83,10 +92,9 @@ def get_service(session: Any, instances: dict[Any, Any], service: Any) -> Any:
     """Return a scope's instance of a service; a plain class, the usual case, needs no builder."""
     if type(service) is not type:
         return Builder(session, instances).get(service)
-    instance = instances.get(service)
-    if instance is None:
-        instance = instances[service] = build(service, session)
-    return instance
+    if service not in instances:
+        instances[service] = build(service, session)
+    return instances[service]
 
 
 KNOWN: set[Sequence[Any]] = set()
@@ -110,7 +118,7 @@ def get_services(
     """
     try:
         is_known = services in known
-    except TypeError:  # one that cannot be hashed is never shared
+    except TypeError:  # one that cannot be hashed is no plain class
         is_known = False
     if not is_known:
         built = tuple([get_service(session, instances, service) for service in services])
@@ -147,12 +155,13 @@ class Builder:
         if isinstance(service, Injected) and not service.constants:
             key = service.cls  # a class built by type is the same service as the class itself
         try:
-            instance = self._instances.get(key)
-        except TypeError:  # an unhashable callable: never shared
-            return self._build(service)
-        if instance is None:
-            instance = self._instances[key] = self._build(service)
-        return instance
+            known = key in self._instances
+        except TypeError:  # a callable that cannot be hashed is told by its identity
+            key = _Same(key)
+            known = key in self._instances
+        if not known:
+            self._instances[key] = self._build(service)
+        return self._instances[key]
 
     def _build(self, service: Any) -> Any:
         if not isinstance(service, Injected):
@@ -161,6 +170,7 @@ class Builder:
 
     def _build_injected(self, service: Injected[Any]) -> Any:
         if service.cls in self._chain:
+            self._chain = (*self._chain, service.cls)
             raise self._error(service.cls, "its dependencies form a cycle", "break the cycle")
         around = self._chain
         self._chain = (*around, service.cls)
@@ -199,8 +209,8 @@ class Builder:
         return self._session
 
     def _dependency(self, cls: Any, parameter: inspect.Parameter) -> Any:
-        wanted = parameter.annotation
-        if not isinstance(wanted, type) or wanted is parameter.empty or wanted in _PLAIN:
+        wanted = _class_of(parameter.annotation)
+        if wanted is None:
             raise self._error(
                 cls,
                 f"nothing says how to build its parameter `{parameter.name}`",
@@ -209,10 +219,49 @@ class Builder:
         return self.get(Injected(wanted, {}))
 
     def _error(self, cls: Any, problem: str, instead: str) -> ServiceBuildError:
-        chain = " -> ".join(service_name(c) for c in [*self._chain, cls])
-        if len(self._chain) > 1 or cls not in self._chain:
-            problem += f" (chain: {chain})"
+        if len(self._chain) > 1:
+            problem += f" (chain: {' -> '.join(map(service_name, self._chain))})"
         return ServiceBuildError(service=service_name(cls), problem=problem, instead=instead)
+
+
+class _Same:
+    """Stands for a callable that cannot be hashed, as a key."""
+
+    __slots__ = ("_callable",)
+
+    def __init__(self, function: Any) -> None:
+        self._callable = function
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and other._callable is self._callable
+
+    def __hash__(self) -> int:
+        return id(self._callable)
+
+
+def _class_of(annotation: Any) -> type | None:
+    """Return the class that a parameter asks for, also by `Annotated` or `Optional`.
+
+    None where there is none to build: no class at all, one of Python's own (a `Decimal` made of
+    nothing is no service) or of ours, a protocol or an abstract class.
+    """
+    if get_origin(annotation) is Annotated:
+        annotation = get_args(annotation)[0]
+    if get_origin(annotation) in (Union, UnionType):
+        members = [one for one in get_args(annotation) if one is not type(None)]
+        annotation = members[0] if len(members) == 1 else None
+    if not isinstance(annotation, type) or annotation is inspect.Parameter.empty:
+        return None
+    own = annotation.__module__ not in sys.stdlib_module_names or _is_shadowing(annotation)
+    own = own and not annotation.__module__.startswith("sqla_safe.")  # a scope is not made so
+    is_open = inspect.isabstract(annotation) or getattr(annotation, "_is_protocol", False)
+    return annotation if own and not is_open else None
+
+
+def _is_shadowing(cls: type) -> bool:
+    """Say whether the class is of a user's module that has the name of one of Python's own."""
+    file = getattr(sys.modules.get(cls.__module__), "__file__", None)
+    return file is not None and is_own(file)
 
 
 _VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)

@@ -61,6 +61,12 @@ def _read(given: Any) -> Iterable[Path]:
     if not isinstance(given, QueryableAttribute) or not _mapping.is_mapper(mapper):
         raise _not_a_path(given)
     key = given.key
+    if key not in mapper.attrs:
+        name = f"{mapper.class_.__name__}.{key}"
+        raise SnapshotPathError(
+            problem=f"{name} is no path: it is computed from other attributes",
+            instead=f"the columns and relationships that {name} reads",
+        )
     if not isinstance(given, InstrumentedAttribute) and key in mapper.relationships:
         raise SnapshotPathError(
             problem=f"{mapper.class_.__name__}.{key} is narrowed by of_type() or and_()",

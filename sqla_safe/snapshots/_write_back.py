@@ -61,6 +61,7 @@ def write_back(session: Any, changed: Any, *, base: Any) -> Any:
     values = _changes(plan, changed, base)
     if _is_scoped(session):
         session = session()
+    _require_session(session)
     if isinstance(session, AsyncSession):
         return session.run_sync(_write, plan, values, changed, base)
     return _write(session, plan, values, changed, base)
@@ -68,6 +69,15 @@ def write_back(session: Any, changed: Any, *, base: Any) -> Any:
 
 def _is_scoped(session: Any) -> TypeIs[async_scoped_session[Any]]:
     return isinstance(session, async_scoped_session)
+
+
+def _require_session(session: Any) -> None:
+    if not hasattr(session, "identity_map"):
+        is_scope = hasattr(getattr(session, "session", None), "identity_map")
+        raise WriteBackError(
+            problem=f"an object of type {type(session).__name__} is no session",
+            instead=f"write_back({'scope.session' if is_scope else 'session'}, changed, base=base)",
+        )
 
 
 def _require_pair(changed: Any, base: Any) -> Plan:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import AsyncIterator, Iterator
+from typing import Any, cast
 
 import pytest
 from sqlalchemy import create_engine
@@ -131,6 +133,13 @@ def test_an_impossible_isolation_level_is_refused(
         scoped_services(maker, isolation_level=level)
 
 
+@pytest.mark.parametrize("value", ["no", None, 1])
+def test_read_only_is_true_or_false(maker: Maker, value: Any) -> None:
+    """A text from the environment would be true whatever it says, and None would be false."""
+    with pytest.raises(ScopeOptionError, match="read_only=True"):
+        scoped_services(maker, read_only=value)
+
+
 def test_an_unknown_option_is_a_type_error(maker: Maker) -> None:
     """A misspelt keyword fails as with any function."""
     with pytest.raises(TypeError, match="readonly"):
@@ -235,6 +244,54 @@ def test_mandatory_outside_says_so(maker: Maker) -> None:
         pytest.fail("the block was entered")
 
 
+def test_transactional_refuses_generator_functions(maker: Maker, async_maker: AsyncMaker) -> None:
+    """Their bodies would run after the scope, with services that are closed."""
+
+    def numbers() -> Iterator[int]:
+        yield 1
+
+    async def async_numbers() -> AsyncIterator[int]:
+        yield 1
+
+    with pytest.raises(ScopeOptionError, match="numbers is a generator function"):
+        transactional(maker)(numbers)
+    with pytest.raises(ScopeOptionError, match="async_numbers is a generator function"):
+        transactional(async_maker)(cast("Any", async_numbers))
+
+
+def test_transactional_refuses_to_pass_a_service_as_self(maker: Maker) -> None:
+    """On a method the services would go in the place of `self`, and `self` in theirs."""
+
+    class Shop:
+        def sell(self, session: Session) -> None: ...
+
+    with pytest.raises(ScopeOptionError, match="sell is a method"):
+        transactional(maker, lambda session: session)(cast("Any", Shop.sell))
+
+
+def test_transactional_takes_a_method_without_services(maker: Maker) -> None:
+    """Nothing is put before `self` where nothing is asked for."""
+
+    class Shop:
+        @transactional(maker)
+        def sell(self, price: int) -> int:
+            return price
+
+    assert Shop().sell(5) == 5
+
+
+async def test_transactional_takes_an_object_that_is_called_like_a_coroutine_function(
+    async_maker: AsyncMaker,
+) -> None:
+    """An object with an async `__call__` is as good as a coroutine function."""
+
+    class Answer:
+        async def __call__(self) -> int:
+            return 42
+
+    assert await transactional(async_maker)(Answer())() == 42
+
+
 @pytest.mark.parametrize("attempts", [0, -1, 1.5, True, "3"], ids=repr)
 def test_attempts_must_be_a_positive_integer(maker: Maker, attempts: object) -> None:
     """`transactional` is told how often to try by a whole number."""
@@ -287,6 +344,25 @@ def test_configure_refuses_an_unknown_option_with_the_ones_that_exist(maker: Mak
     assert "service_commit" in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["expire_on_commit", "guard_owner", "resolve_commit"])
+def test_configure_refuses_what_is_neither_true_nor_false(maker: Maker, name: str) -> None:
+    """A switch is on or off; a text such as "no" would be on."""
+    options: dict[str, Any] = {name: "no"}
+    with pytest.raises(ScopeOptionError, match=f"{name}=True"):
+        configure(maker, **options)
+
+
+def test_configure_refuses_a_replica_of_the_other_kind(
+    maker: Maker, async_maker: AsyncMaker
+) -> None:
+    """A sync scope cannot await, and an async one cannot wait: told where it is configured."""
+    with pytest.raises(ScopeOptionError, match=r"create_engine\(\.\.\.\)"):
+        configure(maker, read_only_bind=ASYNC_ENGINE)
+    with pytest.raises(ScopeOptionError, match="create_async_engine"):
+        configure(async_maker, read_only_bind=ENGINE)
+    configure(async_maker, read_only_bind=ASYNC_ENGINE.sync_engine)
+
+
 def test_configure_refuses_an_unknown_service_commit(maker: Maker) -> None:
     """There are two ways to treat a service's own commit."""
     with pytest.raises(ScopeOptionError, match="neither 'raise' nor 'flush'"):
@@ -332,8 +408,9 @@ def test_a_refused_policy_changes_nothing(maker: Maker) -> None:
 )
 def test_prepare_sqlite_wants_an_engine(thing: object) -> None:
     """What is no engine is refused with the line to write."""
-    with pytest.raises(ScopeSourceError, match=r"prepare_sqlite\(create_engine"):
+    with pytest.raises(ScopeSourceError, match=r"prepare_sqlite\(create_engine") as caught:
         prepare_sqlite(thing)
+    assert "an engine for SQLite, not " in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -341,7 +418,7 @@ def test_prepare_sqlite_wants_an_engine(thing: object) -> None:
 )
 def test_prepare_sqlite_refuses_other_databases(url: str) -> None:
     """PostgreSQL and MariaDB have transactions without it."""
-    with pytest.raises(ScopeSourceError):
+    with pytest.raises(ScopeSourceError, match="not Engine for"):
         prepare_sqlite(create_engine(url))
 
 

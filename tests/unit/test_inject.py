@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from decimal import Decimal
+from typing import Annotated, Any, Protocol
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from sqlalchemy.orm import Session, sessionmaker
 
-from sqla_safe import ServiceBuildError, inject, scoped_services
+from sqla_safe import Scope, ServiceBuildError, inject, scoped_services
 from tests.unit import annotated_elsewhere
 
 Maker = sessionmaker[Session]
@@ -53,6 +54,36 @@ class WithDefaults:
 class DefaultSession:
     def __init__(self, session: Session | None = None) -> None:
         self.session = session
+
+
+class Named:
+    def __init__(self, users: Annotated[Users, "ours"], balances: Balances | None) -> None:
+        self.users = users
+        self.balances = balances
+
+
+class Speaks(Protocol):
+    def speak(self) -> None: ...
+
+
+class NeedsRate:
+    def __init__(self, session: Session, rate: Decimal) -> None: ...
+
+
+class NeedsAnything:
+    def __init__(self, session: Session, thing: Any) -> None: ...
+
+
+class NeedsSpeaker:
+    def __init__(self, session: Session, speaker: Speaks) -> None: ...
+
+
+class NeedsScope:
+    def __init__(self, session: Session, scope: Scope[Session]) -> None: ...
+
+
+class NeedsBareScope:
+    def __init__(self, session: Session, scope: Scope) -> None: ...  # type: ignore[type-arg]
 
 
 class Unannotated:
@@ -303,6 +334,41 @@ def test_a_parameter_without_one_class_must_be_given(
 ) -> None:
     """No annotation, or a choice of two, does not say what to build."""
     assert f"`{parameter}`" in refusal(maker, inject(cls))
+
+
+@pytest.mark.parametrize(
+    ("cls", "parameter"),
+    [
+        (NeedsRate, "rate"),
+        (NeedsAnything, "thing"),
+        (NeedsSpeaker, "speaker"),
+        (NeedsScope, "scope"),
+        (NeedsBareScope, "scope"),
+    ],
+)
+def test_what_is_no_service_is_not_built(maker: Maker, cls: type, parameter: str) -> None:
+    """A `Decimal` made of nothing, `Any` or a protocol is nothing that a service could use."""
+    assert f"inject({cls.__name__}, {parameter}=...)" in refusal(maker, inject(cls))
+
+
+def test_annotated_and_optional_parameters_are_built(maker: Maker) -> None:
+    """`Annotated` and `| None` without a default name one class, which is built."""
+    with scoped_services(maker, inject(Named), Users, Balances) as (named, users, balances):
+        assert named.users is users
+        assert named.balances is not None
+        assert balances.session is named.balances.session
+
+
+def test_the_chain_names_each_class_once(maker: Maker) -> None:
+    """The class that lacks something is the end of its chain."""
+    assert refusal(maker, inject(NeedsShop)).count(" -> ") == 1
+
+
+@pytest.mark.parametrize("thing", [None, 1, "Shop", []])
+def test_what_cannot_be_called_is_refused_at_the_call(thing: Any) -> None:
+    """`inject` of no class says so where it is written."""
+    with pytest.raises(ServiceBuildError, match="not callable"):
+        inject(thing)
 
 
 def test_the_wrong_kind_of_session_deep_inside_is_named(maker: Maker) -> None:

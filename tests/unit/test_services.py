@@ -191,7 +191,7 @@ def test_a_partial_gives_what_else_is_needed(maker: Maker) -> None:
 
 
 def test_an_unhashable_callable_is_a_service(maker: Maker) -> None:
-    """A callable object with `__eq__` and no hash is built each time it is asked for."""
+    """A callable object with `__eq__` and no hash is told by its identity."""
 
     @dataclass
     class Factory:
@@ -201,9 +201,24 @@ def test_an_unhashable_callable_is_a_service(maker: Maker) -> None:
             return Users(session)
 
     factory = Factory("UTC")
-    with scoped_services(maker, factory, factory) as (first, second):
-        assert first is not second
-        assert first.session is second.session
+    with scoped_services(maker, factory, factory, Factory("UTC")) as (first, second, third):
+        assert first is second
+        assert third is not first
+
+
+def test_a_service_that_is_none_is_built_once(maker: Maker) -> None:
+    """A factory may answer None; asking again does not call it again."""
+    built = []
+    with scoped_services(maker, built.append, built.append) as services:
+        assert services == (None, None)
+    assert len(built) == 1
+
+
+@pytest.mark.parametrize("cls", [Session, AsyncSession])
+def test_a_session_class_is_no_service(maker: Maker, cls: type) -> None:
+    """It would take the session for an engine, and make a session that is nobody's."""
+    with pytest.raises(ServiceBuildError, match=r"scope\.session"), scoped_services(maker, cls):
+        pytest.fail("entered")
 
 
 def test_a_bundle_is_one_more_callable(maker: Maker) -> None:

@@ -89,6 +89,18 @@ async def test_everything_shares_one_scope(registry, sessions) -> None:
             assert joined is found.notes
 
 
+async def test_a_plain_factory_gets_the_async_session(registry, sessions) -> None:
+    """An async session has an `__aenter__`, which `get()` of svcs refuses unless it is known."""
+
+    def notes(container: svcs.Container) -> Notes:
+        return Notes(container.get(AsyncSession))
+
+    registry.register_factory(Notes, notes)
+    async with scoped_container(registry, sessions) as container:
+        scope = await container.aget_abstract(AsyncScope)
+        assert container.get(Notes).session is scope.session
+
+
 async def test_inject_is_given_by_its_class(registry, sessions) -> None:
     """Services that need more can be made by sqla_safe too."""
     async with scoped_container(registry, sessions, inject(Counter, start=5)) as container:

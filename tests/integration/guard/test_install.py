@@ -69,6 +69,32 @@ class TestSync:
                 in_any_session(plain)
         assert not hasattr(caught.value, "sqla_safe")
 
+    def test_what_was_turned_off_before_stays_off(self, plain):
+        """A sessionmaker is configured where it is made, and `install` comes with the program."""
+        configure(plain, guard="off")
+        with install("raise"), pytest.raises(DetachedInstanceError) as caught:
+            in_any_session(plain)
+        assert not hasattr(caught.value, "sqla_safe")
+
+    def test_another_option_does_not_turn_it_off(self, plain):
+        """Only a guard that was named is an exception."""
+        configure(plain, idle_in_transaction_warning=60.0)
+        with install("raise"), pytest.raises(DetachedInstanceError) as caught:
+            in_any_session(plain)
+        assert of(caught.value).code == "SQS101"
+
+    def test_undoing_the_first_leaves_the_second(self, plain):
+        """Two parts of a program need not know of each other, whichever goes first."""
+        first, second = install("report"), install("raise")
+        first.undo()
+        with pytest.raises(DetachedInstanceError) as caught:
+            in_any_session(plain)
+        assert of(caught.value).code == "SQS101"
+        second.undo()
+        with pytest.raises(DetachedInstanceError) as caught:
+            in_any_session(plain)
+        assert not hasattr(caught.value, "sqla_safe")
+
     def test_a_configured_guard_stays_when_it_is_undone(self, plain):
         """Each of the two can go without the other."""
         installed = install("report")

@@ -8,6 +8,7 @@ from sqlalchemy.exc import ArgumentError
 from sqlalchemy.orm import aliased, joinedload, selectinload
 
 from sqla_safe import NotLoadedError, SnapshotPathError, SnapshotSourceError, snapshot
+from tests.unit.snapshots.models.computed import Account
 from tests.unit.snapshots.models.gallery import Avatar, Photo, Tag, Team, User, lisa
 from tests.unit.snapshots.models.trees import Node
 
@@ -31,6 +32,7 @@ NO_PATHS = {
     "value": (5, "type int is not a path"),
     "None": (None, "is not a path"),
     "method": (User.greeting, "is not a path"),
+    "hybrid": (Account.euros, r"Account\.euros is no path.* the columns"),
     "condition": (User.name == "Lisa", "is not a path"),
     "narrowed": (User.avatars.and_(Avatar.name == "Mona"), r"User\.avatars is narrowed"),
     "of_type": (User.avatars.of_type(Avatar), r"User\.avatars is narrowed"),

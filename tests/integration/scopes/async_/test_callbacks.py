@@ -246,3 +246,55 @@ async def test_callbacks_run_in_a_scope_that_did_nothing(maker):
     async with scoped_services(maker) as scope:
         scope.on_commit(lambda: ran.append("commit"))
     assert ran == ["commit"]
+
+
+@on_two
+async def test_a_cancelled_callback_does_not_stop_the_others(maker, async_database):
+    """What a callback awaits was cancelled: the others run, and the cancellation says "stored"."""
+    ran = []
+
+    async def cancelled() -> None:
+        raise asyncio.CancelledError
+
+    with pytest.raises(asyncio.CancelledError) as caught:
+        async with scoped_services(maker, Notes) as notes, scoped_services(maker) as scope:
+            await notes.add("a")
+            scope.on_commit(cancelled)
+            scope.on_commit(lambda: ran.append(1))
+    assert ran == [1]
+    assert stored(async_database) == ["a"]
+    assert "is stored" in caught.value.__notes__[0]
+
+
+@only_on("aiosqlite")
+async def test_an_exit_from_an_on_rollback_callback_is_not_swallowed(maker):
+    """`sys.exit()` in a callback ends the program, as anywhere."""
+
+    def leave() -> None:
+        raise SystemExit(3)
+
+    with pytest.raises(SystemExit):
+        async with scoped_services(maker) as scope:
+            scope.on_rollback(leave)
+            raise LookupError
+
+
+async def test_a_savepoint_of_ones_own_takes_back_what_had_ended_in_it(maker, async_database):
+    """A nested scope that ended well is undone with the `begin_nested()` around it."""
+    ran = []
+    async with scoped_services(maker, Notes) as notes:
+        savepoint = await notes.session.begin_nested()
+        async with scoped_services(maker, propagation="nested") as inner:
+            await inner.get(Notes).add("a")
+            inner.on_commit(lambda: ran.append("inner"))
+            async with scoped_services(maker, propagation="nested") as innermost:
+                innermost.on_commit(lambda: ran.append("innermost"))
+        await savepoint.rollback()
+        assert inner.outcome == innermost.outcome == "rolled_back"
+        savepoint = await notes.session.begin_nested()
+        async with scoped_services(maker, propagation="nested") as kept:
+            kept.on_commit(lambda: ran.append("kept"))
+        await savepoint.commit()
+    assert ran == ["kept"]
+    assert (inner.outcome, kept.outcome) == ("rolled_back", "committed")
+    assert stored(async_database) == []

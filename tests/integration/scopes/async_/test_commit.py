@@ -204,11 +204,14 @@ async def test_connection_loss_before_commit_raises(maker, async_database):
 
 @on_two
 async def test_set_rollback_only_raises_with_its_reason(maker, async_database):
-    """After set_rollback_only the normal end stores nothing and raises with the reason."""
-    with pytest.raises(RollbackOnlyError, match="the invoice was cancelled"):
+    """After set_rollback_only the normal end stores nothing and raises with reason and line."""
+    with pytest.raises(RollbackOnlyError, match="the invoice was cancelled") as caught:
         async with scoped_services(maker) as scope:
             scope.session.add(Note(text="a"))
+            line = here()
             scope.set_rollback_only("the invoice was cancelled")
+    assert f"{line.rpartition(':')[0]}:{int(line.rpartition(':')[2]) + 1}" in str(caught.value)
+    assert "except RollbackOnlyError" in str(caught.value)
     assert scope.outcome == "rolled_back"
     assert stored(async_database) == []
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
+
 import pytest
 from sqlalchemy import event, select, text
-from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import Session
 from sqlalchemy.orm.exc import DetachedInstanceError
+from sqlalchemy.util import await_only
 
 from sqla_safe import ScopeClosedError, configure, scoped_services
 from tests.integration.scopes.async_.support import (
@@ -170,3 +175,74 @@ async def test_lazy_load_inside_the_scope(maker):
         author = await scope.session.scalar(select(Author))
         await scope.session.refresh(author, ["notes"])
         assert [note.text for note in author.notes] == ["a"]
+
+
+async def test_a_pool_that_times_out_is_no_cancellation(async_database, make_async_engine):
+    """The pool's own timeout leaves as SQLAlchemy's TimeoutError, and the task goes on."""
+    options = {"pool_size": 1, "max_overflow": 0, "pool_timeout": 0.05}
+    engine = make_async_engine(async_database, **options)
+    maker = async_sessionmaker(engine)
+    async with engine.connect():
+        with pytest.raises(PoolTimeout):
+            async with scoped_services(maker) as scope:
+                await scope.session.execute(text("SELECT 1"))
+        assert scope.outcome == "rolled_back"
+    async with scoped_services(maker) as scope:
+        assert await scope.session.scalar(text("SELECT 1")) == 1
+
+
+@only_on("aiosqlite")
+async def test_a_cancellation_while_the_pool_is_waited_for_is_one(
+    async_database, make_async_engine
+):
+    """A task that is cancelled meanwhile ends as cancelled."""
+    engine = make_async_engine(async_database, pool_size=1, max_overflow=0)
+    maker = async_sessionmaker(engine)
+
+    async def work() -> None:
+        async with scoped_services(maker) as scope:
+            await scope.session.execute(text("SELECT 1"))
+
+    async with engine.connect():
+        task = asyncio.create_task(work())
+        await asyncio.sleep(0.05)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+
+async def test_a_connection_that_times_out_is_no_cancellation(make_async_engine):
+    """The driver's own timeout for connecting leaves as the driver raises it."""
+
+    async def say_nothing(_: object, writer: asyncio.StreamWriter) -> None:
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(60)
+        writer.close()
+
+    server = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    url = f"postgresql+asyncpg://nobody@127.0.0.1:{port}/nothing"
+    engine = create_async_engine(url, connect_args={"timeout": 0.05})
+    with pytest.raises(TimeoutError):
+        async with scoped_services(async_sessionmaker(engine)) as scope:
+            await scope.session.execute(text("SELECT 1"))
+    assert engine.pool.checkedout() == 0
+    await engine.dispose()
+    server.close()
+
+
+async def test_an_operation_goes_on_after_a_timeout_of_its_own(maker):
+    """What times out inside, and is caught there, is nobody's cancellation."""
+
+    def two_steps(_session: Session) -> str:
+        await_only(impatient())
+        return await_only(asyncio.sleep(0.01, "done"))
+
+    async def impatient() -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(0.01):
+                await asyncio.sleep(60)
+
+    async with scoped_services(maker) as scope:
+        assert await scope.session.run_sync(two_steps) == "done"
+        assert await scope.session.scalar(text("SELECT 1")) == 1

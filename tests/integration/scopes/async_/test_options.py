@@ -187,3 +187,14 @@ async def test_option_error_is_a_value_error(maker):
     """Who catches ValueError catches a refused option."""
     with pytest.raises(ValueError, match="timeout"):
         scoped_services(maker, timeout=0)
+
+
+@on_servers
+async def test_an_isolation_level_that_does_not_exist_takes_no_connection(maker, async_engine):
+    """SQLAlchemy would refuse it too, and lose the connection that it has taken for it."""
+    async with scoped_services(maker) as scope:
+        await scope.session.execute(text("SELECT 1"))
+    with pytest.raises(ScopeOptionError, match="'SERIALIZABLE'"):
+        async with scoped_services(maker, isolation_level="SNAPSHOT") as scope:
+            await scope.session.execute(text("SELECT 1"))
+    assert async_engine.pool.checkedout() == 0

@@ -165,29 +165,80 @@ def test_registering_on_a_finished_scope_raises(sync_maker, method):
 
 @on_sqlite
 def test_a_coroutine_function_is_refused_loudly(sync_maker, sync_database):
-    """Nobody can await it in a sync scope; it is not dropped in silence."""
+    """Nobody can await it in a sync scope: it is refused where it is registered."""
 
     async def callback() -> None: ...
 
+    with scoped_services(sync_maker) as scope:
+        for register in (scope.on_commit, scope.on_rollback):
+            with pytest.raises(TypeError, match="coroutine"):
+                register(callback)
+
+
+@on_sqlite
+def test_a_coroutine_that_a_callback_returns_is_not_dropped_in_silence(sync_maker):
+    """A lambda does not show what it gives; then the end says so."""
+
+    async def send(_text: str) -> None: ...
+
     with pytest.raises(CommitCallbackError) as caught, scoped_services(sync_maker) as scope:
-        scope.on_commit(callback)
+        scope.on_commit(lambda: send("stored"))
     assert "coroutine" in str(caught.value.exceptions[0])
 
 
 @on_sqlite
 @pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit])
 def test_an_interrupted_callback_is_not_swallowed(sync_maker, sync_database, kind):
-    """A callback that is interrupted lets the interruption out, after the data was stored."""
+    """An interruption of a callback leaves when all have run, and says that the data is stored."""
+    ran = []
 
     def interrupted() -> None:
         raise kind
 
+    def broken() -> None:
+        raise OwnError
+
     with (
-        pytest.raises(kind),
+        pytest.raises(kind) as caught,
         scoped_services(sync_maker, SyncNotes) as notes,
         scoped_services(sync_maker) as scope,
     ):
         notes.add("a")
-        scope.on_commit(interrupted)
+        for callback in (interrupted, broken, lambda: ran.append(1)):
+            scope.on_commit(callback)
     assert scope.outcome == "committed"
     assert stored(sync_database) == ["a"]
+    assert ran == [1]
+    assert "is stored" in caught.value.__notes__[0]
+    assert "OwnError" in caught.value.__notes__[1]
+
+
+@on_sqlite
+def test_an_interrupted_on_rollback_callback_is_not_swallowed(sync_maker):
+    """Ctrl-C in a callback leaves instead of the block's error, when all callbacks have run."""
+    ran = []
+
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt) as caught, scoped_services(sync_maker) as scope:
+        scope.on_rollback(interrupted)
+        scope.on_rollback(lambda: ran.append(1))
+        raise OwnError
+    assert isinstance(caught.value.__context__, OwnError)
+    assert ran == [1]
+
+
+def test_a_savepoint_of_ones_own_takes_back_what_had_ended_in_it(sync_maker, sync_database):
+    """A nested scope that ended well is undone with the `begin_nested()` around it."""
+    ran = []
+    with scoped_services(sync_maker) as scope:
+        with pytest.raises(OwnError), scope.session.begin_nested():
+            with scoped_services(sync_maker, SyncNotes, propagation="nested") as notes:
+                notes.add("a")
+            with scoped_services(sync_maker, propagation="nested") as inner:
+                inner.on_commit(lambda: ran.append(1))
+            raise OwnError
+        assert inner.outcome == "rolled_back"
+    assert ran == []
+    assert stored(sync_database) == []

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 from sqlalchemy import select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, sessionmaker
 
 from sqla_safe import (
     WriteBackError,
     replace,
+    scoped_services,
     snapshot,
     write_back,
 )
@@ -70,3 +71,14 @@ def test_a_refused_change_writes_nothing(session, page):
     with sent() as statements, pytest.raises(WriteBackError):
         write_back(session, replace(page, title="new", links=()), base=page)
     assert statements == []
+
+
+@pytest.mark.parametrize("give", ["engine", "none", "scope"])
+def test_what_is_no_session_is_refused(session, page, give):
+    """A scope is no session: it has one."""
+    maker = sessionmaker(session.get_bind())
+    with scoped_services(maker) as scope:
+        given = {"engine": session.get_bind(), "none": None, "scope": scope}[give]
+        line = r"write_back\(scope\.session, " if give == "scope" else r"write_back\(session, "
+        with pytest.raises(WriteBackError, match=line):
+            write_back(given, replace(page, title="new"), base=page)
