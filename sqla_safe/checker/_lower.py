@@ -15,6 +15,11 @@ if TYPE_CHECKING:
 
 _LONGEST_TEXT = 200
 _LAST_COLUMN = 65535
+_REPLACING = frozenset(("patch", "object", "setattr"))
+_SILENT = frozenset(
+    (None, "lazyload", "raiseload", "noload", "load_only", "defer", "with_loader_criteria")
+)
+"""What is no function that makes loader options: methods of options, and those that load nothing."""
 _LOADERS = frozenset(
     (
         "selectinload",
@@ -110,6 +115,10 @@ class Lowering:
             self._note_loaded(node)
         elif name in _MAKERS:
             self._note_maker(node, name)
+        elif name in _REPLACING:
+            self._note_replaced(node, name)
+        elif name == "options":
+            self._note_helpers(node.args)
         elif name == "run_sync" and node.args:
             self.loaded.add(f"!run:{_name_of(node.args[0])}")
         args, words = node.args, node.keywords
@@ -145,6 +154,22 @@ class Lowering:
                 self.loaded.add(f"*.{part.attr}") if owner in _ANY_CLASS else None
             elif isinstance(part, ast.Constant) and isinstance(part.value, str):
                 self.loaded.add("*." + part.value)
+
+    def _note_replaced(self, node: Any, name: str) -> None:
+        """Note what a test puts something else in the place of: `patch("app.users.load")`."""
+        texts = [part.value for part in node.args[:2] if isinstance(part, ast.Constant)]
+        text = texts[0] if texts and isinstance(texts[0], str) else ""
+        of_object = name != "patch" and isinstance(node.func, ast.Attribute)
+        replaced = text.rpartition(".")[2]
+        if ("." in text or of_object) and replaced.isidentifier():
+            self.loaded.add(f"!mock:{replaced}")
+
+    def _note_helpers(self, options: list[Any]) -> None:
+        """Take what is given to `.options(*for_users(Order.user))` for loaded with its entity."""
+        for option in options:
+            helper = option.value if isinstance(option, ast.Starred) else option
+            if isinstance(helper, ast.Call) and getattr(helper.func, "id", None) not in _SILENT:
+                self._note_loaded(helper)
 
     def on_item(self, node: Any) -> Expr:
         return (
