@@ -105,7 +105,7 @@ def passed(run: Run, frame: Frame, state: State, name: str, callee: Value, given
         for ref, entity in entities_in(state, value):
             if not entity.is_detached or entity.is_free or entity.is_weak:
                 continue
-            severity = severity_of(entity, scope_behind(state, entity))
+            severity = severity_of(entity)
             line = ir.line_of(entity.detached_at)
             message = (
                 f"{label_of(entity)} is passed to `{name}()`; its session was closed in line {line}"
@@ -126,7 +126,7 @@ def returned(run: Run, frame: Frame) -> None:
             )
             if not entity.is_detached or entity.is_free or not is_own or entity.source == "guess":
                 continue
-            severity = severity_of(entity, scope)
+            severity = severity_of(entity)
             line = ir.line_of(entity.detached_at)
             message = f"{label_of(entity)} is returned out of its session, closed in line {line}"
             hint = "return a snapshot or plain values, or let the caller open the session"

@@ -46,6 +46,15 @@ class Makers:
             return None if self._has_async else False
         return True if kinds == {"!async"} else None
 
+    def expiry_near(self, module: Module, *, is_async: bool | None) -> bool | None:
+        """Return `expire_on_commit`, or that of the file's own sessionmakers if all keep."""
+        found = self.expiry(is_async=is_async)
+        if found is not None:
+            return found
+        own = {each for each in module.loaded if each.startswith(("!async:", "!sync:"))}
+        keeps = bool(own) and all(each.endswith(":False") for each in own)
+        return False if keeps else None
+
     def expiry(self, *, is_async: bool | None) -> bool | None:
         """Return `expire_on_commit` where all sessionmakers of a kind agree."""
         prefix = {True: "!async", False: "!sync", None: "!"}[is_async]

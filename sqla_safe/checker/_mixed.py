@@ -139,7 +139,14 @@ def _is_plain(run: Run, entity: Entity, name: str) -> bool:
 def _uses_after(function: Function, name: str, at: int) -> list[str]:
     """Return the attributes that are read of a name from some point on; "" is any other use."""
     nodes = nodes_of(function.body)
-    used = [node for node in nodes if is_name(node, name) and node[2] > at + 4096]
+    again = _bound_again(function.body, name, at)
+    used = [
+        node
+        for node in nodes
+        if is_name(node, name)
+        and node[2] > at + 4096
+        and not any(first <= node[2] < last for first, last in again)
+    ]
     read = [node for node in nodes if node[0] == ir.ATTRIBUTE and is_name(node[1], name)]
     written = {
         id(target)
@@ -149,6 +156,27 @@ def _uses_after(function: Function, name: str, at: int) -> list[str]:
     }
     plain = {node[1][2]: node[2] for node in read if id(node) not in written}
     return [plain.get(node[2], "") for node in used]
+
+
+def _bound_again(block: Any, name: str, at: int) -> list[tuple[int, int]]:
+    """Return where, after some point, a name stands for something else that its block binds."""
+    found: list[tuple[int, int]] = []
+    todo: list[Any] = [block]
+    while todo:
+        one = todo.pop()
+        if not ir.is_node(one):
+            continue
+        todo.extend(one)
+        for number, node in enumerate(one):
+            if _binds(node, name) and node[3] > at:
+                after = [each[2] for each in nodes_of(one[number:]) if is_name(each, name)]
+                found.append((node[3], max(after) + 1))
+    return found
+
+
+def _binds(node: Any, name: str) -> bool:
+    is_assignment = ir.is_node(node) and bool(node) and node[0] == ir.ASSIGN
+    return is_assignment and any(is_name(target, name) for target in node[1])
 
 
 def is_name(node: Any, name: str) -> bool:
