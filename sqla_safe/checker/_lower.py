@@ -19,7 +19,7 @@ _REPLACING = frozenset(("patch", "object", "setattr"))
 _SILENT = frozenset(
     (None, "lazyload", "raiseload", "noload", "load_only", "defer", "with_loader_criteria")
 )
-"""What is no function that makes loader options: methods of options, and those that load nothing."""
+"""What is no function that makes loader options: methods, and options that load nothing."""
 _LOADERS = frozenset(
     (
         "selectinload",
