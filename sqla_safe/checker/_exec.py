@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqla_safe.checker import _escape, _eval, _manage, _mixed, _nested, _read, _swallowed, _tasks
+from sqla_safe.checker import (
+    _ambient,
+    _escape,
+    _eval,
+    _manage,
+    _mixed,
+    _nested,
+    _read,
+    _swallowed,
+    _tasks,
+)
 from sqla_safe.checker import _ir as ir
 from sqla_safe.checker._index import last_name
 from sqla_safe.checker._run import TooLongError
@@ -177,6 +187,7 @@ def _augmented(run: Run, frame: Frame, state: State, node: Node) -> State:
 
 
 def _expression(run: Run, frame: Frame, state: State, node: Node) -> State:
+    _ambient.unawaited(state, node[1])
     value = _eval.value(run, frame, state, node[1])
     _tasks.dropped(run, frame, state, node[1], value)
     return state

@@ -36,6 +36,7 @@ _LOADERS = frozenset(
     )
 )
 _MAKERS = frozenset(("sessionmaker", "async_sessionmaker"))
+_MAKERS_OF = frozenset(("sqlalchemy", "sqlmodel"))
 _TASKS = frozenset(("create_task", "ensure_future", "run_coroutine_threadsafe"))
 _ANY_CLASS = frozenset(("self", "cls", "model", "Model"))
 
@@ -70,6 +71,7 @@ class Lowering:
         self.loaded: set[str] = set()
         self.imports: dict[tuple[str, str | None, int], None] = {}
         self.nested: set[str] = set()
+        self._makers: dict[str, str] = {}
 
     def _start_in_wide(self, node: Any) -> int:
         return self._position(node.lineno, node.col_offset)
@@ -113,8 +115,8 @@ class Lowering:
         self._called.add(name)
         if name in _LOADERS:
             self._note_loaded(node)
-        elif name in _MAKERS:
-            self._note_maker(node, name)
+        elif name in _MAKERS or name in self._makers:
+            self._note_maker(node, self._makers.get(name, name))
         elif name in _REPLACING:
             self._note_replaced(node, name)
         elif name == "options":
@@ -132,6 +134,8 @@ class Lowering:
         )
 
     def _note_maker(self, node: Any, name: str) -> None:
+        if not name:  # called like SQLAlchemy's, but the project's own
+            return
         words = {word.arg: word.value for word in node.keywords}
         given = words.get("expire_on_commit")
         settled = given is None or isinstance(given, ast.Constant)
@@ -388,7 +392,11 @@ class Lowering:
         return (ir.IMPORT, tuple(names))
 
     def _note_imports(self, names: Iterable[tuple[str, str, str | None, int]]) -> None:
-        self.imports.update({(module, name, level): None for _, module, name, level in names})
+        for alias, module, name, level in names:
+            self.imports[(module, name, level)] = None
+            if name in _MAKERS or alias in _MAKERS:
+                is_real = name is not None and module.partition(".")[0] in _MAKERS_OF
+                self._makers[alias] = name if is_real and name is not None else ""
 
     def on_delete(self, node: Any) -> Node:
         names = tuple([name.id for name in node.targets if isinstance(name, ast.Name)])

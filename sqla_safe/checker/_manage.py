@@ -143,7 +143,7 @@ def _entered(
 def _object(run: Run, frame: Frame, state: State, ref: Ref, at: int, *, is_async: bool) -> Entered:
     thing = state.heap.get(ref.oid)
     if isinstance(thing, Scope):
-        kind = True if is_async and thing.is_async is None else thing.is_async
+        kind = is_async if thing.is_async is None else thing.is_async
         state.heap[ref.oid] = thing._replace(is_async=kind, at=at, is_closed=False)
         close: Operations = (("close", ref.oid),)
         return Entered(ref, close, close)

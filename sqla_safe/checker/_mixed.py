@@ -115,10 +115,16 @@ def merge_ignored(run: Run, frame: Frame, state: State, call: Node) -> None:
             ("name", first[1]),
         )
         fix = Fix("use-merge-result", data)
-        is_returned = _is_returned(frame.function, first[1])
-        severity: Severity = "error" if is_returned else "warning"
+        is_sure = _is_returned(frame.function, first[1]) and not _may_be_in(state, value)
+        severity: Severity = "error" if is_sure else "warning"
         report = Report(call[4], call[5], "SQS050", severity, message, hint, fix)
         run.report(frame, report)
+
+
+def _may_be_in(state: State, value: Value) -> bool:
+    """Return whether somebody hands in an entity, of this session for all that is known."""
+    entities = [each for one in alternatives(value) if (each := state.entity(one)) is not None]
+    return any(each.source == "param" and not each.is_detached for each in entities)
 
 
 def _is_told(run: Run, state: State, value: Value, session: Value, uses: list[str]) -> bool:
@@ -255,6 +261,8 @@ def _is_lent(frame: Frame, scope: Scope, written: Expr) -> bool:
     function = frame.function
     if function is None or function.is_generator or scope.owner not in ("param", "dependency"):
         return False
+    if function.name.startswith("test_") or "fixture" in function.decorator_names():
+        return False  # its fixtures are made for it
     if written is not None and written[0] == ir.NAME:
         return _is_parameter(function, written[1], scope)
     is_own = function.cls is not None and function.params and written is not None

@@ -632,3 +632,85 @@ def test_what_a_test_puts_something_else_in_the_place_of_is_not_followed(replace
     assert found("app", app=app, **files) == []
     other = app.replace("services.describe", "services.other").replace('"describe"', '"other"')
     assert found("app", app=other, **files) == [(8, "error", "SQS010")]
+
+
+KEEPING = """
+    from sqlalchemy.ext.asyncio import async_sessionmaker as _async_sessionmaker
+
+    Session = _async_sessionmaker(expire_on_commit=False)
+"""
+AFTER_COMMIT = """
+    from sqlalchemy.ext.asyncio import AsyncSession
+    from database import Session
+    from models import User
+
+    async def rename(session: AsyncSession, user: User):
+        await session.commit()
+        return user.name
+"""
+
+
+@pytest.mark.parametrize(
+    ("script", "expected"),
+    [
+        ("from sqlalchemy.ext.asyncio import async_sessionmaker\nm = async_sessionmaker()", []),
+        ("from database import Session as async_sessionmaker\nopened = async_sessionmaker()", []),
+    ],
+    ids=["of a script", "called alike"],
+)
+def test_the_sessionmaker_of_a_script_has_no_say_where_the_shared_ones_keep(
+    script, expected
+) -> None:
+    """Nobody imports it, so that it makes no sessions for the others."""
+    files = {"models": MODELS, "database": KEEPING, "script": script}
+    assert found("app", app=AFTER_COMMIT, **files) == expected
+
+
+def test_the_sessionmakers_that_are_shared_have_to_agree() -> None:
+    """Or nothing is known of a session that is handed in."""
+    other = "from sqlalchemy.ext.asyncio import async_sessionmaker\nmade = async_sessionmaker()"
+    app = AFTER_COMMIT + "    from other import made\n"
+    files = {"models": MODELS, "database": KEEPING, "other": other}
+    assert found("app", app=app, **files) == [(8, "warning", "SQS020")]
+
+
+@pytest.mark.parametrize(
+    "opened",
+    ["with factory() as db:", "for _ in range(1):\n                db = factory()"],
+    ids=["with", "bare"],
+)
+def test_a_session_that_is_used_without_await_is_synchronous(opened: str) -> None:
+    """In a coroutine, such as a test of asynchronous code with a synchronous database."""
+    app = f"""
+        from models import User
+
+        async def seed(session_factory, user_id):
+            factory = session_factory
+            {opened}
+                user = User(name="Ann")
+                db.add(user)
+                db.commit()
+                return user.name
+    """.replace("factory()", "session_factory()")
+    files = {"models": MODELS, "database": SYNC + ODD.replace("import", "import", 1)}
+    assert found("app", app=app, **files) == []
+
+
+def test_a_test_may_close_its_fixture() -> None:
+    """Nobody else goes on using it."""
+    app = """
+        import pytest
+        from sqlalchemy.ext.asyncio import AsyncSession
+
+        async def test_it(session: AsyncSession):
+            async with session:
+                await session.commit()
+
+        @pytest.fixture
+        async def row(session: AsyncSession):
+            await session.close()
+
+        async def store(session: AsyncSession):
+            await session.close()
+    """
+    assert found("app", app=app, models=MODELS, database=ASYNC) == [(14, "warning", "SQS052")]
