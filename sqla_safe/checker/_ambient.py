@@ -291,7 +291,19 @@ def the_scope(state: State) -> int | None:
         for value in state.env.values()
         if type(value) is Ref and isinstance(heap.get(value.oid), Scope)
     }
+    found = found or _own_scopes(state)
     return found.pop() if len(found) == 1 else None
+
+
+def _own_scopes(state: State) -> set[int]:
+    """Return the sessions that the objects in sight keep as attributes: `self.session`."""
+    kept = [state.instance(value) for value in state.env.values() if type(value) is Ref]
+    values = [value for thing in kept if thing is not None for _, value in thing.attributes]
+    return {
+        value.oid
+        for value in values
+        if type(value) is Ref and isinstance(state.heap.get(value.oid), Scope)
+    }
 
 
 def _within(frame: Frame, module: Module) -> Frame:

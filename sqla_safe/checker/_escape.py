@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from sqla_safe.checker import _ir as ir
-from sqla_safe.checker import _tasks
+from sqla_safe.checker import _eval, _tasks
 from sqla_safe.checker._given import Given
 from sqla_safe.checker._run import Frame, Report
-from sqla_safe.checker._values import Entity, Kept, Method, ModuleRef, Ref, State, Value
+from sqla_safe.checker._values import Entity, Kept, Method, ModuleRef, Ref, Rows, State, Value
 from sqla_safe.checker._wording import entities_in, label_of, scope_behind, severity_of
 
 if TYPE_CHECKING:
@@ -119,7 +119,8 @@ def passed(run: Run, frame: Frame, state: State, name: str, callee: Value, given
 def returned(run: Run, frame: Frame) -> None:
     """Report entities that a function returns out of the block that loaded them."""
     for state, value, start in frame.returned:
-        for ref, entity in entities_in(state, value):
+        held = _eval.element(run, frame, state, value, start) if isinstance(value, Rows) else value
+        for ref, entity in entities_in(state, held):
             scope = scope_behind(state, entity)
             is_own = (
                 scope is not None and scope.owner == "local" and entity.detached_at in run.own_ends
