@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sqla_safe.checker import _ir as ir
 from sqla_safe.checker import _eval, _tasks
+from sqla_safe.checker import _ir as ir
 from sqla_safe.checker._given import Given
 from sqla_safe.checker._run import Frame, Report
 from sqla_safe.checker._values import Entity, Kept, Method, ModuleRef, Ref, Rows, State, Value
