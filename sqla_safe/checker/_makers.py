@@ -25,7 +25,7 @@ class Makers:
             for name in module.loaded
             if name.startswith(("!async:", "!sync:"))
         }
-        shared: set[Module] = set().union(*reach.imports.values())
+        shared = {target for targets in reach.imports.values() for target in targets}
         self._shared = {
             name
             for module in reach.counted & shared
