@@ -134,7 +134,9 @@ class Lowering:
         )
 
     def _note_maker(self, node: Any, name: str) -> None:
-        if not name:  # called like SQLAlchemy's, but the project's own
+        is_bare = not node.args and not node.keywords
+        known = getattr(node.func, "id", name) in self._makers
+        if not name or (is_bare and not known):  # called like SQLAlchemy's, but the project's own
             return
         words = {word.arg: word.value for word in node.keywords}
         given = words.get("expire_on_commit")

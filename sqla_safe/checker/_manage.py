@@ -144,7 +144,9 @@ def _object(run: Run, frame: Frame, state: State, ref: Ref, at: int, *, is_async
     thing = state.heap.get(ref.oid)
     if isinstance(thing, Scope):
         kind = is_async if thing.is_async is None else thing.is_async
-        state.heap[ref.oid] = thing._replace(is_async=kind, at=at, is_closed=False)
+        keeps = thing.expires is None and run.linked.makers.expiry(is_async=kind) is False
+        expires = False if keeps else thing.expires
+        state.heap[ref.oid] = thing._replace(is_async=kind, expires=expires, at=at, is_closed=False)
         close: Operations = (("close", ref.oid),)
         return Entered(ref, close, close)
     if isinstance(thing, Instance) and isinstance(thing.cls, Class):

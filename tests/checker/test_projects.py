@@ -714,3 +714,39 @@ def test_a_test_may_close_its_fixture() -> None:
             await session.close()
     """
     assert found("app", app=app, models=MODELS, database=ASYNC) == [(14, "warning", "SQS052")]
+
+
+def test_the_name_of_a_sessionmaker_may_be_the_projects_own() -> None:
+    """A variable that holds what a function has made is called so; it says nothing of settings."""
+    other = """
+        from database import Session
+
+        async_sessionmaker = Session
+
+        def opened():
+            return async_sessionmaker()
+    """
+    app = AFTER_COMMIT + "    from other import opened\n"
+    assert found("app", app=app, models=MODELS, database=KEEPING, other=other) == []
+
+
+def test_async_with_tells_which_sessionmakers_a_session_may_be_of() -> None:
+    """Where those of one kind keep what is loaded, and those of the other do not."""
+    factory = """
+        def made():
+            return eval("Session")
+
+        session_factory = made()
+    """
+    app = """
+        from factory import session_factory
+        from models import User
+
+        async def rename(user_id):
+            async with session_factory() as session:
+                user = await session.get(User, user_id)
+                await session.commit()
+                return user.name
+    """
+    files = {"models": MODELS, "database": KEEPING, "sync": SYNC, "factory": factory}
+    assert found("app", app=app, **files) == []
