@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final, Literal
 
 from sqla_safe.checker import _ir as ir
-from sqla_safe.checker import _manage, _memo, _objects
+from sqla_safe.checker import _manage, _memo, _mixed, _objects
 from sqla_safe.checker._holding import scopes_of
 from sqla_safe.checker._index import Class, dotted, last_name
 from sqla_safe.checker._models import is_model_outside
@@ -34,6 +34,10 @@ if TYPE_CHECKING:
     from sqla_safe.checker._ir import Expr, Node
     from sqla_safe.checker._run import Frame, Run
 
+_SENDING: Final = frozenset(
+    ("commit", "rollback", "flush", "execute", "refresh", "close", "delete", "merge")
+)
+"""Methods of which a call does nothing before it is awaited, if the session is asynchronous."""
 _LISTS: Final = frozenset(
     (
         "list",
@@ -138,6 +142,18 @@ def awaited(run: Run, frame: Frame, state: State, expr: Expr) -> None:
             state.heap[ref.oid] = scope._replace(is_async=True)
 
 
+def unawaited(state: State, expr: Expr) -> None:
+    """Learn from a statement `session.commit()` that a session is no asynchronous one."""
+    if expr is None or expr[0] != ir.CALL or expr[1] is None or expr[1][0] != ir.ATTRIBUTE:
+        return
+    owner = expr[1][1]
+    if expr[1][2] in _SENDING and owner is not None and owner[0] == ir.NAME:
+        ref = state.env.get(owner[1])
+        scope = state.scope(ref)
+        if scope is not None and scope.is_async is None and isinstance(ref, Ref):
+            state.heap[ref.oid] = scope._replace(is_async=False)
+
+
 # --- parameters ------------------------------------------------------------------
 
 
@@ -197,7 +213,7 @@ def _session_parameter(
     if run.linked.relevance.is_run_sync(frame.function):
         is_async = False
     ref = run.known(("parameter", frame.key, name))
-    expires = run.linked.makers.expiry(is_async=is_async)
+    expires = run.linked.makers.expiry_near(frame.module, is_async=is_async)
     owner: Literal["dependency", "param"] = "dependency" if provider is not None else "param"
     state.heap[ref.oid] = Scope(is_async, expires, name, 0, owner)
     return ref
@@ -248,7 +264,17 @@ def _by_its_name(run: Run, frame: Frame, name: str) -> Expr:
     note = (ir.NAME, wanted, 0)
     found = run.linked.notes.class_named(frame.module, note)
     is_model = isinstance(found, Class) and run.models.is_model(found)
+    if frame.function is None or not _is_read_of(frame.function, name):
+        return None
     return note if is_model or (isinstance(found, str) and is_model_outside(found)) else None
+
+
+def _is_read_of(function: Function, name: str) -> bool:
+    """Return whether a function reads an attribute of a parameter, or its object may later on."""
+    if function.name == "__init__":
+        return True
+    nodes = _mixed.nodes_of(function.body)
+    return any(node[0] == ir.ATTRIBUTE and _mixed.is_name(node[1], name) for node in nodes)
 
 
 @lru_cache(2048)
@@ -265,7 +291,19 @@ def the_scope(state: State) -> int | None:
         for value in state.env.values()
         if type(value) is Ref and isinstance(heap.get(value.oid), Scope)
     }
+    found = found or _own_scopes(state)
     return found.pop() if len(found) == 1 else None
+
+
+def _own_scopes(state: State) -> set[int]:
+    """Return the sessions that the objects in sight keep as attributes: `self.session`."""
+    kept = [state.instance(value) for value in state.env.values() if type(value) is Ref]
+    values = [value for thing in kept if thing is not None for _, value in thing.attributes]
+    return {
+        value.oid
+        for value in values
+        if type(value) is Ref and isinstance(state.heap.get(value.oid), Scope)
+    }
 
 
 def _within(frame: Frame, module: Module) -> Frame:
@@ -353,7 +391,7 @@ def _generic(
             found = join_values(found, annotated(run, frame, state, part, at, tag, scope))
         return found
     if outer in ("async_sessionmaker", "sessionmaker"):
-        return _maker(run, outer, tag)
+        return _maker(run, frame, outer, tag)
     if outer in _LISTS:
         item = annotated(run, frame, state, parts[0], at, tag, scope)
         return Many(item) if item is not None else None
@@ -368,9 +406,10 @@ def _generic(
     return annotated(run, frame, state, note[1], at, tag, scope)
 
 
-def _maker(run: Run, outer: str, tag: str) -> Maker:
+def _maker(run: Run, frame: Frame, outer: str, tag: str) -> Maker:
     is_async = True if outer.startswith("async") else None
-    return Maker(is_async, run.linked.makers.expiry(is_async=is_async), tag)
+    expires = run.linked.makers.expiry_near(frame.module, is_async=is_async)
+    return Maker(is_async, expires, tag)
 
 
 def _named(
@@ -383,10 +422,10 @@ def _named(
     kind = _session_kind(run, frame, note)
     if kind:
         is_async = kind == "async"
-        expires = run.linked.makers.expiry(is_async=is_async)
+        expires = run.linked.makers.expiry_near(frame.module, is_async=is_async)
         return run.make(frame, state, at, Scope(is_async, expires, tag, 0, "param"), f"scope {tag}")
     if last_name(note) in ("async_sessionmaker", "sessionmaker"):
-        return _maker(run, last_name(note), tag)
+        return _maker(run, frame, last_name(note), tag)
     found = run.linked.notes.class_named(frame.module, note)
     if isinstance(found, Class):
         if run.models.is_model(found):

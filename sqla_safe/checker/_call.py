@@ -160,7 +160,7 @@ def _one(run: Run, frame: Frame, state: State, callee: Value, name: str, given: 
     if isinstance(callee, External):
         return _external(run, frame, state, callee, given)
     if not given.expr[2] and _is_factory(run, frame, name):
-        seen = run.linked.makers.expiry(is_async=None)
+        seen = run.linked.makers.expiry_near(frame.module, is_async=None)
         maker = Maker(None, False if seen is False else None, name)
         return _ambient.new_scope(run, frame, state, given.start, maker)
     return _outside.unresolved(run, frame, state, name, None, given)

@@ -115,12 +115,12 @@ def _files(given: str, walk: Walk, config: Config) -> list[str]:
     is_folder = os.path.isdir(given)
     if config.force_exclude and walk.leaves_out(given, is_folder=is_folder):
         return []
-    path = os.path.normpath(given) if is_folder else _tidy(given)
+    path = _tidy(given)
     return list(reversed(list(walk.files(path)))) if is_folder else [path]
 
 
 def _tidy(path: str) -> str:
-    """Drop a leading ``./``: what is printed is what an editor opens."""
+    """Drop a leading ``./`` and the like, but no ``..``: behind a link it leads elsewhere."""
     return str(Path(path))
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from sqla_safe.checker import _eval, _tasks
 from sqla_safe.checker import _ir as ir
-from sqla_safe.checker import _tasks
 from sqla_safe.checker._given import Given
 from sqla_safe.checker._run import Frame, Report
-from sqla_safe.checker._values import Entity, Kept, Method, ModuleRef, Ref, State, Value
+from sqla_safe.checker._values import Entity, Kept, Method, ModuleRef, Ref, Rows, State, Value
 from sqla_safe.checker._wording import entities_in, label_of, scope_behind, severity_of
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def passed(run: Run, frame: Frame, state: State, name: str, callee: Value, given
         for ref, entity in entities_in(state, value):
             if not entity.is_detached or entity.is_free or entity.is_weak:
                 continue
-            severity = severity_of(entity, scope_behind(state, entity))
+            severity = severity_of(entity)
             line = ir.line_of(entity.detached_at)
             message = (
                 f"{label_of(entity)} is passed to `{name}()`; its session was closed in line {line}"
@@ -119,14 +119,15 @@ def passed(run: Run, frame: Frame, state: State, name: str, callee: Value, given
 def returned(run: Run, frame: Frame) -> None:
     """Report entities that a function returns out of the block that loaded them."""
     for state, value, start in frame.returned:
-        for ref, entity in entities_in(state, value):
+        held = _eval.element(run, frame, state, value, start) if isinstance(value, Rows) else value
+        for ref, entity in entities_in(state, held):
             scope = scope_behind(state, entity)
             is_own = (
                 scope is not None and scope.owner == "local" and entity.detached_at in run.own_ends
             )
             if not entity.is_detached or entity.is_free or not is_own or entity.source == "guess":
                 continue
-            severity = severity_of(entity, scope)
+            severity = severity_of(entity)
             line = ir.line_of(entity.detached_at)
             message = f"{label_of(entity)} is returned out of its session, closed in line {line}"
             hint = "return a snapshot or plain values, or let the caller open the session"

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqla_safe.checker import _escape, _eval, _manage, _mixed, _nested, _read, _swallowed, _tasks
+from sqla_safe.checker import (
+    _ambient,
+    _escape,
+    _eval,
+    _manage,
+    _mixed,
+    _nested,
+    _read,
+    _swallowed,
+    _tasks,
+)
 from sqla_safe.checker import _ir as ir
 from sqla_safe.checker._index import last_name
 from sqla_safe.checker._run import TooLongError
@@ -177,6 +187,7 @@ def _augmented(run: Run, frame: Frame, state: State, node: Node) -> State:
 
 
 def _expression(run: Run, frame: Frame, state: State, node: Node) -> State:
+    _ambient.unawaited(state, node[1])
     value = _eval.value(run, frame, state, node[1])
     _tasks.dropped(run, frame, state, node[1], value)
     return state
@@ -315,7 +326,21 @@ def _while(run: Run, frame: Frame, state: State, node: Node) -> State | None:
 
 
 def _with(run: Run, frame: Frame, state: State, node: Node) -> State | None:
-    return _with_items(run, frame, state, node, 0)
+    is_forgiving = any(_awaits_failure(context) for context, _ in node[1])
+    frame.forgiven += is_forgiving
+    after = _with_items(run, frame, state, node, 0)
+    frame.forgiven -= is_forgiving
+    return after
+
+
+def _awaits_failure(context: Expr) -> bool:
+    """Return whether a block is there to fail: `with pytest.raises(MissingGreenlet)`."""
+    if context is None or context[0] != ir.CALL:
+        return False
+    name = last_name(context[1])
+    if name in _RAISES and any(last_name(kind) in _ANY_ERROR for kind in context[2]):
+        return True
+    return name in (*_RAISES, "suppress") and any(map(_expects, context[2]))
 
 
 def _with_items(run: Run, frame: Frame, state: State, node: Node, at: int) -> State | None:
@@ -511,6 +536,8 @@ def _match(run: Run, frame: Frame, state: State, node: Node) -> State | None:
 
 
 _FORGIVING = frozenset(("MissingGreenlet", "DetachedInstanceError", "InvalidRequestError"))
+_ANY_ERROR = frozenset(("Exception", "SQLAlchemyError"))
+_RAISES = ("raises", "assertRaises", "assertRaisesRegex")
 _MAY_RAISE = frozenset(
     (ir.ASSIGN, ir.ANNOTATED, ir.AUGMENTED, ir.EXPR, ir.RETURN, ir.FOR, ir.WITH, ir.IF)
 )

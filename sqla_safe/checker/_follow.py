@@ -66,6 +66,7 @@ def _can_follow(run: Run, frame: Frame, function: Function, *, is_given: bool) -
     return (
         len(frame.key) < DEEPEST
         and (is_given or run.linked.relevance.is_relevant(function))
+        and not run.is_mocked(function)
         and not run.is_running(function)
         and run.may_go_on()
     )

@@ -36,6 +36,7 @@ class Linked:
         self.reach = Reach(self.index, settings)
         self.memory = Memory()
         self.given_up: list[Function] = []
+        self.mocked: frozenset[str] = frozenset()
         self.cut_short = 0
         self.assigned: dict[Class, dict[str, tuple[Function, Expr]]] = {}
         self._bound: dict[Function, frozenset[str]] = {}
@@ -54,6 +55,9 @@ class Linked:
     def begin(self, file: Module) -> None:
         """Forget what one file has taught: no file's findings depend on which came before it."""
         self.memory.begin(file)
+        self.mocked = frozenset(
+            [name.partition(":")[2] for name in file.loaded if name.startswith("!mock:")]
+        )
         self.given_up.clear()
         self.cut_short = 0
 

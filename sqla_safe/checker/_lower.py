@@ -15,6 +15,11 @@ if TYPE_CHECKING:
 
 _LONGEST_TEXT = 200
 _LAST_COLUMN = 65535
+_REPLACING = frozenset(("patch", "object", "setattr"))
+_SILENT = frozenset(
+    (None, "lazyload", "raiseload", "noload", "load_only", "defer", "with_loader_criteria")
+)
+"""What is no function that makes loader options: methods, and options that load nothing."""
 _LOADERS = frozenset(
     (
         "selectinload",
@@ -31,6 +36,7 @@ _LOADERS = frozenset(
     )
 )
 _MAKERS = frozenset(("sessionmaker", "async_sessionmaker"))
+_MAKERS_OF = frozenset(("sqlalchemy", "sqlmodel"))
 _TASKS = frozenset(("create_task", "ensure_future", "run_coroutine_threadsafe"))
 _ANY_CLASS = frozenset(("self", "cls", "model", "Model"))
 
@@ -65,6 +71,7 @@ class Lowering:
         self.loaded: set[str] = set()
         self.imports: dict[tuple[str, str | None, int], None] = {}
         self.nested: set[str] = set()
+        self._makers: dict[str, str] = {}
 
     def _start_in_wide(self, node: Any) -> int:
         return self._position(node.lineno, node.col_offset)
@@ -108,8 +115,12 @@ class Lowering:
         self._called.add(name)
         if name in _LOADERS:
             self._note_loaded(node)
-        elif name in _MAKERS:
-            self._note_maker(node, name)
+        elif name in _MAKERS or name in self._makers:
+            self._note_maker(node, self._makers.get(name, name))
+        elif name in _REPLACING:
+            self._note_replaced(node, name)
+        elif name == "options":
+            self._note_helpers(node.args)
         elif name == "run_sync" and node.args:
             self.loaded.add(f"!run:{_name_of(node.args[0])}")
         args, words = node.args, node.keywords
@@ -123,6 +134,10 @@ class Lowering:
         )
 
     def _note_maker(self, node: Any, name: str) -> None:
+        is_bare = not node.args and not node.keywords
+        known = getattr(node.func, "id", name) in self._makers
+        if not name or (is_bare and not known):  # called like SQLAlchemy's, but the project's own
+            return
         words = {word.arg: word.value for word in node.keywords}
         given = words.get("expire_on_commit")
         settled = given is None or isinstance(given, ast.Constant)
@@ -145,6 +160,22 @@ class Lowering:
                 self.loaded.add(f"*.{part.attr}") if owner in _ANY_CLASS else None
             elif isinstance(part, ast.Constant) and isinstance(part.value, str):
                 self.loaded.add("*." + part.value)
+
+    def _note_replaced(self, node: Any, name: str) -> None:
+        """Note what a test puts something else in the place of: `patch("app.users.load")`."""
+        texts = [part.value for part in node.args[:2] if isinstance(part, ast.Constant)]
+        text = texts[0] if texts and isinstance(texts[0], str) else ""
+        of_object = name != "patch" and isinstance(node.func, ast.Attribute)
+        replaced = text.rpartition(".")[2]
+        if ("." in text or of_object) and replaced.isidentifier():
+            self.loaded.add(f"!mock:{replaced}")
+
+    def _note_helpers(self, options: list[Any]) -> None:
+        """Take what is given to `.options(*for_users(Order.user))` for loaded with its entity."""
+        for option in options:
+            helper = option.value if isinstance(option, ast.Starred) else option
+            if isinstance(helper, ast.Call) and getattr(helper.func, "id", None) not in _SILENT:
+                self._note_loaded(helper)
 
     def on_item(self, node: Any) -> Expr:
         return (
@@ -363,7 +394,11 @@ class Lowering:
         return (ir.IMPORT, tuple(names))
 
     def _note_imports(self, names: Iterable[tuple[str, str, str | None, int]]) -> None:
-        self.imports.update({(module, name, level): None for _, module, name, level in names})
+        for alias, module, name, level in names:
+            self.imports[(module, name, level)] = None
+            if name in _MAKERS or alias in _MAKERS:
+                is_real = name is not None and module.partition(".")[0] in _MAKERS_OF
+                self._makers[alias] = name if is_real and name is not None else ""
 
     def on_delete(self, node: Any) -> Node:
         names = tuple([name.id for name in node.targets if isinstance(name, ast.Name)])

@@ -25,13 +25,20 @@ class Makers:
             for name in module.loaded
             if name.startswith(("!async:", "!sync:"))
         }
+        shared = {target for targets in reach.imports.values() for target in targets}
+        self._shared = {
+            name
+            for module in reach.counted & shared
+            for name in module.loaded
+            if name.startswith(("!async:", "!sync:"))
+        }
         self._has_async = any(map(_imports_async, reach.counted))
         self._is_whole: bool | None = None
 
     @property
     def facts(self) -> tuple[object, ...]:
         """All that the answers depend on."""
-        return sorted(self._makers), self._has_async, self.are_known()
+        return sorted(self._makers), sorted(self._shared), self._has_async, self.are_known()
 
     @property
     def are_odd(self) -> bool:
@@ -46,14 +53,25 @@ class Makers:
             return None if self._has_async else False
         return True if kinds == {"!async"} else None
 
+    def expiry_near(self, module: Module, *, is_async: bool | None) -> bool | None:
+        """Return `expire_on_commit`, or that of the file's own sessionmakers if all keep."""
+        found = self.expiry(is_async=is_async)
+        if found is not None:
+            return found
+        own = {each for each in module.loaded if each.startswith(("!async:", "!sync:"))}
+        keeps = bool(own) and all(each.endswith(":False") for each in own)
+        return False if keeps else None
+
     def expiry(self, *, is_async: bool | None) -> bool | None:
-        """Return `expire_on_commit` where all sessionmakers of a kind agree."""
-        prefix = {True: "!async", False: "!sync", None: "!"}[is_async]
-        found = {each.rpartition(":")[2] for each in self._makers if each.startswith(prefix)}
-        only = found.pop() if len(found) == 1 else "?"
-        if only == "True" and self.are_known():
+        """Return `expire_on_commit` where all sessionmakers of a kind agree.
+
+        Those of scripts and tests, which no other file imports, have no say where all others keep.
+        """
+        found = _settings_of(self._makers, is_async=is_async)
+        if found == {"True"} and self.are_known():
             return True
-        return False if only == "False" else self._settings.expire_on_commit
+        keeps = {"False"} in (found, _settings_of(self._shared, is_async=is_async))
+        return False if keeps else self._settings.expire_on_commit
 
     def are_known(self) -> bool:
         """Return whether no sessionmaker is imported from a file that is not here."""
@@ -67,6 +85,11 @@ class Makers:
                 if is_import(binding)
             )
         return self._is_whole
+
+
+def _settings_of(makers: set[str], *, is_async: bool | None) -> set[str]:
+    prefix = {True: "!async", False: "!sync", None: "!"}[is_async]
+    return {each.rpartition(":")[2] for each in makers if each.startswith(prefix)}
 
 
 def _imports_async(module: Module) -> bool:

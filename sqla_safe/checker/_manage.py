@@ -9,10 +9,11 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from sqla_safe.checker import _ambient, _eval, _exec, _follow, _outside
+from sqla_safe.checker import _ir as ir
 from sqla_safe.checker._given import Given
 from sqla_safe.checker._holding import scopes_of
 from sqla_safe.checker._index import Class, last_name
-from sqla_safe.checker._names import last, looks_like_session
+from sqla_safe.checker._names import is_client, last, looks_like_session
 from sqla_safe.checker._run import Frame, Operation
 from sqla_safe.checker._values import (
     ClassRef,
@@ -142,8 +143,10 @@ def _entered(
 def _object(run: Run, frame: Frame, state: State, ref: Ref, at: int, *, is_async: bool) -> Entered:
     thing = state.heap.get(ref.oid)
     if isinstance(thing, Scope):
-        kind = True if is_async and thing.is_async is None else thing.is_async
-        state.heap[ref.oid] = thing._replace(is_async=kind, at=at, is_closed=False)
+        kind = is_async if thing.is_async is None else thing.is_async
+        keeps = thing.expires is None and run.linked.makers.expiry(is_async=kind) is False
+        expires = False if keeps else thing.expires
+        state.heap[ref.oid] = thing._replace(is_async=kind, expires=expires, at=at, is_closed=False)
         close: Operations = (("close", ref.oid),)
         return Entered(ref, close, close)
     if isinstance(thing, Instance) and isinstance(thing.cls, Class):
@@ -320,7 +323,7 @@ def _unknown(
     """Enter something that is not part of what was read, but called like a session or service."""
     name = last_name(written)
     target = _call_target(run, frame, written)
-    if not run.linked.is_own(frame.module, target) or not name:
+    if not run.linked.is_own(frame.module, target) or not name or _is_of_client(written):
         return Entered(None)
     is_session = looks_like_session(name) or run.linked.is_session_name(name)
     if not is_session and not _OPENS_SERVICE.search(name):
@@ -336,7 +339,14 @@ def _unknown(
     return Entered(service, close, close)
 
 
+def _is_of_client(written: Expr) -> bool:
+    """Return whether something of another kind of client is entered: `client.start_session()`."""
+    target = written[1] if written is not None and written[0] == ir.CALL else written
+    is_method = target is not None and target[0] == ir.ATTRIBUTE
+    return is_method and target is not None and is_client(last_name(target[1]))
+
+
 def _call_target(run: Run, frame: Frame, written: Expr) -> Value:
     if written is None:
         return None
-    return run.names.value(frame.module, written[1] if written[0] == 2 else written)
+    return run.names.value(frame.module, written[1] if written[0] == ir.CALL else written)

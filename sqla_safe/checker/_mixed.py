@@ -115,10 +115,16 @@ def merge_ignored(run: Run, frame: Frame, state: State, call: Node) -> None:
             ("name", first[1]),
         )
         fix = Fix("use-merge-result", data)
-        is_returned = _is_returned(frame.function, first[1])
-        severity: Severity = "error" if is_returned else "warning"
+        is_sure = _is_returned(frame.function, first[1]) and not _may_be_in(state, value)
+        severity: Severity = "error" if is_sure else "warning"
         report = Report(call[4], call[5], "SQS050", severity, message, hint, fix)
         run.report(frame, report)
+
+
+def _may_be_in(state: State, value: Value) -> bool:
+    """Return whether somebody hands in an entity, of this session for all that is known."""
+    entities = [each for one in alternatives(value) if (each := state.entity(one)) is not None]
+    return any(each.source == "param" and not each.is_detached for each in entities)
 
 
 def _is_told(run: Run, state: State, value: Value, session: Value, uses: list[str]) -> bool:
@@ -139,7 +145,14 @@ def _is_plain(run: Run, entity: Entity, name: str) -> bool:
 def _uses_after(function: Function, name: str, at: int) -> list[str]:
     """Return the attributes that are read of a name from some point on; "" is any other use."""
     nodes = nodes_of(function.body)
-    used = [node for node in nodes if is_name(node, name) and node[2] > at + 4096]
+    again = _bound_again(function.body, name, at)
+    used = [
+        node
+        for node in nodes
+        if is_name(node, name)
+        and node[2] > at + 4096
+        and not any(first <= node[2] < last for first, last in again)
+    ]
     read = [node for node in nodes if node[0] == ir.ATTRIBUTE and is_name(node[1], name)]
     written = {
         id(target)
@@ -149,6 +162,27 @@ def _uses_after(function: Function, name: str, at: int) -> list[str]:
     }
     plain = {node[1][2]: node[2] for node in read if id(node) not in written}
     return [plain.get(node[2], "") for node in used]
+
+
+def _bound_again(block: Any, name: str, at: int) -> list[tuple[int, int]]:
+    """Return where, after some point, a name stands for something else that its block binds."""
+    found: list[tuple[int, int]] = []
+    todo: list[Any] = [block]
+    while todo:
+        one = todo.pop()
+        if not ir.is_node(one):
+            continue
+        todo.extend(one)
+        for number, node in enumerate(one):
+            if _binds(node, name) and node[3] > at:
+                after = [each[2] for each in nodes_of(one[number:]) if is_name(each, name)]
+                found.append((node[3], max(after) + 1))
+    return found
+
+
+def _binds(node: Any, name: str) -> bool:
+    is_assignment = ir.is_node(node) and bool(node) and node[0] == ir.ASSIGN
+    return is_assignment and any(is_name(target, name) for target in node[1])
 
 
 def is_name(node: Any, name: str) -> bool:
@@ -227,6 +261,8 @@ def _is_lent(frame: Frame, scope: Scope, written: Expr) -> bool:
     function = frame.function
     if function is None or function.is_generator or scope.owner not in ("param", "dependency"):
         return False
+    if function.name.startswith("test_") or "fixture" in function.decorator_names():
+        return False  # its fixtures are made for it
     if written is not None and written[0] == ir.NAME:
         return _is_parameter(function, written[1], scope)
     is_own = function.cls is not None and function.params and written is not None

@@ -32,6 +32,7 @@ _MODEL_MODULES: Final = re.compile(r"(^|\.)(models?|entities|orm|tables)(\.|$)")
 _NO_MODEL: Final = re.compile(
     r"(Create|Update|Read|In|Out|Schema|Request|Response|Enum|Status|Type|State|Action|Params|Base"
     r"|Data|Config|Mixin|Error|DTO|Public|Filter|Kind|Level|Role|Mode|Pagination|Register)$|^[a-z_]|^[A-Z_]+$"
+    r"|\w(Service|Repository|Repo|Factory|Provider|UseCase|Interactor|Handler)$"
 )
 
 

@@ -76,6 +76,12 @@ def looks_like_session(name: str) -> bool:
     return bool(_SESSION_LIKE.search(last(name))) and not _NO_SESSION.search(name)
 
 
+@lru_cache(_REMEMBERED)
+def is_client(name: str) -> bool:
+    """Return whether a name is one of what talks to something that is no database of SQLAlchemy."""
+    return bool(_NO_SESSION.search(name))
+
+
 class Names:
     """Resolves names, and remembers what it has resolved."""
 

@@ -10,13 +10,9 @@ if TYPE_CHECKING:
     from sqla_safe.checker.findings import Finding
 
 _CODE: Final = r"[A-Za-z]+[0-9]+"
-_LINE: Final = re.compile(
-    rf"#\s*noqa(?P<colon>\s*:\s*(?P<codes>{_CODE}(?:[\s,]+{_CODE})*)?)?(?![\w-])", re.IGNORECASE
-)
-_FILE: Final = re.compile(
-    rf"#\s*sqla-safe\s*:\s*noqa(?P<colon>\s*:\s*(?P<codes>{_CODE}(?:[\s,]+{_CODE})*)?)?\s*$",
-    re.IGNORECASE,
-)
+_LIST: Final = rf"(?P<colon>\s*:\s*(?P<codes>{_CODE}(?:[\s,]+{_CODE})*)?)?(?![\w-])"
+_LINE: Final = re.compile(rf"#\s*(?:sqla-safe\s*:\s*)?noqa{_LIST}", re.IGNORECASE)
+_FILE: Final = re.compile(rf"#\s*(?P<tool>sqla-safe|ruff|flake8)\s*:\s*noqa{_LIST}", re.IGNORECASE)
 
 
 def is_suppressed(finding: Finding, text: SourceText) -> bool:
@@ -30,18 +26,32 @@ def is_suppressed(finding: Finding, text: SourceText) -> bool:
     if _whole_file(text, finding.code):
         return True
     places = {finding.line, finding.end_line, text.ends.get(finding.line, finding.line)}
-    return any(_names(_LINE, text.comments.get(line, ""), finding.code) for line in places)
+    return any(_names(text.comments.get(line, ""), finding.code) for line in places)
 
 
 def _whole_file(text: SourceText, code: str) -> bool:
-    return any(_names(_FILE, comment, code) for comment in text.comments.values())
+    """Return whether a comment on a line of its own takes the code back in the whole file.
+
+    Addressed to another tool it counts only where it names the code: a generated file that ruff
+    leaves alone can still have a bug.
+    """
+    for line, comment in text.comments.items():
+        found = _FILE.match(comment)
+        if found is None or not text.line(line).lstrip().startswith("#"):
+            continue
+        is_ours = found["tool"].lower() == "sqla-safe"
+        if (is_ours or found["colon"]) and _lists(found, code):
+            return True
+    return False
 
 
-def _names(pattern: re.Pattern[str], comment: str, code: str) -> bool:
+def _names(comment: str, code: str) -> bool:
+    found = _LINE.search(comment)
+    return found is not None and _lists(found, code)
+
+
+def _lists(found: re.Match[str], code: str) -> bool:
     """Return whether a comment suppresses a code: without a list it suppresses all of them."""
-    found = pattern.search(comment)
-    if found is None:
-        return False
     if found["colon"] is None:
         return True
     return code in re.findall(_CODE, (found["codes"] or "").upper())

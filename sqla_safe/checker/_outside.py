@@ -8,7 +8,7 @@ from sqla_safe.checker import _ir as ir
 from sqla_safe.checker import _session
 from sqla_safe.checker._holding import held_by, scopes_of
 from sqla_safe.checker._names import last
-from sqla_safe.checker._values import Entity, External, Instance, Pending, Ref, State, Value
+from sqla_safe.checker._values import Const, Entity, External, Instance, Pending, Ref, State, Value
 
 if TYPE_CHECKING:
     from sqla_safe.checker._given import Given
@@ -138,11 +138,17 @@ def _made_of(
         return run.make(frame, state, given.start, instance, "service")
     words = name.lower().lstrip("_").partition("_by_")[0].split("_")
     says_entity = any(word in _GIVES_ENTITIES for word in words)
-    if words[-1] in _GIVES_OTHERS or words[0] in _GIVES_OTHERS:
+    if words[-1] in _GIVES_OTHERS or words[0] in _GIVES_OTHERS or _is_looked_up(name, given):
         return None
     cls = owner.name if isinstance(owner, External) and last(owner.name)[:1].isupper() else None
     entity = Entity(cls, scope, "guess", given.start, is_open=True, is_weak=not says_entity)
     return run.make(frame, state, given.start, entity, "guess")
+
+
+def _is_looked_up(name: str, given: Given) -> bool:
+    """Return whether a key that is written down is asked for: `values.get("nonce")`."""
+    key = given.args[0] if given.args else None
+    return name == "get" and isinstance(key, Const) and isinstance(key.value, str)
 
 
 def _makes_service(name: str) -> bool:

@@ -423,6 +423,9 @@ def _blame(
     """Report the new troubles; mere suspicions only when they are about the entity's own method."""
     if not frame.is_top or len(run.troubles) == seen:
         return
+    if frame.forgiven:
+        del run.troubles[seen:]
+        return
     for trouble in run.troubles[seen:]:
         entity = state.heap.get(trouble.oid)
         is_known = isinstance(entity, Entity) and trouble.target is not None

@@ -105,7 +105,10 @@ class Memory:
 
     def _adopt(self, run: Run, record: Record) -> bool:
         """Take a record over from a file before, with all that this file would know by now."""
+        mocked = run.linked.mocked
         if not record.asked.isdisjoint(run.stack):
+            return False
+        if mocked and any(function.name in mocked for function in record.asked):
             return False
         new: dict[Any, Record] = {record.key: record}
         if not self._gather(record, new):

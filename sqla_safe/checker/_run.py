@@ -196,6 +196,13 @@ class Run:
             recording.is_free &= at >= recording.base
         return True
 
+    def is_mocked(self, function: Function) -> bool:
+        """Return whether the file that is looked at puts something else in a function's place."""
+        if function.name not in self.linked.mocked:
+            return False
+        self.depends_on_more()
+        return True
+
     def depends_on_more(self) -> None:
         """Note that what is being followed rests on more than its arguments."""
         for recording in self.recordings:

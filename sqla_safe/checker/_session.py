@@ -408,4 +408,7 @@ def _loaded(
         loads=query.loads,
         is_open=query.is_open,
     )
+    scope = state.heap.get(query.scope) if query.scope is not None else None
+    if isinstance(scope, Scope) and scope.is_closed:  # rows that were read, and left lying
+        entity = entity._replace(is_detached=True, detached_at=scope.ended_at)
     return run.make(frame, state, at, entity, f"row {number}")

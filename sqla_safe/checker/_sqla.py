@@ -25,6 +25,7 @@ from sqla_safe.checker._values import (
     State,
     Tup,
     Value,
+    refs_in,
 )
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ LOADERS: Final = frozenset(
 )
 _NOT_LOADING: Final = frozenset(("raiseload", "noload", "defaultload", "with_loader_criteria"))
 _PUTTING_OFF: Final = frozenset(("lazyload", "defer", "load_only"))
+_NARROWING: Final = frozenset(("and_", "of_type"))
+"""What takes a relationship in a loader option, and gives it back for fewer rows or a subclass."""
 _ENDS: Final = frozenset(
     (
         "subquery",
@@ -57,6 +60,7 @@ _ENDS: Final = frozenset(
 _FETCHES: Final = frozenset(
     ("first", "one", "one_or_none", "get", "scalar", "get_or_404", "first_or_404", "one_or_404")
 )
+_SETTING: Final = frozenset(("set_committed_value", "set_attribute"))
 _FREE: Final = frozenset(("snapshot", "asnapshot", "to_dict", "fetch", "afetch", "deepcopy"))
 
 
@@ -71,6 +75,8 @@ def function(
         return True, Loader(frozenset(), _stem(given))
     if name in _PUTTING_OFF:
         return True, Loader(_put_off(name, given), _stem(given))
+    if name in _SETTING and len(given.args) > 1:
+        return True, _set_by_hand(state, given)
     if name in _FREE and (is_sqlalchemy(callee.name) or name == "deepcopy"):
         return True, None
     if name == "scoped_services":
@@ -82,6 +88,19 @@ def function(
         targets = targets if name == "select" else ()
         return True, Query(targets, frozenset(), False, None, given.start, frame.is_top)
     return _sessions(run, frame, state, callee, given)
+
+
+def _set_by_hand(state: State, given: Given) -> Value:
+    """Follow `set_committed_value(user, "avatars", avatars)`: what it sets is there."""
+    name = given.args[1]
+    if not isinstance(name, Const) or not isinstance(name.value, str):
+        return None
+    for ref in refs_in(given.args[0]):
+        entity = state.entity(ref)
+        if entity is not None:
+            loads, back = entity.loads | {name.value}, entity.back | {name.value}
+            state.heap[ref.oid] = entity._replace(loads=loads, back=back)
+    return None
 
 
 def _sessions(
@@ -229,6 +248,8 @@ def method(
         if name in LOADERS:
             found = _loader(given, owner.stem)
             return True, replace(found, paths=found.paths | owner.paths)
+        return True, owner
+    if isinstance(owner, ClassAttribute) and name in _NARROWING:
         return True, owner
     if isinstance(owner, Maker):
         if name == "begin":

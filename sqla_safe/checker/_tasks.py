@@ -195,6 +195,8 @@ def handed(run: Run, frame: Frame, state: State, callee: Value, given: Given) ->
     """Report a coroutine that is given to a function which starts a task of it."""
     if not isinstance(callee, FunctionRef) or _TASKS.isdisjoint(callee.of.called):
         return
+    if frame.waits and not callee.of.is_async:  # `await as_future(work(session))`
+        return
     started = {
         node[2][0][1]
         for node in _mixed.nodes_of(callee.of.body)
@@ -257,7 +259,8 @@ def _fire_and_forget(
             captured(run, frame, entity, "a task", span)
     direct = [oid for oid in value.scopes if _is_owned(state, oid) and _outlives(group, oid)]
     if direct:
-        message = f"the session is handed to the task `{value.called}()`, which may outlive it"
+        task = f"the task `{value.called}()`" if value.called else "a task"
+        message = f"the session is handed to {task}, which may outlive it"
         hint = "open a session inside the task"
         run.report(frame, Report(*span, "SQS032", "error", message, hint))
 

@@ -434,8 +434,12 @@ def _join_entities(left: Entity, right: Entity) -> Entity:
     expired = _join_expiries(left.expired, right.expired)
     if left.expired and right.expired:
         back = left.back & right.back
-    else:
+    elif left.expired or right.expired:
         back = left.back if left.expired else right.back
+    elif left.is_dirty or not right.is_dirty:
+        back = left.back if not right.is_dirty else left.back & right.back
+    else:
+        back = right.back
     return left._replace(
         loads=_join_loads(left.loads, right.loads),
         is_open=left.is_open or right.is_open,

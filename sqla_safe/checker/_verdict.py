@@ -149,11 +149,21 @@ def knows(state: State, entity: Entity, target: Class | str | None) -> bool:
     """Return whether the session of an entity holds another one of some class."""
     return any(
         isinstance(thing, Entity)
-        and thing.scope == entity.scope
+        and _may_be_one(state, thing.scope, entity.scope)
         and (thing.cls == target or _bare(thing.cls) == _bare(target))
         for thing in state.heap.values()
         if thing is not entity
     )
+
+
+def _may_be_one(state: State, one: int | None, other: int | None) -> bool:
+    """Return whether two sessions may be the same: somebody hands in both."""
+    return one == other or (_is_lent(state, one) and _is_lent(state, other))
+
+
+def _is_lent(state: State, oid: int | None) -> bool:
+    scope = state.heap.get(oid) if oid is not None else None
+    return isinstance(scope, Scope) and scope.owner in ("param", "ambient", "dependency")
 
 
 def suspected(state: State, entity: object, trouble: Trouble) -> Severity:

@@ -21,12 +21,10 @@ def entities_in(state: State, value: Value) -> list[tuple[Ref, Entity]]:
     return found
 
 
-def severity_of(entity: Entity, scope: Scope | None) -> Severity:
+def severity_of(entity: Entity) -> Severity:
     """Return how bad it is that an entity is used when its session has ended."""
     if entity.expired is not None:
         return "error" if entity.expired.is_sure else "warning"
-    if entity.source == "guess" and scope is not None and scope.expires is not False:
-        return "warning"
     return "info"
 
 

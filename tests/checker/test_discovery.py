@@ -27,8 +27,17 @@ def test_a_folder_is_its_python_files(here):
 
 @pytest.mark.parametrize(
     ("given", "shown"),
-    [(".", "app/x.py"), ("app", "app/x.py"), ("app/", "app/x.py"), ("./app", "app/x.py")],
-    ids=["here", "folder", "slash", "dot"],
+    [
+        (".", "app/x.py"),
+        ("app", "app/x.py"),
+        ("app/", "app/x.py"),
+        ("./app", "app/x.py"),
+        ("./app/x.py", "app/x.py"),
+        ("app//x.py", "app/x.py"),
+        ("./app/../app/x.py", "app/../app/x.py"),
+        ("app/../app", "app/../app/x.py"),
+    ],
+    ids=["here", "folder", "slash", "dot", "file", "slashes", "file-up", "up"],
 )
 def test_paths_are_shown_as_they_were_given(here, given, shown):
     """Without the parts that say nothing."""
@@ -47,6 +56,13 @@ def test_a_path_outside_is_shown_as_given(here):
     write(here, {"app/x.py": "", "other/y.py": ""})
     os.chdir(here / "app")
     assert found("../other") == ["../other/y.py"]
+
+
+def test_a_way_up_behind_a_link_leads_where_the_system_leads(here):
+    """Which is not where the words without the link lead."""
+    write(here, {"deep/app/x.py": "", "deep/other/y.py": ""})
+    (here / "link").symlink_to(here / "deep" / "app")
+    assert found("link/../other") == ["link/../other/y.py"]
 
 
 def test_a_named_file_needs_no_ending(here):

@@ -29,6 +29,8 @@ def suppressed(source: str, line: int = 1, **changes) -> bool:
         "# noqa: SQS011 because it is loaded elsewhere",
         "# noqa because",
         "# type: ignore # noqa: SQS011",
+        "# sqla-safe: noqa",
+        "# sqla-safe: noqa: SQS011 because",
     ],
 )
 def test_a_comment_takes_the_finding_back(comment):
@@ -89,6 +91,42 @@ def test_a_whole_file_can_be_left_alone():
     assert suppressed("# sqla-safe: noqa\nx\nuser.balance\n", 3)
     assert suppressed("x\nuser.balance\n# sqla-safe: noqa: SQS011\n", 2)
     assert not suppressed("# sqla-safe: noqa: SQS001\nuser.balance\n", 2)
+
+
+@pytest.mark.parametrize(
+    "comment",
+    [
+        "# sqla-safe: noqa",
+        "#sqla-safe:noqa:SQS011",
+        "    # SQLA-SAFE: NOQA: E501, SQS011",
+        "# sqla-safe: noqa: SQS011 because it is generated",
+        "# ruff: noqa: SQS011",
+        "# flake8: noqa: E501, SQS011",
+    ],
+)
+def test_a_comment_on_a_line_of_its_own_is_for_the_whole_file(comment):
+    """In ours, and in those of ruff and flake8 that name the rule."""
+    assert suppressed(f"{comment}\nx\nuser.balance\n", 3)
+
+
+@pytest.mark.parametrize(
+    "comment",
+    [
+        "# sqla-safe: noqa: SQS001",
+        "# sqla-safe: noqa:",
+        "# write `# sqla-safe: noqa` to leave a file alone",
+        "# ruff: noqa",
+        "# flake8: noqa",
+        "# ruff: noqa: F401",
+        "# noqa",
+        "# noqa: SQS011",
+        "x  # sqla-safe: noqa",
+        "x  # ruff: noqa: SQS011",
+    ],
+)
+def test_a_comment_about_another_tool_or_line_leaves_the_file_checked(comment):
+    """A file that ruff leaves alone, as a whole, can still have a bug."""
+    assert not suppressed(f"{comment}\nx\nuser.balance\n", 3)
 
 
 def test_an_encoding_that_does_not_exist_is_no_error():

@@ -465,3 +465,288 @@ def test_an_annotation_that_is_bound_means_what_it_is_bound_to() -> None:
     """A model of the same name is another class."""
     app = PHANTOM.format("from telegram import User")
     assert found("app", app=app, models=MODELS, database=ASYNC) == []
+
+
+def test_options_that_a_function_makes_load_what_it_is_given() -> None:
+    """`.options(*with_posts(User.posts))`: the relationship is loaded somewhere."""
+    app = """
+        from sqlalchemy import select
+        from helpers import with_posts
+        from models import User
+
+        async def users(session):
+            return await session.scalars(select(User).options({}))
+
+        async def show(user: User):
+            return user.posts
+    """
+    files = {"models": MODELS, "database": ASYNC}
+    assert found("app", app=app.format("*with_posts(User.posts)"), **files) == []
+    assert found("app", app=app.format("with_posts(User.posts)"), **files) == []
+    assert found("app", app=app.format("raiseload(User.posts)"), **files) == [
+        (10, "warning", "SQS010")
+    ]
+
+
+def test_the_session_of_another_client_is_none_of_these() -> None:
+    """Such as that of a test client of Flask, which holds cookies."""
+    app = """
+        from models import User
+
+        def test_login(client):
+            with client.session_transaction() as values:
+                data = dict(key=values.get(User), nonce=values.load("nonce"))
+                nonce = values.find_nonce()
+            return client.post("/login", data, nonce)
+    """
+    assert found("app", app=app, models=MODELS, database=SYNC) == []
+
+
+def test_what_is_looked_up_by_a_written_key_is_no_entity() -> None:
+    """`values.get("nonce")` is asked of a dict, not of a repository."""
+    app = """
+        from models import User
+
+        def login(client):
+            with user_service() as values:
+                nonce = values.get("nonce")
+                other = values.get(1)
+            client.post(nonce)
+            client.post(other)
+    """
+    assert found("app", app=app, models=MODELS, database=ODD) == [(9, "info", "SQS003")]
+
+
+@pytest.mark.parametrize(("own", "level"), [("expire_on_commit=False", []), ("", ["warning"])])
+def test_the_sessionmakers_of_the_file_tell_of_a_factory_that_is_handed_in(own, level) -> None:
+    """A test that makes sessions as the application does not hands its factory to a helper."""
+    app = f"""
+        from sqlalchemy.ext.asyncio import async_sessionmaker
+        from models import User
+
+        def factory():
+            return async_sessionmaker({own})
+
+        async def add(session_factory):
+            async with session_factory() as session:
+                user = User(name="Ann")
+                session.add(user)
+                await session.commit()
+                return user.id
+    """
+    expected = [(13, one, "SQS020") for one in level]
+    files = {"models": MODELS, "database": ASYNC + ODD.replace("import", "import", 1)}
+    assert found("app", app=app, **files) == expected
+
+
+def test_a_parameter_that_is_called_like_a_model_is_one_only_if_it_is_read() -> None:
+    """Of a text nobody reads attributes."""
+    app = """
+        from models import User
+
+        def tell(session, user):
+            send_mail.delay(user)
+
+        def greet(session, user):
+            print(user.name)
+            send_mail.delay(user)
+    """
+    assert found("app", app=app, models=MODELS, database=SYNC) == [(9, "warning", "SQS031")]
+
+
+def test_a_service_that_cannot_be_read_is_no_model_though_it_lives_beside_them() -> None:
+    """In a package `models` whose file this Python does not understand."""
+    app = """
+        from sqlalchemy.ext.asyncio import AsyncSession
+        from app.models.services import UserService
+
+        class Payments:
+            def __init__(self, users: UserService, session: AsyncSession):
+                self.users, self.session = users, session
+
+            async def pay(self, user_id):
+                await self.session.rollback()
+                await self.users.cache.put(user_id)
+    """
+    assert found("app", app=app, database=ASYNC) == []
+
+
+def test_the_target_that_another_lent_session_holds_may_be_there() -> None:
+    """A service and its repository are handed the same session."""
+    models = MODELS + "        user: Mapped[User] = relationship()\n"
+    app = """
+        from sqlalchemy.ext.asyncio import AsyncSession
+        from models import Post, User
+
+        class Posts:
+            def __init__(self, session: AsyncSession):
+                self.session = session
+
+            async def get(self, post_id):
+                return await self.session.get(Post, post_id)
+
+        class Service:
+            def __init__(self, session: AsyncSession, posts: Posts):
+                self.session, self.posts = session, posts
+
+            async def show(self, post_id):
+                post = await self.posts.get(post_id)
+                {}
+                return post.user
+    """
+    holding = app.format("user = await self.session.get(User, post.user_id)")
+    assert found("app", app=holding, models=models, database=ASYNC) == []
+    assert found("app", app=app.format("pass"), models=models, database=ASYNC) == [
+        (19, "warning", "SQS010")
+    ]
+
+
+@pytest.mark.parametrize(
+    "replaced",
+    [
+        'monkeypatch.setattr("services.describe", fake)',
+        'monkeypatch.setattr(services, "describe", fake)',
+        'mocker.patch("services.describe")',
+        'mock.patch.object(services, "describe")',
+    ],
+)
+def test_what_a_test_puts_something_else_in_the_place_of_is_not_followed(replaced: str) -> None:
+    """The function itself would read what is not loaded."""
+    services = """
+        async def describe(user):
+            return user.posts
+
+        async def tell(user):
+            return await describe(user)
+    """
+    app = f"""
+        from models import User
+        from services import tell
+
+        async def test_tell(session, monkeypatch, mocker):
+            {replaced}
+            user = await session.get(User, 1)
+            await tell(user)
+    """
+    files = {"models": MODELS, "database": ASYNC, "services": services}
+    assert found("app", app=app, **files) == []
+    other = app.replace("services.describe", "services.other").replace('"describe"', '"other"')
+    assert found("app", app=other, **files) == [(8, "error", "SQS010")]
+
+
+KEEPING = """
+    from sqlalchemy.ext.asyncio import async_sessionmaker as _async_sessionmaker
+
+    Session = _async_sessionmaker(expire_on_commit=False)
+"""
+AFTER_COMMIT = """
+    from sqlalchemy.ext.asyncio import AsyncSession
+    from database import Session
+    from models import User
+
+    async def rename(session: AsyncSession, user: User):
+        await session.commit()
+        return user.name
+"""
+
+
+@pytest.mark.parametrize(
+    ("script", "expected"),
+    [
+        ("from sqlalchemy.ext.asyncio import async_sessionmaker\nm = async_sessionmaker()", []),
+        ("from database import Session as async_sessionmaker\nopened = async_sessionmaker()", []),
+    ],
+    ids=["of a script", "called alike"],
+)
+def test_the_sessionmaker_of_a_script_has_no_say_where_the_shared_ones_keep(
+    script, expected
+) -> None:
+    """Nobody imports it, so that it makes no sessions for the others."""
+    files = {"models": MODELS, "database": KEEPING, "script": script}
+    assert found("app", app=AFTER_COMMIT, **files) == expected
+
+
+def test_the_sessionmakers_that_are_shared_have_to_agree() -> None:
+    """Or nothing is known of a session that is handed in."""
+    other = "from sqlalchemy.ext.asyncio import async_sessionmaker\nmade = async_sessionmaker()"
+    app = AFTER_COMMIT + "    from other import made\n"
+    files = {"models": MODELS, "database": KEEPING, "other": other}
+    assert found("app", app=app, **files) == [(8, "warning", "SQS020")]
+
+
+@pytest.mark.parametrize(
+    "opened",
+    ["with factory() as db:", "for _ in range(1):\n                db = factory()"],
+    ids=["with", "bare"],
+)
+def test_a_session_that_is_used_without_await_is_synchronous(opened: str) -> None:
+    """In a coroutine, such as a test of asynchronous code with a synchronous database."""
+    app = f"""
+        from models import User
+
+        async def seed(session_factory, user_id):
+            factory = session_factory
+            {opened}
+                user = User(name="Ann")
+                db.add(user)
+                db.commit()
+                return user.name
+    """.replace("factory()", "session_factory()")
+    files = {"models": MODELS, "database": SYNC + ODD.replace("import", "import", 1)}
+    assert found("app", app=app, **files) == []
+
+
+def test_a_test_may_close_its_fixture() -> None:
+    """Nobody else goes on using it."""
+    app = """
+        import pytest
+        from sqlalchemy.ext.asyncio import AsyncSession
+
+        async def test_it(session: AsyncSession):
+            async with session:
+                await session.commit()
+
+        @pytest.fixture
+        async def row(session: AsyncSession):
+            await session.close()
+
+        async def store(session: AsyncSession):
+            await session.close()
+    """
+    assert found("app", app=app, models=MODELS, database=ASYNC) == [(14, "warning", "SQS052")]
+
+
+def test_the_name_of_a_sessionmaker_may_be_the_projects_own() -> None:
+    """A variable that holds what a function has made is called so; it says nothing of settings."""
+    other = """
+        from database import Session
+
+        async_sessionmaker = Session
+
+        def opened():
+            return async_sessionmaker()
+    """
+    app = AFTER_COMMIT + "    from other import opened\n"
+    assert found("app", app=app, models=MODELS, database=KEEPING, other=other) == []
+
+
+def test_async_with_tells_which_sessionmakers_a_session_may_be_of() -> None:
+    """Where those of one kind keep what is loaded, and those of the other do not."""
+    factory = """
+        def made():
+            return eval("Session")
+
+        session_factory = made()
+    """
+    app = """
+        from factory import session_factory
+        from models import User
+
+        async def rename(user_id):
+            async with session_factory() as session:
+                user = await session.get(User, user_id)
+                await session.commit()
+                return user.name
+    """
+    files = {"models": MODELS, "database": KEEPING, "sync": SYNC, "factory": factory}
+    assert found("app", app=app, **files) == []

@@ -234,3 +234,32 @@ def test_what_is_held_is_bounded(followed, monkeypatch):
     followed.clear()
     together.look("app/load_shut.py")
     assert {"load", "shut", "save"} <= set(followed)
+
+
+MOCKING = """\
+from unittest.mock import patch
+
+from app.models import Session, User
+from app.services import shut
+
+
+async def test_show(message):
+    with patch("app.services.save"):
+        async with Session() as session:
+            user = await session.get(User, 1)
+            await shut(session)
+            await message.answer(user.id)
+"""
+
+
+def test_what_a_test_replaces_is_as_it_is_for_the_files_around():
+    """Before the test was looked at, and after it."""
+    sources = {**SOURCES, "app/test_show.py": MOCKING.encode()}
+    alone = {path: linked(sources).look(path) for path in sources}
+    for order in (
+        ["app/load_shut.py", "app/test_show.py"],
+        ["app/test_show.py", "app/load_shut.py"],
+    ):
+        together = linked(sources)
+        for path in order:
+            assert together.look(path) == alone[path]

@@ -1,5 +1,7 @@
 """SQS003: an entity is passed on or returned out of the scope that loaded it."""
 
+from sqlalchemy import select
+
 from sqla_safe import asnapshot
 from tests.checker.samples.world import Expiring, Keeping, User, user_service
 
@@ -38,3 +40,23 @@ async def snapshot_returned(user_id):
 
 async def borrowed(session, user_id):
     return await session.get(User, user_id)
+
+
+async def everybody():
+    async with Keeping() as session:
+        return await session.scalars(select(User))  # info: SQS003
+
+
+async def read_later():
+    for user in await everybody():
+        print(user.name)  # info: SQS001
+        print(user.balance)  # error: SQS001
+
+
+async def within_the_session(session):
+    return await session.scalars(select(User))
+
+
+async def counted():
+    async with Keeping() as session:
+        return await session.scalar(select(User.id))

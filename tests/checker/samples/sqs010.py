@@ -1,9 +1,13 @@
 """SQS010: a relationship that was not loaded is read in async code."""
 
+import contextlib
+
+import pytest
 from sqlalchemy import inspect, select
-from sqlalchemy.exc import MissingGreenlet
+from sqlalchemy.exc import InvalidRequestError, MissingGreenlet
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import defer, lazyload, load_only, selectinload
+from sqlalchemy.orm.attributes import set_committed_value
 
 from tests.checker.samples.world import Avatar, Balance, Keeping, User, UserService
 
@@ -218,3 +222,47 @@ class Greeting:
     async def greet(self, user_id):
         user = await self.users.get(user_id)
         print(user.balance)  # error: SQS010
+
+
+async def set_by_hand(session: AsyncSession):
+    users = list((await session.scalars(select(User))).all())
+    await put_avatars_on(session, users)
+    for user in users:
+        print(user.avatars)
+        print(user.balance)  # error: SQS010
+
+
+async def put_avatars_on(session: AsyncSession, users: list[User]):
+    if not users:
+        return users
+    avatars = (await session.scalars(select(Avatar))).all()
+    for user in users:
+        own = [avatar for avatar in avatars if avatar.user_id == user.id]
+        set_committed_value(user, "avatars", own)
+    return users
+
+
+async def only_some_of_them(session: AsyncSession, user_id):
+    some = selectinload(User.avatars.and_(Avatar.id > 1)).selectinload(Avatar.photos)
+    user = await session.get(User, user_id, options=[some])
+    print(user.avatars[0].photos)
+    print(user.balance)  # error: SQS010
+
+
+async def of_a_subclass(session: AsyncSession, user_id):
+    user = await session.get(User, user_id, options=[selectinload(User.avatars.of_type(Avatar))])
+    print(user.avatars)
+
+
+async def expected_by_a_test(session: AsyncSession, user_id):
+    user = await session.get(User, user_id)
+    with pytest.raises(InvalidRequestError):
+        print(user.balance)
+    with contextlib.suppress(MissingGreenlet):
+        coins_of(user)
+    with pytest.raises(ValueError, match="coins"):
+        print(user.balance)  # error: SQS010
+
+
+def coins_of(user: User):
+    return user.balance.coins

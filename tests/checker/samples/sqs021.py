@@ -375,3 +375,30 @@ async def swallowed_before_something_else_is_tried(session: AsyncSession, user: 
         await session.execute(select(User))
     except ValueError:
         print(user.name)  # warning: SQS021
+
+
+class Renaming:
+    def __init__(self, session: AsyncSession) -> None:
+        self.session = session
+
+    async def rename(self, user: User, name: str):
+        user.name = name
+        try:
+            await self.session.flush()
+        except IntegrityError:
+            await self.session.rollback()
+            print(user.id)  # error: SQS021
+
+    async def without_one(self, user: User):
+        await self.session.rollback()
+        await self.session.refresh(user)
+        return user.id
+
+
+class Copying:
+    def __init__(self, source: AsyncSession, target: AsyncSession) -> None:
+        self.source, self.target = source, target
+
+    async def copy(self, user: User):
+        await self.target.rollback()
+        return user.id

@@ -55,3 +55,11 @@ async def set_by_name(session: AsyncSession, user_id, values):
         setattr(user, key, value)
     await session.flush()
     print(user.updated_at)  # error: SQS022
+
+
+async def told_in_a_loop_what_the_database_would_fill(session: AsyncSession, now):
+    users = (await session.scalars(select(User))).all()
+    for user in users:
+        user.name, user.updated_at = "Ann", now
+    await session.flush()
+    return [user.updated_at for user in users]

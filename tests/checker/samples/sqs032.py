@@ -86,3 +86,17 @@ async def to_what_starts_tasks(session: AsyncSession, user_id):
     start(load(session, user_id))  # error: SQS032
     start(coroutine=load_alone(user_id), name="alone")
     await asyncio.wait_for(load(session, user_id), 1)
+
+
+def as_future(awaitable):
+    return asyncio.ensure_future(awaitable)
+
+
+async def schedule(coroutine):
+    running.add(asyncio.ensure_future(coroutine))
+
+
+async def to_what_gives_the_task_back(session: AsyncSession, user_id):
+    await as_future(load(session, user_id))
+    await schedule(load(session, user_id))  # error: SQS032
+    as_future(load(session, user_id))  # error: SQS032

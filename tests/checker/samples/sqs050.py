@@ -6,8 +6,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from tests.checker.samples.world import Balance, User
 
 
-async def ignored(session: AsyncSession, user: User):
-    await session.merge(user)  # error: SQS050
+async def ignored_of_somebody_elses(session: AsyncSession, user: User):
+    await session.merge(user)  # warning: SQS050
     return user
 
 
@@ -65,3 +65,22 @@ async def made_and_changed_afterwards(session: AsyncSession, coins):
     balance = Balance(coins=coins)
     await session.merge(balance)  # warning: SQS050
     balance.coins = 0
+
+
+async def merged_and_then_another(session: AsyncSession, names):
+    for name in names:
+        if len(name) > 1:
+            user = User(name=name)
+            await session.merge(user)
+        else:
+            user = User(name="nobody")
+            session.add(user)
+
+
+async def merged_and_perhaps_another(session: AsyncSession, user_id, name):
+    user = User(id=user_id)
+    await session.merge(user)  # error: SQS050
+    if name:
+        user = User(name=name)
+        print(user.name)
+    return user
