@@ -23,9 +23,9 @@ from sqla_safe.views._resolver import (
     as_expression,
     can_be_none,
     name_of,
-    read_from,
 )
 from sqla_safe.views._shapes import Composite, Guarded, Missing, Value
+from sqla_safe.views._unjoined import reads_more
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -63,11 +63,13 @@ class Filling(Relating):
                 f"{spot.where}: its Expr returned no SQL expression; return one, such as "
                 f"func.lower({name_of(spot.mapper)}.name)"
             )
-        foreign = read_from(sample).difference(spot.mapper.tables)
-        if foreign:
-            spot.trail.level.foreign[spot.where] = foreign
         self.fit(spot, "its Expr gives", sample, nullable=False)
-        return self._computed(spot, f"(expr) {spot.where}", mark.build, sample)
+        value = self._computed(spot, f"(expr) {spot.where}", mark.build, sample)
+        level = spot.trail.level
+        level.computed[spot.where] = value.column
+        if reads_more(spot.mapper, sample):
+            level.foreign[spot.where] = value.column
+        return value
 
     def _computed(self, spot: Spot, name: str, build: Any, sample: Any) -> Value:
         def expression(entity: Any) -> Any:

@@ -159,8 +159,10 @@ class Level:
     """The parents' columns that hold this statement's key."""
     only_for: tuple[int, frozenset[Any]] | None = None
     """The parents' discriminator and its values that these rows are wanted for."""
-    foreign: dict[str, frozenset[Any]] = field(default_factory=dict[str, "frozenset[Any]"])
-    """The tables of other classes that an Expr reads, by field."""
+    computed: dict[str, int] = field(default_factory=dict[str, int])
+    """The places of what an Expr computes, by field."""
+    foreign: dict[str, int] = field(default_factory=dict[str, int])
+    """Those of them that read more than their own class."""
     indexes: dict[tuple[Route, str], int] = field(default_factory=dict[tuple[Route, str], int])
     title: str = ""
     makers: WeakKeyDictionary[Any, Any] = field(default_factory=WeakKeyDictionary[Any, Any])

@@ -17,11 +17,12 @@ from sqla_safe.views._resolver import tables_in
 from sqla_safe.views._selects import is_grouped, is_locking, options_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from sqlalchemy.engine import Dialect
     from sqlalchemy.orm import Mapper
 
+    from sqla_safe.views._links import Link
     from sqla_safe.views._shapes import Level, Route
 
 
@@ -112,35 +113,6 @@ def root_statement(given: Given, level: Level) -> Select[Any]:
     return _join(selected, level, entities)
 
 
-SUBQUERY = (
-    "a subquery in the Expr, as in select(func.count(Avatar.id)).where(Avatar.user_id == "
-    "user.id).scalar_subquery()"
-)
-"""What to write in place of an Expr that reads a table which nothing joins."""
-
-
-def unread(level: Level, statement: Any) -> Iterator[tuple[str, str]]:
-    """Give the fields whose Expr reads a table that a statement does not, and its name."""
-    read = {table for one in level.joins.values() for table in one.relation.mapper.tables}
-    read |= tables_in(statement) if level.foreign else set()
-    for where, tables in level.foreign.items():
-        for table in tables - read:
-            yield where, table.fullname
-
-
-def require_tables(level: Level, statement: Any) -> None:
-    """Refuse a statement that would pair each of its rows with all of another table's.
-
-    Raises:
-        ViewStatementError: an Expr reads a table that the statement does not join.
-    """
-    for where, table in unread(level, statement):
-        raise ViewStatementError(
-            problem=f"The Expr of {where} reads {table}, which the statement does not join",
-            instead=SUBQUERY,
-        )
-
-
 def clashes(given: Given, level: Level) -> bool:
     """Say whether what the view joins is in the user's SELECT already."""
     taken = tables_in(given.statement) - set(level.mapper.tables)
@@ -154,12 +126,16 @@ def level_statement(level: Level, dialect: Dialect) -> tuple[Select[Any], Asking
     link = level.link
     assert link is not None
     asking = ask(dialect, link.keys)
-    entities, columns = _entities(level, link.entity, set())
-    statement = link.start(columns)
-    statement = _join(statement, level, entities).where(asking.condition)
+    statement = selected_below(level, link).where(asking.condition)
     if link.order_by:
         statement = statement.order_by(*link.keys, *link.order_by)
     return statement, asking
+
+
+def selected_below(level: Level, link: Link) -> Select[Any]:
+    """Return the SELECT of a level below the root, for all rows that there are."""
+    entities, columns = _entities(level, link.entity, set())
+    return _join(link.start(columns), level, entities)
 
 
 def _entities(level: Level, entity: Any, taken: set[Any]) -> tuple[dict[Route, Any], list[Any]]:
