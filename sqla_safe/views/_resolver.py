@@ -73,6 +73,8 @@ class Spot:
     """What leads there by way of other classes, as it is written."""
     is_element: bool = False
     """Whether it is one of the many that the field holds."""
+    within: Level | None = None
+    """Whose rows give these, in that case."""
 
     @property
     def name(self) -> str:

@@ -121,6 +121,8 @@ class Held:
     """Whether nobody else has the same key, and so the same collection."""
     missing: Missing | None = None
     """The error that is raised where nothing was found for a to-one, in place of None."""
+    absent: str = "none"
+    """What stands there otherwise: None, or an empty collection."""
 
 
 @dataclass
@@ -153,6 +155,8 @@ class Level:
     children: list[Level] = field(default_factory=list["Level"])
     shape: Any = None
     kind: str = "root"
+    is_flat: bool = False
+    """Whether a row gives several elements of its collection, in a collection of their own."""
     key_by: int | None = None
     """The column whose value is the key in a dict."""
     parent_columns: list[int] = field(default_factory=list[int])

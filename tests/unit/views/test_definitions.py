@@ -161,16 +161,6 @@ class EmptyPath:
 
 
 @dataclass
-class PathOfMany:
-    texts: Annotated[list[str], Path(User.posts, Post.comments, Comment.text)]
-
-
-@dataclass
-class PathToMany:
-    comments: Annotated[list[Named], Path(User.posts, Post.comments)]
-
-
-@dataclass
 class PathNullableOfMany:
     cities: Annotated[list[str], Path(User.staff, User.city, City.name)]
 
@@ -296,8 +286,6 @@ PROBLEMS: dict[Any, str] = {
     PathNotRelated: r"PathNotRelated\.name: User\.name is no relationship of User",
     PathOfText: r"PathOfText\.name: 'name' is no attribute of User",
     EmptyPath: r"Path\(\) names no attribute",
-    PathOfMany: r"texts: Post\.comments is a second collection in one Path; write a class",
-    PathToMany: r"comments: Post\.comments is a second collection in one Path; write a class",
     PathNullableOfMany: r"cities holds str, but City\.name can be NULL: write str \| None in the",
     WrongOfMany: r"texts holds int, but Post\.text holds str: write str in the type of texts",
     PathNullable: r"city is str, but City\.name can be NULL: write city: str \| None",
