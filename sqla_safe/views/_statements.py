@@ -9,10 +9,9 @@ from sqlalchemy.inspection import inspect
 from sqlalchemy.orm import aliased
 from sqlalchemy.orm.interfaces import CriteriaOption, LoaderOption
 
-from sqla_safe import _mapping
-from sqla_safe.errors import ViewStatementError
 from sqla_safe.views._inherited import condition
 from sqla_safe.views._keys import Asking, ask
+from sqla_safe.views._refusals import of_anything, of_columns, of_options
 from sqla_safe.views._resolver import tables_in
 from sqla_safe.views._selects import is_grouped, is_locking, options_of
 
@@ -54,24 +53,15 @@ def read_statement(statement: Any) -> Given:
         ViewStatementError: it is something else, with what to write.
     """
     if not isinstance(statement, Select):
-        raise ViewStatementError(
-            problem=f"{_kind(statement)} is not a SELECT of an entity",
-            instead=_instead(statement),
-        )
+        raise of_anything(statement)
     described = statement.column_descriptions
     entity = described[0].get("entity") if len(described) == 1 else None
     if entity is None or described[0].get("expr") is not entity:
-        names = ", ".join(str(one["name"]) for one in described)
-        raise ViewStatementError(
-            problem=f"The statement selects {names}, and the view selects its columns itself",
-            instead="select(Entity), with the same where(), order_by() and limit()",
-        )
+        raise of_columns(statement)
     options = options_of(statement)
-    if any(isinstance(option, LoaderOption) for option in options):
-        raise ViewStatementError(
-            problem="The statement has loader options, which say what entities load",
-            instead="the same without .options(...): the view's class says what is loaded",
-        )
+    loading = [option for option in options if isinstance(option, LoaderOption)]
+    if loading:
+        raise of_options(loading)
     below = tuple([one for one in options if getattr(one, "propagate_to_loaders", False)])
     return Given(
         statement,
@@ -87,20 +77,6 @@ def _mapper(entity: Any) -> Mapper[Any]:
     inspected: Any = inspect(entity)
     mapper: Mapper[Any] = inspected.mapper
     return mapper
-
-
-def _kind(statement: Any) -> str:
-    if isinstance(statement, type):
-        return f"The class {statement.__name__}"
-    return f"A {type(statement).__name__}"
-
-
-def _instead(statement: Any) -> str:
-    if isinstance(statement, type) and _mapping.mapper_or_none(statement) is not None:
-        return f"select({statement.__name__})"
-    if type(statement).__name__ == "CompoundSelect":
-        return "select(aliased(Entity, the_union.subquery()))"
-    return "select(Entity), with where(), order_by() and limit() as you need them"
 
 
 def root_statement(given: Given, level: Level) -> Select[Any]:
