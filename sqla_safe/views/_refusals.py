@@ -11,7 +11,6 @@ from sqlalchemy import (
     Insert,
     Result,
     ScalarResult,
-    Select,
     Table,
     TextClause,
     TextualSelect,
@@ -37,9 +36,8 @@ _NAMED = 3
 """Columns that are named, of however many there are."""
 
 
-def of_columns(statement: Select[Any]) -> ViewStatementError:
-    """Return the error for a SELECT of something else than one entity."""
-    described: list[Any] = list(statement.column_descriptions)
+def of_columns(described: list[Any]) -> ViewStatementError:
+    """Return the error for a SELECT of something else than one entity, which it describes."""
     entities = _entities(described)
     first, *others = entities or ["Entity"]
     instead = f"select({first}), {_SAME}"

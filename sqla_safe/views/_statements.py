@@ -57,7 +57,7 @@ def read_statement(statement: Any) -> Given:
     described = statement.column_descriptions
     entity = described[0].get("entity") if len(described) == 1 else None
     if entity is None or described[0].get("expr") is not entity:
-        raise of_columns(statement)
+        raise of_columns(list(described))
     options = options_of(statement)
     loading = [option for option in options if isinstance(option, LoaderOption)]
     if loading:

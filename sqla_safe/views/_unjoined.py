@@ -65,7 +65,7 @@ def require_joined(level: Level, given: Given, root: Select[Any]) -> None:
 
 def apart(places: dict[str, int], statement: Any, base: Any) -> Iterator[Apart]:
     """Give what the expressions at some places of a statement add to what it reads without them."""
-    added = _added(statement, base) if places else set()
+    added = _added(statement, base) if places else None
     if not added:
         return
     expressions = [one["expr"] for one in statement.column_descriptions]
@@ -128,7 +128,7 @@ def called(one: Any) -> str:
     if isinstance(one, TableClause):
         return one.fullname
     name = _name(one)
-    if isinstance(one, Alias):
+    if _is_alias(one):
         alias = f"an alias of {called(one.element)}"
         return alias if name is None else f"{name}, {alias}"
     kind = _kind(one)
@@ -139,6 +139,10 @@ def _kind(one: Any) -> str:
     if isinstance(one, CTE):
         return "CTE"
     return "values" if isinstance(one, Values) else "subquery"
+
+
+def _is_alias(one: Any) -> bool:
+    return isinstance(one, Alias)
 
 
 def _is_join(one: Any) -> bool:

@@ -75,8 +75,8 @@ REFUSED: dict[str, tuple[Callable[[Session], Any], str]] = {
     "two entities": (
         lambda _: select(User, Post),
         (
-            f"selects User and Post, {SELECTS} select(User), {SAME}; what a view of it shows of Post "
-            "is a field of its class"
+            f"selects User and Post, {SELECTS} select(User), {SAME}; "
+            "what a view of it shows of Post is a field of its class"
         ),
     ),
     "an entity and its column": (
@@ -192,8 +192,8 @@ REFUSED: dict[str, tuple[Callable[[Session], Any], str]] = {
     "a loader option": (
         lambda _: select(User).options(selectinload(User.posts).joinedload(Post.comments)),
         (
-            "The statement has the loader option selectinload(User.posts).joinedload(Post.comments), "
-            "which says what entities load. Instead: the same without "
+            "The statement has the loader option selectinload(User.posts)."
+            "joinedload(Post.comments), which says what entities load. Instead: the same without "
             ".options(selectinload(User.posts).joinedload(Post.comments)): the view's class says"
         ),
     ),
