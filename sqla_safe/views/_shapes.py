@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
-from weakref import WeakKeyDictionary
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -169,10 +168,8 @@ class Level:
     """Those of them that read more than their own class."""
     indexes: dict[tuple[Route, str], int] = field(default_factory=dict[tuple[Route, str], int])
     title: str = ""
-    makers: WeakKeyDictionary[Any, Any] = field(default_factory=WeakKeyDictionary[Any, Any])
-    """The generated code, by dialect."""
     latest: Any = None
-    """The last dialect, weakly, and its code: quicker to find."""
+    """The last dialect, weakly, and its code: quicker to find than among all that it has."""
     cooked: Any = None
     """The generated code for rows whose values SQLAlchemy has converted already."""
     statements: dict[str, Any] = field(default_factory=dict[str, Any])
