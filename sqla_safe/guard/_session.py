@@ -17,13 +17,14 @@ from sqlalchemy.exc import MissingGreenlet, StatementError
 from sqlalchemy.orm import Session
 
 from sqla_safe._owners import concurrent_use, current_owner
+from sqla_safe._reading import READ, WATCHES, read
 from sqla_safe.guard import _internals
 from sqla_safe.guard._attributes import LOADED
 from sqla_safe.guard._events import LISTENERS, listen, on_execute
 from sqla_safe.guard._explain import of_concurrent_use
 from sqla_safe.guard._records import Guard, Record
 from sqla_safe.guard._sites import site
-from sqla_safe.guard._statements import seen
+from sqla_safe.guard._statements import noticed, seen
 from sqla_safe.guard._telling import attach, attached_to, log
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def using(inner: Callable[..., Any]) -> Callable[..., Any]:
     return method
 
 
-def executing(inner: Callable[..., Any]) -> Callable[..., Any]:
+def executing(inner: Callable[..., Any], look: Callable[..., Any] = seen) -> Callable[..., Any]:
     """Wrap an operation that executes a statement: one at a time, and marked."""
 
     def method(self: Any, statement: Any, *args: Any, **kwargs: Any) -> Any:
@@ -89,7 +90,8 @@ def executing(inner: Callable[..., Any]) -> Callable[..., Any]:
             return inner(self, statement, *args, **kwargs)
         busy = self._sqs_busy
         if busy is not None:
-            return _within(self, busy, functools.partial(inner, self), statement, *args, **kwargs)
+            within = functools.partial(_within, self, busy, functools.partial(inner, self), look)
+            return within(statement, *args, **kwargs)
         if guard.idle is not None:
             self._sqs_known().come(self)
         # A call of its own for each of these would cost what they do.
@@ -97,7 +99,7 @@ def executing(inner: Callable[..., Any]) -> Callable[..., Any]:
         self._sqs_busy = get_ident() if loop is None else current_task(loop)
         try:
             caller = sys._getframe().f_back if self._sqs_is_async else sys._getframe(1)
-            statement = seen(self, statement, caller)
+            statement = look(self, statement, caller)
             return inner(self, statement, *args, **kwargs)
         except StatementError as error:
             wrapped = _missing_greenlet(error) if self._sqs_guard.raises else None
@@ -109,11 +111,18 @@ def executing(inner: Callable[..., Any]) -> Callable[..., Any]:
             if guard.idle is not None:
                 self._sqs_known().rest()
 
+    setattr(method, WATCHES, inner)
     return method
 
 
 def _within(
-    session: Any, busy: Any, inner: Callable[..., Any], statement: Any, *args: Any, **kwargs: Any
+    session: Any,
+    busy: Any,
+    inner: Callable[..., Any],
+    look: Callable[..., Any],
+    statement: Any,
+    *args: Any,
+    **kwargs: Any,
 ) -> Any:
     """Another operation is going on: that of somebody else, or the one that brought this about."""
     me = current_owner()
@@ -121,7 +130,7 @@ def _within(
         _overlap(session, busy, me)
     place = session._sqs_place
     try:
-        return inner(seen(session, statement, sys._getframe(1).f_back), *args, **kwargs)
+        return inner(look(session, statement, sys._getframe(1).f_back), *args, **kwargs)
     finally:
         session._sqs_place = place  # the first one may not have come to its own statement yet
 
@@ -238,6 +247,7 @@ DEFAULTS: dict[str, Any] = {
     "_sqs_unit": None,
     "_sqs_is_async": False,
     "_sqs_known": known,
+    READ: executing(read, look=noticed),
 }
 
 

@@ -53,6 +53,13 @@ def seen(session: Any, statement: Any, caller: FrameType | None) -> Any:
     return statement
 
 
+def noticed(session: Any, statement: Any, _caller: FrameType | None) -> Any:
+    """Return a statement that loads no entities as it is; its session is known from here on."""
+    if session._sqs_record is None:
+        session._sqs_known()
+    return statement
+
+
 def _seen(session: Any, statement: Any, caller: FrameType) -> Any:
     load = _internals.load_in(caller)
     if load.kind == "statement":

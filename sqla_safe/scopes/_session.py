@@ -14,7 +14,11 @@ from typing import TYPE_CHECKING, Any, cast
 from sqlalchemy import event
 from sqlalchemy.orm import Session, SessionTransaction
 
+from sqla_safe._reading import READ, read
+
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sqlalchemy import Connection, CursorResult, Engine
 
     from sqla_safe.scopes._unit import Unit
@@ -54,26 +58,25 @@ class ManagedSession(Session):
 
     def _sqs_read(
         self,
-        bind_arguments: dict[str, Any],
         statement: Any,
         parameters: Any,
+        *,
         execution_options: Any,
+        bind_arguments: dict[str, Any],
     ) -> CursorResult[Any]:
         """Run a SELECT of columns while nobody else uses the session: `execute` without the ORM.
 
         See `sqla_safe._reading`, which views ask for it.
         """
         unit = self._sqs_unit
+        inner: Callable[..., CursorResult[Any]] = getattr(self._sqs_base, READ, read)
+        how = {"execution_options": execution_options, "bind_arguments": bind_arguments}
         if unit is None or unit.busy is not None or unit.is_guarded:
             with nullcontext() if unit is None else Door(unit):
-                connection = self._sqs_base.connection(self, bind_arguments)
-                return connection.execute(
-                    statement, parameters, execution_options=execution_options
-                )
+                return inner(self, statement, parameters, **how)
         unit.busy = unit.who()
         try:
-            connection = self._sqs_base.connection(self, bind_arguments)
-            return connection.execute(statement, parameters, execution_options=execution_options)
+            return inner(self, statement, parameters, **how)
         except BaseException as error:
             unit.saw(error)
             raise

@@ -112,7 +112,7 @@ class _Builder:
             source.add("last = groups")
         if self._is_sorted():
             source.add("group = []")
-            source.add("add = group.append")
+            source.add(f"add = group.{self._add()}")
 
     def _is_sorted(self) -> bool:
         """Whether the rows of a key come together: one list at a time will do for all tuples."""
@@ -166,7 +166,13 @@ class _Builder:
         with self.source.block("if group is None:"):
             self.source.add(f"group = groups[key] = {_GROUPS[kind]}")
         if kind != "dict":
-            self.source.add(f"add = group.{'append' if kind in ('list', 'tuple') else 'add'}")
+            self.source.add(f"add = group.{self._add()}")
+
+    def _add(self) -> str:
+        """The method by which a row's value, or its values, come into a collection."""
+        if self.level.kind in ("list", "tuple"):
+            return "extend" if self.level.is_flat else "append"
+        return "update" if self.level.is_flat else "add"
 
     def _store(self) -> None:
         """A key can come again: a database may sort by less than makes two of them different."""
@@ -276,6 +282,9 @@ class _Builder:
             if shape.missing is not None:
                 with self.source.block(f"if {variable} is None:"):
                     self._absent(shape.missing, variable)
+            elif shape.absent != "none":
+                with self.source.block(f"if {variable} is None:"):
+                    self.source.add(f"{variable} = {_EMPTY[shape.absent]}")
             return variable
         if shape.kind in _FINAL:
             return f"{get}({key}, {_EMPTY[shape.kind]})"

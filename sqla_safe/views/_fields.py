@@ -23,9 +23,9 @@ from sqla_safe.views._resolver import (
     as_expression,
     can_be_none,
     name_of,
-    read_from,
 )
-from sqla_safe.views._shapes import Composite, Guarded, Missing, Value
+from sqla_safe.views._shapes import Composite, Guarded, Held, Missing, Value
+from sqla_safe.views._unjoined import reads_more
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -63,11 +63,13 @@ class Filling(Relating):
                 f"{spot.where}: its Expr returned no SQL expression; return one, such as "
                 f"func.lower({name_of(spot.mapper)}.name)"
             )
-        foreign = read_from(sample).difference(spot.mapper.tables)
-        if foreign:
-            spot.trail.level.foreign[spot.where] = foreign
         self.fit(spot, "its Expr gives", sample, nullable=False)
-        return self._computed(spot, f"(expr) {spot.where}", mark.build, sample)
+        value = self._computed(spot, f"(expr) {spot.where}", mark.build, sample)
+        level = spot.trail.level
+        level.computed[spot.where] = value.column
+        if reads_more(spot.mapper, sample):
+            level.foreign[spot.where] = value.column
+        return value
 
     def _computed(self, spot: Spot, name: str, build: Any, sample: Any) -> Value:
         def expression(entity: Any) -> Any:
@@ -93,7 +95,7 @@ class Filling(Relating):
         if relation is None:
             return NOTHING
         if relation.uselist:
-            return self._through(spot, relation, rest, last)
+            return self.elements(spot, relation, lambda there: self._walk(there, rest, last))
         return self._beyond(spot, relation, lambda there: self._walk(there, rest, last))
 
     def _step(self, spot: Spot, step: Any) -> RelationshipProperty[Any] | None:
@@ -118,7 +120,9 @@ class Filling(Relating):
         is_nullable = spot.trail.is_nullable or can_be_none(relation)
         trail = replace(spot.trail.below(level), is_nullable=is_nullable)
         level.shape = go_on(replace(spot, mapper=mapper, trail=trail))
-        return held(level, spot, relation, _missing(spot))
+        absent = _absent(level.shape)
+        missing = _missing(spot) if absent == "none" else None
+        return replace(held(level, spot, relation, missing), absent=absent)
 
     def _guarded(self, shape: Shape, there: Spot) -> Shape:
         """Only the key tells an absent row from one whose column makes something of NULL."""
@@ -138,25 +142,7 @@ class Filling(Relating):
         key = self._key(spot, last, spot.mapper)
         if key is None:
             return NOTHING
-        relation = spot.mapper.relationships.get(key)
-        if spot.is_element and relation is not None and relation.uselist:
-            return self._second(spot, relation)
         return self.attribute(spot, key)
-
-    def _through(
-        self, spot: Spot, relation: RelationshipProperty[Any], rest: Sequence[Any], last: Any
-    ) -> Shape:
-        """A collection of what the rest of the path leads to from each related row."""
-        if spot.is_element:
-            return self._second(spot, relation)
-        return self.elements(spot, relation, lambda there: self._walk(there, rest, last))
-
-    def _second(self, spot: Spot, relation: RelationshipProperty[Any]) -> Shape:
-        name = name_of(relation.parent, relation.key)
-        return self.note(
-            f"{spot.where}: {name} is a second collection in one Path; write a class for what the "
-            "first one leads to, and ask for the second one there"
-        )
 
     def _key(self, spot: Spot, attribute: Any, mapper: Mapper[Any]) -> str | None:
         key = _key_on(attribute, mapper)
@@ -247,6 +233,13 @@ class Filling(Relating):
         if relation.uselist:
             return self.elements(spot, relation, value)
         return self._beyond(spot, relation, value)
+
+
+def _absent(shape: Shape) -> str:
+    """Return what a way to a field gives that leads nowhere: to a collection, an empty one."""
+    if not isinstance(shape, Held):
+        return "none"
+    return shape.absent if shape.kind == "one" else shape.kind
 
 
 def _missing(spot: Spot) -> Missing | None:

@@ -9,10 +9,12 @@ from sqlalchemy import (
     Integer,
     String,
     Uuid,
+    and_,
     any_,
     bindparam,
     column,
     func,
+    or_,
     select,
     tuple_,
 )
@@ -26,6 +28,11 @@ if TYPE_CHECKING:
 _NAME = "sqla_safe_keys"
 CHUNKS = {"mysql": 100_000, "mariadb": 100_000, "sqlite": 30_000, "postgresql": 30_000}
 """Keys in one statement, where they cannot be sent as one value; 1,000 for other databases."""
+
+_WITHOUT_ROWS = ("mssql",)
+"""Databases that cannot compare several columns at once."""
+_ROWS = 100
+"""Keys in one statement there: all their columns are parameters, of which it takes 2,100."""
 
 
 class Asking(NamedTuple):
@@ -43,6 +50,8 @@ def ask(dialect: Dialect, keys: Sequence[Any]) -> Asking:
         return _array(keys) if len(keys) == 1 else _arrays(keys)
     if dialect.name == "sqlite" and all(_is_json(key.type, dialect) for key in keys):
         return _json(dialect, keys)
+    if dialect.name in _WITHOUT_ROWS and len(keys) > 1:
+        return _one_by_one(keys)
     return _expanding(keys, CHUNKS.get(dialect.name, 1_000))
 
 
@@ -104,3 +113,19 @@ def _expanding(keys: Sequence[Any], chunk: int) -> Asking:
     bind = cast("Any", bindparam(_NAME, expanding=True))
     where: Any = keys[0] if len(keys) == 1 else tuple_(*keys)
     return Asking(where.in_(bind), _named, chunk // len(keys))
+
+
+def _one_by_one(keys: Sequence[Any]) -> Asking:
+    """Always as many keys, so that it is one statement; the last one stands for those too many."""
+    names = [[f"{_NAME}_{row}_{place}" for place in range(len(keys))] for row in range(_ROWS)]
+    rows = [
+        and_(*(key == bindparam(name, type_=key.type) for key, name in zip(keys, row, strict=True)))
+        for row in names
+    ]
+
+    def parameters(values: list[Any]) -> dict[str, Any]:
+        padded = [*values, *[values[-1]] * (_ROWS - len(values))]
+        pairs = zip(names, padded, strict=True)
+        return {name: part for row, key in pairs for name, part in zip(row, key, strict=True)}
+
+    return Asking(or_(*rows), parameters, _ROWS)

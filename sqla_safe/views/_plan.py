@@ -9,14 +9,16 @@ from sqla_safe.views._hints import type_name
 from sqla_safe.views._resolve import Resolver
 from sqla_safe.views._resolver import Mode
 from sqla_safe.views._statements import (
-    SUBQUERY,
     clashes,
     level_statement,
     root_statement,
-    unread,
+    selected_below,
 )
+from sqla_safe.views._unjoined import SUBQUERY, apart
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from sqlalchemy import Select
     from sqlalchemy.engine import Dialect
     from sqlalchemy.orm import Mapper
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from sqla_safe.views._keys import Asking
     from sqla_safe.views._shapes import Level
     from sqla_safe.views._statements import Given
+    from sqla_safe.views._unjoined import Apart
 
 
 class Prepared:
@@ -74,14 +77,21 @@ class Compiled:
         self.memos = len(resolver.memos)
         _, *below = self.level.all()
         for level in below:
-            for where, table in unread(level, level.link and level.link.start(())):
-                resolver.note(f"{where}: its Expr reads {table}; write {SUBQUERY}")
+            for one in _apart(level):
+                resolver.note(f"{one.where}: its Expr reads {one.table}; write {SUBQUERY}")
         if resolver.problems:
             raise ViewDefinitionError(
                 view=type_name(into),
                 entity=mapper.class_.__name__,
                 problems=tuple(resolver.problems),
             )
+
+
+def _apart(level: Level) -> Iterator[Apart]:
+    """Give what no statement of the user's can join to a level below the root."""
+    link = level.link
+    if level.foreign and link is not None:
+        yield from apart(level.foreign, selected_below(level, link), link.start(()))
 
 
 class Plan:

@@ -34,7 +34,11 @@ class Relating(Collecting):
                 f"{spot.where}: {_name(relation)} is a {relation.lazy} relationship, which is "
                 "queried and never loaded; fetch its rows with a statement of their own"
             )
-        return self._many(spot, relation) if relation.uselist else self._one(spot, relation)
+        if not relation.uselist:
+            return self._one(spot, relation)
+        if spot.within is not None:
+            return self._objects(spot, relation)
+        return self._many(spot, relation)
 
     # --- collections ---------------------------------------------------------
 
@@ -62,6 +66,8 @@ class Relating(Collecting):
         self, spot: Spot, relation: RelationshipProperty[Any], go_on: Callable[[Spot], Shape]
     ) -> Shape:
         """Return a collection of what is found from each related row."""
+        if spot.within is not None:
+            return self._further(spot, spot.within, relation, go_on)
         kind, element = self._collection(spot, relation)
         if kind is None:
             return NOTHING
@@ -70,8 +76,50 @@ class Relating(Collecting):
         level = self.child(relation, kind, spot)
         inner = Field(spot.field.name, read_hint(element), spot.field.converts, spot.field.coerces)
         there = replace(spot, field=inner, mapper=relation.mapper, trail=spot.trail.below(level))
-        level.shape = go_on(replace(there, is_element=True))
+        level.shape = go_on(replace(there, is_element=True, within=level))
         return held(level, spot, relation)
+
+    def _further(
+        self,
+        spot: Spot,
+        within: Level,
+        relation: RelationshipProperty[Any],
+        go_on: Callable[[Spot], Shape],
+    ) -> Shape:
+        """The elements of a collection's collections all go into the first one."""
+        kind, name = within.kind, _name(relation)
+        problem = collection_problem(relation, kind)
+        if problem is not None:
+            way = "is a dict: a Path goes through lists and sets only"
+            wrong = way if problem.startswith("is a dict") else problem
+            return self.note(f"{spot.where} is a {kind}, but {name} {wrong}")
+        level = self.child(relation, kind, spot)
+        within.is_flat = True
+        trail = spot.trail.below(level)
+        level.shape = go_on(replace(spot, mapper=relation.mapper, trail=trail, within=level))
+        return held(level, spot, relation)
+
+    def _objects(self, spot: Spot, relation: RelationshipProperty[Any]) -> Shape:
+        """Return the objects of a further collection."""
+        assert spot.within is not None
+        members, kind = spot.field.hint.members, spot.within.kind
+        if not self._are_targets(spot, members, relation):
+            return NOTHING
+        inner = self._deeper(spot, members, relation)
+        if inner is None:
+            spot.within.is_flat = True
+            return Constant(kind)
+        return self.elements(
+            replace(spot, trail=inner), relation, lambda there: self._object(there, members)
+        )
+
+    def _object(self, spot: Spot, members: Sequence[Any]) -> Shape:
+        level = spot.trail.level
+        is_shared = level.link is not None and level.link.is_shared
+        shape = self.element(members, spot.mapper, spot.trail, spot.where, repeats=is_shared)
+        if level.kind in {"set", "frozenset"}:
+            self._require_hashable(spot.where, shape)
+        return shape
 
     def _collection(
         self, spot: Spot, relation: RelationshipProperty[Any]

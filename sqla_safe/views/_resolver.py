@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, cast
 
-from sqlalchemy import ColumnElement, Join, select
+from sqlalchemy import ColumnElement
 from sqlalchemy.orm import MANYTOONE, QueryableAttribute, RelationshipProperty
 from sqlalchemy.sql import visitors
 from sqlalchemy.sql.schema import Table
@@ -73,6 +73,8 @@ class Spot:
     """What leads there by way of other classes, as it is written."""
     is_element: bool = False
     """Whether it is one of the many that the field holds."""
+    within: Level | None = None
+    """Whose rows give these, in that case."""
 
     @property
     def name(self) -> str:
@@ -233,16 +235,6 @@ def tables_in(clause: Any) -> set[Any]:
     for one in visitors.iterate(clause):
         found |= {table for table in (one, getattr(one, "table", None)) if _is_table(table)}
     return found
-
-
-def read_from(expression: Any) -> frozenset[Any]:
-    """Return the tables that a statement must read for an expression; a subquery reads its own."""
-    froms: list[Any] = list(select(expression).get_final_froms())
-    return frozenset([table for one in froms if _is_joined(one) for table in tables_in(one)])
-
-
-def _is_joined(value: Any) -> bool:
-    return isinstance(value, (Table, Join))
 
 
 def _is_table(value: Any) -> bool:

@@ -10,7 +10,7 @@ from sqlalchemy.engine.cursor import CursorFetchStrategy
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from sqla_safe._reading import base_of, watched_read
+from sqla_safe._reading import base_of, unwatched, watched_read
 from sqla_safe.errors import ViewStreamError
 from sqla_safe.views._makers import for_cooked, for_raw
 from sqla_safe.views._selects import RAW_RESULT
@@ -33,7 +33,8 @@ _RAW = ("sqlite", "postgresql", "mysql", "mariadb")
 
 _ONE_AT_A_TIME = ("mysql", "mariadb")
 
-_EXECUTE = None if hasattr(Session.execute, "__wrapped__") else Session.execute
+_OWN = unwatched(Session.execute)
+_EXECUTE = None if hasattr(_OWN, "__wrapped__") else _OWN
 _GET_BIND = Session.get_bind
 """The session's own, which somebody may have put something in the place of."""
 
@@ -70,7 +71,7 @@ def _is_plain(session: Session) -> bool:
     """
     base = base_of(type(session))
     return (
-        base.execute is _EXECUTE
+        unwatched(base.execute) is _EXECUTE
         and base.get_bind is _GET_BIND
         and not has_listeners(session)
         and not (session.new or session.dirty or session.deleted)
@@ -117,7 +118,7 @@ def _reader(session: Session, arguments: dict[str, Any]) -> tuple[Callable[..., 
     """Return what executes a statement without the ORM."""
     read = watched_read(session)
     if read is not None:
-        return partial(read, arguments), session.get_bind(**arguments).dialect
+        return partial(read, bind_arguments=arguments), session.get_bind(**arguments).dialect
     connection = session.connection(bind_arguments=arguments)
     return connection.execute, connection.dialect
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
-from weakref import WeakKeyDictionary
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -121,6 +120,8 @@ class Held:
     """Whether nobody else has the same key, and so the same collection."""
     missing: Missing | None = None
     """The error that is raised where nothing was found for a to-one, in place of None."""
+    absent: str = "none"
+    """What stands there otherwise: None, or an empty collection."""
 
 
 @dataclass
@@ -153,20 +154,22 @@ class Level:
     children: list[Level] = field(default_factory=list["Level"])
     shape: Any = None
     kind: str = "root"
+    is_flat: bool = False
+    """Whether a row gives several elements of its collection, in a collection of their own."""
     key_by: int | None = None
     """The column whose value is the key in a dict."""
     parent_columns: list[int] = field(default_factory=list[int])
     """The parents' columns that hold this statement's key."""
     only_for: tuple[int, frozenset[Any]] | None = None
     """The parents' discriminator and its values that these rows are wanted for."""
-    foreign: dict[str, frozenset[Any]] = field(default_factory=dict[str, "frozenset[Any]"])
-    """The tables of other classes that an Expr reads, by field."""
+    computed: dict[str, int] = field(default_factory=dict[str, int])
+    """The places of what an Expr computes, by field."""
+    foreign: dict[str, int] = field(default_factory=dict[str, int])
+    """Those of them that read more than their own class."""
     indexes: dict[tuple[Route, str], int] = field(default_factory=dict[tuple[Route, str], int])
     title: str = ""
-    makers: WeakKeyDictionary[Any, Any] = field(default_factory=WeakKeyDictionary[Any, Any])
-    """The generated code, by dialect."""
     latest: Any = None
-    """The last dialect, weakly, and its code: quicker to find."""
+    """The last dialect, weakly, and its code: quicker to find than among all that it has."""
     cooked: Any = None
     """The generated code for rows whose values SQLAlchemy has converted already."""
     statements: dict[str, Any] = field(default_factory=dict[str, Any])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import linecache
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet, finalize
 from zlib import crc32
 
 if TYPE_CHECKING:
@@ -46,5 +47,23 @@ class Source:
         text = "\n".join(self.lines) + "\n"
         file = f"<sqla_safe view {title} {crc32(text.encode()):08x}>"  # the same for each engine
         exec(compile(text, file, "exec"), self.globals)  # noqa: S102  (names of fields only)
-        linecache.cache[file] = (len(text), None, text.splitlines(keepends=True), file)
-        return self.globals[name]
+        function = self.globals.pop(name)  # whose own globals these are: no cycle
+        _keep(file, text, function)
+        return function
+
+
+_functions: dict[str, WeakSet[Any]] = {}
+"""Those that are there still, by their file."""
+
+
+def _keep(file: str, text: str, function: Any) -> None:
+    """Let tracebacks show the lines for as long as the function is there."""
+    _functions.setdefault(file, WeakSet()).add(function)
+    linecache.cache[file] = (len(text), None, text.splitlines(keepends=True), file)
+    finalize(function, _forget, file).atexit = False
+
+
+def _forget(file: str) -> None:
+    if not any(True for _ in _functions.get(file, ())):
+        _functions.pop(file, None)
+        linecache.cache.pop(file, None)

@@ -10,19 +10,17 @@ from sqlalchemy.inspection import inspect
 from sqlalchemy.orm import aliased
 from sqlalchemy.orm.interfaces import CriteriaOption, LoaderOption
 
-from sqla_safe import _mapping
-from sqla_safe.errors import ViewStatementError
 from sqla_safe.views._inherited import condition
 from sqla_safe.views._keys import Asking, ask
+from sqla_safe.views._refusals import of_anything, of_columns, of_options
 from sqla_safe.views._resolver import tables_in
 from sqla_safe.views._selects import is_grouped, is_locking, options_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from sqlalchemy.engine import Dialect
     from sqlalchemy.orm import Mapper
 
+    from sqla_safe.views._links import Link
     from sqla_safe.views._shapes import Level, Route
 
 
@@ -54,24 +52,15 @@ def read_statement(statement: Any) -> Given:
         ViewStatementError: it is something else, with what to write.
     """
     if not isinstance(statement, Select):
-        raise ViewStatementError(
-            problem=f"{_kind(statement)} is not a SELECT of an entity",
-            instead=_instead(statement),
-        )
+        raise of_anything(statement)
     described = statement.column_descriptions
     entity = described[0].get("entity") if len(described) == 1 else None
     if entity is None or described[0].get("expr") is not entity:
-        names = ", ".join(str(one["name"]) for one in described)
-        raise ViewStatementError(
-            problem=f"The statement selects {names}, and the view selects its columns itself",
-            instead="select(Entity), with the same where(), order_by() and limit()",
-        )
+        raise of_columns(list(described))
     options = options_of(statement)
-    if any(isinstance(option, LoaderOption) for option in options):
-        raise ViewStatementError(
-            problem="The statement has loader options, which say what entities load",
-            instead="the same without .options(...): the view's class says what is loaded",
-        )
+    loading = [option for option in options if isinstance(option, LoaderOption)]
+    if loading:
+        raise of_options(loading)
     below = tuple([one for one in options if getattr(one, "propagate_to_loaders", False)])
     return Given(
         statement,
@@ -102,20 +91,6 @@ def _mapper(entity: Any) -> Mapper[Any]:
     return mapper
 
 
-def _kind(statement: Any) -> str:
-    if isinstance(statement, type):
-        return f"The class {statement.__name__}"
-    return f"A {type(statement).__name__}"
-
-
-def _instead(statement: Any) -> str:
-    if isinstance(statement, type) and _mapping.mapper_or_none(statement) is not None:
-        return f"select({statement.__name__})"
-    if type(statement).__name__ == "CompoundSelect":
-        return "select(aliased(Entity, the_union.subquery()))"
-    return "select(Entity), with where(), order_by() and limit() as you need them"
-
-
 def root_statement(given: Given, level: Level) -> Select[Any]:
     """Return the user's SELECT with the view's columns in place of the entity."""
     taken: set[Any] = set()
@@ -124,35 +99,6 @@ def root_statement(given: Given, level: Level) -> Select[Any]:
     entities, columns = _entities(level, given.entity, taken)
     selected: Any = given.statement.with_only_columns(*columns)
     return _join(selected, level, entities)
-
-
-SUBQUERY = (
-    "a subquery in the Expr, as in select(func.count(Avatar.id)).where(Avatar.user_id == "
-    "user.id).scalar_subquery()"
-)
-"""What to write in place of an Expr that reads a table which nothing joins."""
-
-
-def unread(level: Level, statement: Any) -> Iterator[tuple[str, str]]:
-    """Give the fields whose Expr reads a table that a statement does not, and its name."""
-    read = {table for one in level.joins.values() for table in one.relation.mapper.tables}
-    read |= tables_in(statement) if level.foreign else set()
-    for where, tables in level.foreign.items():
-        for table in tables - read:
-            yield where, table.fullname
-
-
-def require_tables(level: Level, statement: Any) -> None:
-    """Refuse a statement that would pair each of its rows with all of another table's.
-
-    Raises:
-        ViewStatementError: an Expr reads a table that the statement does not join.
-    """
-    for where, table in unread(level, statement):
-        raise ViewStatementError(
-            problem=f"The Expr of {where} reads {table}, which the statement does not join",
-            instead=SUBQUERY,
-        )
 
 
 def clashes(given: Given, level: Level) -> bool:
@@ -168,12 +114,16 @@ def level_statement(level: Level, dialect: Dialect) -> tuple[Select[Any], Asking
     link = level.link
     assert link is not None
     asking = ask(dialect, link.keys)
-    entities, columns = _entities(level, link.entity, set())
-    statement = link.start(columns)
-    statement = _join(statement, level, entities).where(asking.condition)
+    statement = selected_below(level, link).where(asking.condition)
     if link.order_by:
         statement = statement.order_by(*link.keys, *link.order_by)
     return statement, asking
+
+
+def selected_below(level: Level, link: Link) -> Select[Any]:
+    """Return the SELECT of a level below the root, for all rows that there are."""
+    entities, columns = _entities(level, link.entity, set())
+    return _join(link.start(columns), level, entities)
 
 
 def _entities(level: Level, entity: Any, taken: set[Any]) -> tuple[dict[Route, Any], list[Any]]:

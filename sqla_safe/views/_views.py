@@ -14,8 +14,9 @@ from sqla_safe.errors import ViewDefinitionError
 from sqla_safe.views._hints import read_hint, type_name
 from sqla_safe.views._plan import Plan
 from sqla_safe.views._repeats import Repeats
-from sqla_safe.views._statements import read_statement, require_tables
+from sqla_safe.views._statements import read_statement
 from sqla_safe.views._targets import MAPPED, NOT_A_TARGET, is_target
+from sqla_safe.views._unjoined import require_joined
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -68,7 +69,7 @@ class View:
         given = read_statement(statement)
         prepared = self.plan(given.mapper).prepared(given, has_listeners=has_listeners)
         if not has_listeners:  # which may join more to it
-            require_tables(prepared.level, statement)
+            require_joined(prepared.level, given, prepared.root)
         return prepared
 
 

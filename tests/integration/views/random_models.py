@@ -12,7 +12,7 @@ import datetime as dt
 import itertools
 import uuid
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, make_dataclass
 from decimal import Decimal
 from functools import partial
@@ -476,7 +476,7 @@ class View:
         into: The class, or a union.
         columns: The names of the columns.
         links: The relationships with what shows the other side.
-        paths: Fields that reach through a relationship: their name, the link, the column.
+        paths: Fields that reach through relationships: their name, the links, the column.
         heirs: Of a union, what shows each class.
     """
 
@@ -484,7 +484,7 @@ class View:
     into: Any
     columns: list[str] = field(default_factory=list)
     links: list[tuple[Link, View]] = field(default_factory=list)
-    paths: list[tuple[str, Link, str]] = field(default_factory=list)
+    paths: list[tuple[str, list[Link], str]] = field(default_factory=list)
     heirs: dict[str, View] = field(default_factory=dict)
 
     def __repr__(self) -> str:
@@ -492,7 +492,9 @@ class View:
         if self.heirs:
             return " | ".join(map(repr, self.heirs.values()))
         below = [f"{link.name}({view!r})" for link, view in self.links]
-        through = [f"{link.name}.{column}" for _, link, column in self.paths]
+        through = [
+            ".".join([*(link.name for link in links), column]) for _, links, column in self.paths
+        ]
         return f"{self.kind.name}: " + ", ".join([*self.columns, *below, *through])[:9_000]
 
 
@@ -580,17 +582,26 @@ def hashable(world: World, kind: Kind, below: View) -> Any:
 
 @st.composite
 def reached(draw: st.DrawFn, own: View, link: Link, name: str) -> dict[str, Any]:
-    """Show a column of the other side, and return the field."""
-    columns = link.target.all_fields()
+    """Show a column of the other side, or of what is beyond it, and return the field."""
+    links = [link]
+    while links[-1].target.all_links() and len(links) < FURTHEST and draw(st.booleans()):
+        links.append(draw(st.sampled_from(links[-1].target.all_links())))
+    columns = links[-1].target.all_fields()
     if not columns:
         return {}
     column = draw(st.sampled_from(columns))
-    own.paths.append((name, link, column.name))
-    path = Path(getattr(own.kind.made, link.name), getattr(link.target.made, column.name))
-    hint = column.hint
-    if link.many:
-        return {name: Annotated[tuple[hint, ...], path]}
-    return {name: Annotated[hint | None if link.nullable else hint, path]}
+    own.paths.append((name, links, column.name))
+    kinds = [own.kind, *(one.target for one in links)]
+    names = [*(one.name for one in links), column.name]
+    path = Path(*(getattr(kind.made, each) for kind, each in zip(kinds, names, strict=True)))
+    ends = [number for number, one in enumerate(links, 1) if one.many]
+    alone = links[ends[-1] :] if ends else links
+    hint = column.hint | None if any(one.nullable for one in alone) else column.hint
+    return {name: Annotated[tuple[hint, ...] if ends else hint, path]}
+
+
+FURTHEST = 3
+"""Relationships in one path."""
 
 
 # --- what is seen ------------------------------------------------------------
@@ -611,12 +622,28 @@ def seen(one: Any, view: View, *, is_entity: bool) -> Any:
     return values, below, [reaching(one, path, is_entity=is_entity) for path in view.paths]
 
 
-def reaching(one: Any, path: tuple[str, Link, str], *, is_entity: bool) -> Any:
-    """Return what a path shows, read from a view's field or through the entity's relationship."""
-    name, link, column = path
+def reaching(one: Any, path: tuple[str, list[Link], str], *, is_entity: bool) -> Any:
+    """Return what a path shows, read from a view's field or through the entity's relationships."""
+    name, links, column = path
+    is_many = any(link.many for link in links)
     if is_entity:
-        return several(read(one, link.name), link, lambda each: told(read(each, column)))
-    return several(read(one, name), link, told)
+        ends = leaves(one, links)
+        found = [told(None if end is None else read(end, column)) for end in ends]
+    else:
+        found = [told(value) for value in (read(one, name) if is_many else [read(one, name)])]
+    return sorted(found, key=repr) if any(link.as_set for link in links) else found
+
+
+def leaves(one: Any, links: list[Link]) -> Iterator[Any]:
+    """Give what relationships lead to, one after the other, as loops in loops would meet it."""
+    if one is None or not links:
+        if not any(link.many for link in links):
+            yield one
+        return
+    link, *rest = links
+    found = read(one, link.name)
+    for each in found if link.many else [found]:
+        yield from leaves(each, rest)
 
 
 def several(found: Any, link: Link, look: Any) -> Any:

@@ -11,14 +11,13 @@ from typing import Annotated, Any, Literal, NewType, Protocol, Union
 import msgspec
 import pydantic
 import pytest
-from sqlalchemy import func, select, union
+from sqlalchemy import func, select
 from sqlalchemy.orm import (
     DeclarativeBase,
     Mapped,
     MappedAsDataclass,
     Session,
     mapped_column,
-    selectinload,
 )
 
 from sqla_safe import (
@@ -26,7 +25,6 @@ from sqla_safe import (
     Path,
     ViewDefinitionError,
     ViewSourceError,
-    ViewStatementError,
     fetch,
     view_plan,
 )
@@ -161,16 +159,6 @@ class EmptyPath:
 
 
 @dataclass
-class PathOfMany:
-    texts: Annotated[list[str], Path(User.posts, Post.comments, Comment.text)]
-
-
-@dataclass
-class PathToMany:
-    comments: Annotated[list[Named], Path(User.posts, Post.comments)]
-
-
-@dataclass
 class PathNullableOfMany:
     cities: Annotated[list[str], Path(User.staff, User.city, City.name)]
 
@@ -296,8 +284,6 @@ PROBLEMS: dict[Any, str] = {
     PathNotRelated: r"PathNotRelated\.name: User\.name is no relationship of User",
     PathOfText: r"PathOfText\.name: 'name' is no attribute of User",
     EmptyPath: r"Path\(\) names no attribute",
-    PathOfMany: r"texts: Post\.comments is a second collection in one Path; write a class",
-    PathToMany: r"comments: Post\.comments is a second collection in one Path; write a class",
     PathNullableOfMany: r"cities holds str, but City\.name can be NULL: write str \| None in the",
     WrongOfMany: r"texts holds int, but Post\.text holds str: write str in the type of texts",
     PathNullable: r"city is str, but City\.name can be NULL: write city: str \| None",
@@ -442,29 +428,6 @@ def test_into_is_a_class_of_a_known_kind(session: Session, into: Any, problem: s
     """Anything else is refused before a statement is sent."""
     with pytest.raises(ViewDefinitionError, match=problem):
         fetch(session, into, select(User))
-
-
-STATEMENTS: dict[str, tuple[Any, str]] = {
-    "columns": (select(User.id, User.name), "selects id, name, and the view selects"),
-    "an expression": (select(func.count(User.id)), "selects count"),
-    "two entities": (select(User, Post), "selects User, Post"),
-    "a table": (select(User.__table__), "selects id,"),
-    "a class": (User, r"The class User is not a SELECT.*Instead: select\(User\)"),
-    "a text": ("SELECT 1", "A str is not a SELECT of an entity"),
-    "a union": (union(select(User), select(User)), r"aliased\(Entity, the_union.subquery\(\)\)"),
-    "loader options": (
-        select(User).options(selectinload(User.posts)),
-        "has loader options, which say what entities load",
-    ),
-}
-
-
-@pytest.mark.parametrize("name", STATEMENTS)
-def test_a_statement_selects_one_entity(session: Session, name: str) -> None:
-    """Anything else is refused with what to write."""
-    statement, problem = STATEMENTS[name]
-    with pytest.raises(ViewStatementError, match=problem):
-        fetch(session, Named, statement)
 
 
 def test_the_entity_is_mapped() -> None:

@@ -1,0 +1,149 @@
+"""What an expression reads that its statement does not join: each row would meet all of its rows.
+
+SQLAlchemy says itself what a statement reads from. Only what an expression adds to that is apart,
+and only where nothing else can join it: a lateral and a function see the row that they stand
+beside, and what the user wrote as text may name anything.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from sqlalchemy import CTE, Alias, Join, Lateral, TableClause, TableValuedAlias, Values, select
+from sqlalchemy.sql import visitors
+
+from sqla_safe import _mapping
+from sqla_safe.errors import ViewStatementError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from sqlalchemy import Select
+    from sqlalchemy.orm import Mapper
+
+    from sqla_safe.views._shapes import Level
+    from sqla_safe.views._statements import Given
+
+SUBQUERY = (
+    "a subquery in the Expr, as in select(func.count(Avatar.id)).where(Avatar.user_id == "
+    "user.id).scalar_subquery()"
+)
+"""What to write in place of an Expr that reads a table which nothing joins."""
+_GIVEN = "the entity that the Expr is given, as in lambda user: user.name"
+
+
+class Apart(NamedTuple):
+    """Something that nothing joins, and the field whose expression reads it."""
+
+    where: str
+    table: str
+
+
+def reads_more(mapper: Mapper[Any], expression: Any) -> bool:
+    """Say whether an expression reads anything but its own class."""
+    own = {*mapper.tables, mapper.selectable, mapper.local_table}
+    return not own.issuperset(_leaves(_froms(expression)))
+
+
+def require_joined(level: Level, given: Given, root: Select[Any]) -> None:
+    """Refuse a statement that would pair each of its rows with all of something else.
+
+    Raises:
+        ViewStatementError: an Expr reads a table that the statement does not join.
+    """
+    is_class = given.entity is given.mapper.class_
+    places = level.foreign if is_class else level.computed
+    keys = [getattr(given.entity, name) for name in _mapping.key_names(given.mapper)]
+    for one in apart(places, root, given.statement.with_only_columns(*keys) if places else None):
+        is_own = not is_class and one.table == called(given.mapper.selectable)
+        raise ViewStatementError(
+            problem=f"The Expr of {one.where} reads {one.table}, which the statement does not join",
+            instead=_GIVEN if is_own else SUBQUERY,
+        )
+
+
+def apart(places: dict[str, int], statement: Any, base: Any) -> Iterator[Apart]:
+    """Give what the expressions at some places of a statement add to what it reads without them."""
+    added = _added(statement, base) if places else None
+    if not added:
+        return
+    expressions = [one["expr"] for one in statement.column_descriptions]
+    for where, place in places.items():
+        for one in _froms(expressions[place]):
+            if one in added and not _may_be_joined(one, base):
+                yield Apart(where, called(one))
+
+
+def _added(statement: Any, base: Any) -> set[Any]:
+    try:
+        return set(statement.get_final_froms()).difference(base.get_final_froms())
+    except Exception:  # noqa: BLE001  (SQLAlchemy says it when the statement is executed)
+        return set()
+
+
+def _froms(expression: Any) -> list[Any]:
+    """Return what a statement must read for an expression; a subquery reads its own tables."""
+    return list(select(expression).get_final_froms())
+
+
+def _leaves(froms: Iterable[Any]) -> Iterator[Any]:
+    for one in froms:
+        if _is_join(one):
+            yield from _leaves((one.left, one.right))
+        else:
+            yield one
+
+
+def _may_be_joined(one: Any, base: Any) -> bool:
+    if isinstance(one, (Lateral, TableValuedAlias)):
+        return True
+    names = [name for leaf in _leaves([one]) if (name := _name(leaf)) is not None]
+    texts = [text for part in visitors.iterate(base) if (text := _text(part)) is not None]
+    return any(_is_named(name, text) for name in names for text in texts)
+
+
+def _text(part: Any) -> str | None:
+    """Return what the user wrote as text."""
+    if getattr(part, "is_literal", False):
+        return str(part.name)
+    text = getattr(part, "text", None)
+    return text if isinstance(text, str) else None
+
+
+def _is_named(name: str, text: str) -> bool:
+    return re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text, re.IGNORECASE) is not None
+
+
+def _name(one: Any) -> str | None:
+    """Return the name that a statement can call something by, None where it is made up later."""
+    name = getattr(one, "name", None)
+    return name if isinstance(name, str) and not name.startswith("%(") else None
+
+
+def called(one: Any) -> str:
+    """Say what something is that a statement can read from."""
+    if _is_join(one):
+        return f"{called(one.left)} JOIN {called(one.right)}"
+    if isinstance(one, TableClause):
+        return one.fullname
+    name = _name(one)
+    if _is_alias(one):
+        alias = f"an alias of {called(one.element)}"
+        return alias if name is None else f"{name}, {alias}"
+    kind = _kind(one)
+    return f"a {kind}" if name is None else f"the {kind} {name}"
+
+
+def _kind(one: Any) -> str:
+    if isinstance(one, CTE):
+        return "CTE"
+    return "values" if isinstance(one, Values) else "subquery"
+
+
+def _is_alias(one: Any) -> bool:
+    return isinstance(one, Alias)
+
+
+def _is_join(one: Any) -> bool:
+    return isinstance(one, Join)
