@@ -159,11 +159,17 @@ class Run:
         try:
             while rows := self._some(result, size):
                 self.memos = [{} for _ in self.memos]
+                self._look_again()
                 yield self._built(level, rows, maker)
                 if self.session.get_transaction() is not transaction:
                     raise ViewStreamError(view=level.title)
         finally:
             result.close()
+
+    def _look_again(self) -> None:
+        """What came into the session during the last batch has to be written before the next."""
+        if self.ask is not None and not _is_plain(self.session):
+            self.ask = None
 
     def _some(self, rows: Any, size: int | None) -> Sequence[Any]:
         try:

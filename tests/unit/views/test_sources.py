@@ -32,7 +32,7 @@ from sqla_safe import (
     stream_views,
 )
 from tests.unit.views.conftest import store
-from tests.unit.views.models import Base, User
+from tests.unit.views.models import Base, Post, User
 
 
 @dataclass(frozen=True)
@@ -137,6 +137,19 @@ def test_a_savepoint_within_a_batch_leaves_the_stream_alone(session: Session) ->
         with session.begin_nested():
             seen += len(batch)
     assert seen == 3
+
+
+def test_what_is_added_during_a_batch_is_in_the_next(session: Session) -> None:
+    """It is flushed before the levels of the next batch are asked for, as by any other query."""
+    found: list[Posting] = []
+    for batch in stream_views(session, Posting, ALL, batch_size=1):
+        found += batch
+        if len(found) == 1:
+            session.add(Post(id=50, author_id=2, text="new"))
+        if len(found) == 2:
+            session.delete(session.get_one(Post, 4))
+    assert [[post.id for post in one.posts] for one in found] == [[1, 2, 3], [4, 50], []]
+    assert not session.deleted
 
 
 def test_nothing_is_asked_below_no_rows(session: Session, sent: list[str]) -> None:
