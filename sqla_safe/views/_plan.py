@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from sqla_safe.errors import ViewDefinitionError
@@ -33,6 +34,7 @@ class Prepared:
         "_below",
         "execution_options",
         "given_mapper",
+        "joins",
         "level",
         "mappers",
         "memos",
@@ -42,7 +44,7 @@ class Prepared:
 
     def __init__(self, compiled: Compiled, given: Given) -> None:
         self.level = compiled.level
-        self.mappers = compiled.mappers
+        self.mappers, self.joins = compiled.mappers, compiled.joins
         self.memos = compiled.memos
         self.root = root_statement(given, compiled.level)
         self.given_mapper = given.mapper
@@ -70,7 +72,16 @@ class Compiled:
     def __init__(self, into: Any, mapper: Mapper[Any], mode: Mode) -> None:
         resolver = Resolver(mode)
         self.level = resolver.root(into, mapper)
-        self.mappers = frozenset([level.mapper for level in self.level.all()])
+        self.joins = frozenset(
+            [
+                (level.mapper, joined.relation.mapper)
+                for level in self.level.all()
+                for joined in level.joins.values()
+            ]
+        )
+        """Each class that is joined, with the one that is selected from."""
+        mappers = [level.mapper for level in self.level.all()]
+        self.mappers = frozenset([*mappers, *[joined for _, joined in self.joins]])
         self.memos = len(resolver.memos)
         _, *below = self.level.all()
         for level in below:
@@ -99,12 +110,13 @@ class Plan:
             self._compiled[mode] = Compiled(self.into, self.mapper, mode)
         return self._compiled[mode]
 
-    def prepared(self, given: Given, *, has_listeners: bool) -> Prepared:
+    def prepared(self, given: Given, *, has_listeners: bool, is_apart: bool = False) -> Prepared:
         """Return what to execute for a user's statement."""
         may_alias = not (has_listeners or given.has_criteria)
         is_class = given.entity is given.mapper.class_
-        compiled = self.compiled(Mode(self.validate, may_alias, given.joins_root, is_class))
+        mode = Mode(self.validate, may_alias, given.joins_root, is_class, is_apart)
+        compiled = self.compiled(mode)
         # Criteria skip an alias, so what would need one is asked for in a statement of its own.
         if not may_alias and given.joins_root and clashes(given, compiled.level):
-            compiled = self.compiled(Mode(self.validate, may_alias, False, is_class))  # noqa: FBT003
+            compiled = self.compiled(replace(mode, joins_root=False))
         return Prepared(compiled, given)

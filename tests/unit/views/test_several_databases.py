@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Annotated
 
 import pytest
-from sqlalchemy import Engine, ForeignKey, create_engine, select
+from sqlalchemy import Engine, ForeignKey, create_engine, event, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship
 from sqlalchemy.pool import StaticPool
 
-from sqla_safe import ViewStatementError, astream_views, fetch, stream_views
+from sqla_safe import Path, ViewStatementError, astream_views, fetch, stream_views
 
 
 class Base(DeclarativeBase):
@@ -30,6 +31,7 @@ class Thing(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     owner_id: Mapped[int] = mapped_column(ForeignKey("owners.id"))
+    owner: Mapped[Owner] = relationship(viewonly=True)
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,56 @@ def test_a_session_that_routes_is_asked(engines):
 
     with Routing() as session:
         assert cards(session) == [OwnerCard(1, (ThingCard(7),))]
+
+
+def test_a_session_that_routes_by_statement_is_asked(engines):
+    """Also where the class alone says nothing, and the session has a bind of its own."""
+
+    class Routing(Session):
+        def get_bind(self, mapper=None, *, clause=None, **_):
+            return engines["things" in str(clause)]
+
+    for _ in range(3):
+        with Routing(engines[0]) as session:
+            assert cards(session) == [OwnerCard(1, (ThingCard(7),))]
+
+
+@dataclass(frozen=True)
+class Owned:
+    id: int
+    owner: OwnerCard | None
+    owner_id: Annotated[int | None, Path(Thing.owner, Owner.id)]
+
+
+OWNED = Owned(7, OwnerCard(1, (ThingCard(7),)), 1)
+THINGS = select(Thing)
+
+
+@pytest.mark.parametrize("has_bind", [False, True])
+@pytest.mark.parametrize("listens", [False, True])
+def test_nothing_is_joined_over_databases(engines, has_bind, listens):
+    """A to-one whose rows are elsewhere is asked for there, and only then."""
+    there = engines[1] if has_bind else None
+    for _ in range(3):
+        with Session(engines[1]) as session:
+            assert fetch(session, Owned, THINGS) == [Owned(7, None, None)]
+        with Session(there, binds={Owner: engines[0], Thing: engines[1]}) as session:
+            if listens:
+                event.listen(session, "do_orm_execute", lambda _: None)
+            assert fetch(session, Owned, THINGS) == [OWNED]
+            assert list(stream_views(session, Owned, THINGS)) == [[OWNED]]
+
+
+def test_a_class_that_is_bound_to_nothing_is_joined(engines):
+    """A session that knows one class only is believed to have all in its database."""
+    with Session(binds={Thing: engines[1]}) as session:
+        assert fetch(session, HasOwner, THINGS) == [HasOwner(7, None)]
+
+
+@dataclass(frozen=True)
+class HasOwner:
+    id: int
+    owner: ThingCard | None
 
 
 @pytest.mark.parametrize("size", [0, -1, True, 1.5])
