@@ -9,6 +9,7 @@ from sqla_safe.errors import ViewDefinitionError
 from sqla_safe.views._hints import type_name
 from sqla_safe.views._resolve import Resolver
 from sqla_safe.views._resolver import Mode
+from sqla_safe.views._selects import sorted_distinct
 from sqla_safe.views._statements import (
     SUBQUERY,
     clashes,
@@ -18,6 +19,8 @@ from sqla_safe.views._statements import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sqlalchemy import Select
     from sqlalchemy.engine import Dialect
     from sqlalchemy.orm import Mapper
@@ -40,6 +43,7 @@ class Prepared:
         "memos",
         "options",
         "root",
+        "width",
     )
 
     def __init__(self, compiled: Compiled, given: Given) -> None:
@@ -47,10 +51,16 @@ class Prepared:
         self.mappers, self.joins = compiled.mappers, compiled.joins
         self.memos = compiled.memos
         self.root = root_statement(given, compiled.level)
+        is_wider = bool(sorted_distinct(given.statement))
+        self.width = len(compiled.level.columns) if is_wider else None
         self.given_mapper = given.mapper
         self.options = given.options
         self.execution_options = given.execution_options
         self._below: dict[tuple[int, str], tuple[Select[Any], Asking]] = {}
+
+    def rows(self, found: Sequence[Any]) -> Sequence[Any]:
+        """Return the root's rows without what is there for their order only."""
+        return found if self.width is None else [row[: self.width] for row in found]
 
     def below(self, level: Level, dialect: Dialect) -> tuple[Select[Any], Asking]:
         """Return the statement of a level below the root."""

@@ -163,7 +163,7 @@ class Run:
         rows, maker = self._rows(level, self.prepared.root, self.parameters, {}, limit)
         if limit is not None and len(rows) >= limit:
             return list(rows)
-        built: list[Any] = self._built(level, rows, maker)
+        built: list[Any] = self._built(level, self.prepared.rows(rows), maker)
         return built
 
     def batches(self, size: int) -> Iterator[list[Any]]:
@@ -178,7 +178,7 @@ class Run:
             while rows := _some(result, size, self.dialect):
                 self.memos = [{} for _ in self.memos]
                 self._look_again()
-                yield self._built(level, rows, maker)
+                yield self._built(level, prepared.rows(rows), maker)
                 if self.session.get_transaction() is not transaction:
                     raise ViewStreamError(view=level.title)
         finally:

@@ -9,13 +9,14 @@ from sqlalchemy import Select
 from sqlalchemy.inspection import inspect
 from sqlalchemy.orm import aliased
 from sqlalchemy.orm.interfaces import CriteriaOption, LoaderOption
+from sqlalchemy.sql import visitors
 
 from sqla_safe import _mapping
 from sqla_safe.errors import ViewStatementError
 from sqla_safe.views._inherited import condition
 from sqla_safe.views._keys import Asking, ask
 from sqla_safe.views._resolver import tables_in
-from sqla_safe.views._selects import is_grouped, is_locking, options_of
+from sqla_safe.views._selects import is_grouped, is_locking, options_of, sorted_distinct
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -117,13 +118,29 @@ def _instead(statement: Any) -> str:
 
 
 def root_statement(given: Given, level: Level) -> Select[Any]:
-    """Return the user's SELECT with the view's columns in place of the entity."""
+    """Return the user's SELECT with the view's columns in place of the entity.
+
+    Behind them come those that it must select as well.
+    """
     taken: set[Any] = set()
     if level.joins:
         taken = tables_in(given.statement) - set(level.mapper.tables)
     entities, columns = _entities(level, given.entity, taken)
-    selected: Any = given.statement.with_only_columns(*columns)
+    selected: Any = given.statement.with_only_columns(*columns, *_sorting(given))
     return _join(selected, level, entities)
+
+
+def _sorting(given: Given) -> Iterator[Any]:
+    """Give the entity's columns that a DISTINCT is sorted by: PostgreSQL wants them selected."""
+    terms = {one for clause in sorted_distinct(given.statement) for one in visitors.iterate(clause)}
+    if terms:
+        inspected: Any = inspect(given.entity)
+        own = {*given.mapper.tables, *visitors.iterate(inspected.selectable)}
+        yield from [one for one in terms if getattr(one, "table", None) in own]
+        names = {one.element for one in terms if isinstance(getattr(one, "element", None), str)}
+        yield from [
+            getattr(given.entity, name) for name in names & set(given.mapper.column_attrs.keys())
+        ]
 
 
 SUBQUERY = (

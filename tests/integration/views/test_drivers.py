@@ -10,9 +10,9 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, event, insert, select
+from sqlalchemy import Engine, desc, event, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
-from sqlalchemy.orm import Session, with_loader_criteria
+from sqlalchemy.orm import Session, aliased, with_loader_criteria
 
 from sqla_safe import ViewStreamError, afetch, afetch_one, astream_views, fetch, stream_views
 from tests.integration.views.models import Account, Base, Item, Level, Part, empty, full
@@ -197,6 +197,36 @@ def test_a_repeated_statement_has_its_own_values(session: Session, wanted: int) 
 def test_listeners_change_nothing_else(session: Session) -> None:
     """Rows that went through the ORM make the same objects."""
     filtered(session)
+
+
+ITEMS = select(Item).distinct()
+SORTED = {
+    "a column": ITEMS.join(Item.parts).order_by(Item.place.desc(), Item.id),
+    "its name": ITEMS.order_by(desc("place"), Item.id).limit(3),
+    "an expression": ITEMS.order_by(Item.place, Item.id).where(func.abs(Item.place) >= 0),
+}
+OTHER = aliased(Item)
+
+
+@pytest.mark.parametrize("name", SORTED)
+def test_a_distinct_is_sorted_by_what_the_view_leaves_out(session: Session, name: str) -> None:
+    """PostgreSQL wants it to be selected, as it is for entities."""
+    expected = [OfAccount(one.id, Owner(1, "x")) for one in session.scalars(SORTED[name])]
+    for _ in range(3):
+        found = fetch(session, OfAccount, SORTED[name])
+        assert [one.id for one in found] == [one.id for one in expected] != []
+    batches = list(stream_views(session, OfAccount, SORTED[name], batch_size=2))
+    assert [one for batch in batches for one in batch] == found
+    others = select(OTHER).distinct().order_by(OTHER.place, OTHER.id)
+    assert [one.id for one in fetch(session, OfAccount, others)] == [
+        one.id for one in session.scalars(others)
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class OfAccount:
+    id: uuid.UUID
+    account: Owner
 
 
 @pytest.mark.parametrize("size", [1, 10_000])
