@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, desc, event, func, insert, select
+from sqlalchemy import Engine, desc, event, func, insert, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.orm import Session, aliased, with_loader_criteria
 
@@ -174,6 +174,19 @@ def test_the_end_of_its_transaction_ends_a_stream(session: Session) -> None:
         with pytest.raises(ViewStreamError):
             next(batches)
     check(session, fetch(session, AccountCard, ACCOUNTS))
+
+
+def test_the_rows_of_a_stream_stay_on_the_server(pg_sync_engine: Engine) -> None:
+    """PostgreSQL has cursors for that; without one psycopg would bring all rows along at once."""
+    Base.metadata.create_all(pg_sync_engine)
+    cursors = text("SELECT count(*) FROM pg_cursors WHERE name <> ''")
+    with Session(pg_sync_engine) as session:
+        store(session)
+        batches = stream_views(session, AccountCard, ACCOUNTS, batch_size=1)
+        next(batches)
+        open_now = session.scalar(cursors)
+        batches.close()  # type: ignore[attr-defined]
+        assert (open_now, session.scalar(cursors)) == (1, 0)
 
 
 async def test_the_end_of_its_transaction_ends_an_async_stream(asession: AsyncSession) -> None:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Generic, NamedTuple, TypeVar
 import msgspec
 import pydantic
 import pytest
-from sqlalchemy import JSON, ForeignKey, LargeBinary, String, case, func, select
+from sqlalchemy import JSON, ForeignKey, LargeBinary, String, case, event, func, select
 from sqlalchemy.dialects.postgresql import TSVECTOR
 from sqlalchemy.ext.associationproxy import AssociationProxy, association_proxy
 from sqlalchemy.ext.hybrid import hybrid_method, hybrid_property
@@ -29,6 +29,7 @@ from sqlalchemy.types import TypeDecorator, UserDefinedType
 from typing_extensions import TypeAliasType
 
 from sqla_safe import Expr, Path, ViewDataError, ViewDefinitionError, fetch, view_plan
+from sqla_safe.views import _keys
 from tests.engines import in_memory
 
 T = TypeVar("T")
@@ -190,6 +191,50 @@ def test_odd_keys_and_discriminators(session: Session) -> None:
     assert two == OwnerCard(
         b"\x01", None, None, (tom,), tweety, {"Tom": tom}, "Tweety", ("Tom",), 1
     )
+
+
+class Room(Base):
+    __tablename__ = "rooms"
+    key: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
+    beds: Mapped[list[Bed]] = relationship(order_by="Bed.id")
+
+
+class Bed(Base):
+    __tablename__ = "beds"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    room_key: Mapped[bytes] = mapped_column(ForeignKey(Room.key))
+
+
+@dataclass(frozen=True)
+class BedCard:
+    id: int
+
+
+@dataclass(frozen=True)
+class RoomCard:
+    key: bytes
+    beds: tuple[BedCard, ...]
+
+
+def test_a_list_of_keys_has_an_end(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where keys go as a list, more of them take more statements, with the same options."""
+    monkeypatch.setitem(_keys.CHUNKS, "sqlite", 2)
+    session.add_all([Room(key=bytes([number])) for number in range(5)])
+    session.flush()
+    session.add_all([Bed(id=10 * k + n, room_key=bytes([k])) for k in range(5) for n in (1, 2)])
+    session.commit()
+    sent: list[Any] = []
+    event.listen(
+        session.get_bind(),
+        "before_cursor_execute",
+        lambda *args: sent.append(args[4].execution_options.get("tag")),
+    )
+    statement = select(Room).order_by(Room.key).execution_options(tag="x")
+    expected = [
+        RoomCard(bytes([k]), (BedCard(10 * k + 1), BedCard(10 * k + 2))) for k in range(5)
+    ]
+    assert fetch(session, RoomCard, statement) == expected
+    assert sent == ["x"] * (1 + 3)
 
 
 class Root(pydantic.BaseModel):

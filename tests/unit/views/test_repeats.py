@@ -258,6 +258,9 @@ def test_what_is_pending_is_seen_by_a_repeated_statement(session: Session) -> No
     user.name = "Dora"
     card = fetch_one(session, UserCard, select(User).where(User.id == 4))
     assert card.name == "Dora"
+    session.commit()
+    session.delete(session.get_one(User, 4))
+    assert ids(session, select(User).where(User.id == 4)) == []
 
 
 def test_an_override_of_a_session_is_heard(engine: Engine) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path as File
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, create_engine, select, text
+from sqlalchemy import Engine, create_engine, event, func, select, text
 from sqlalchemy.exc import MultipleResultsFound, NoResultFound
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import Session, scoped_session, sessionmaker
@@ -90,6 +90,21 @@ def test_several_rows_are_noticed_before_more_is_loaded(session: Session, sent: 
     assert len(sent) == 1
 
 
+@pytest.mark.parametrize("listens", [False, True])
+def test_two_rows_say_enough(session: Session, listens: bool) -> None:
+    """Of all that a statement finds, no more are read to know that there are several."""
+    read: list[int] = []
+    connection: Any = session.connection().connection.driver_connection
+    connection.create_function("seen", 1, lambda number: read.append(number) or True)
+    session.add_all([User(id=number, name="x") for number in range(10, 60)])
+    session.flush()
+    if listens:
+        event.listen(session, "do_orm_execute", lambda _: None)
+    with pytest.raises(ViewAmbiguousError):
+        fetch_one(session, Named, select(User).where(func.seen(User.id)))
+    assert len(read) <= 3
+
+
 @dataclass(frozen=True)
 class Titled:
     id: int
@@ -128,6 +143,17 @@ def test_the_end_of_its_transaction_ends_a_stream(session: Session, end: str) ->
             next(batches)
         assert caught.value.view == "Posting"
     assert len(fetch(session, Named, ALL)) == 3
+
+
+def test_a_stream_that_has_ended_holds_nothing(session: Session) -> None:
+    """SQLite locks a table for as long as somebody reads."""
+    batches = stream_views(session, Named, ALL, batch_size=1)
+    next(batches)
+    session.commit()
+    with pytest.raises(ViewStreamError) as caught:
+        next(batches)
+    session.execute(text("DROP TABLE visits"))
+    assert caught.value.view == "Named"
 
 
 def test_a_savepoint_within_a_batch_leaves_the_stream_alone(session: Session) -> None:
