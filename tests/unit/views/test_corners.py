@@ -230,9 +230,7 @@ def test_a_list_of_keys_has_an_end(session: Session, monkeypatch: pytest.MonkeyP
         lambda *args: sent.append(args[4].execution_options.get("tag")),
     )
     statement = select(Room).order_by(Room.key).execution_options(tag="x")
-    expected = [
-        RoomCard(bytes([k]), (BedCard(10 * k + 1), BedCard(10 * k + 2))) for k in range(5)
-    ]
+    expected = [RoomCard(bytes([k]), (BedCard(10 * k + 1), BedCard(10 * k + 2))) for k in range(5)]
     assert fetch(session, RoomCard, statement) == expected
     assert sent == ["x"] * (1 + 3)
 

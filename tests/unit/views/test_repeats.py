@@ -280,6 +280,58 @@ def test_an_override_of_a_session_is_heard(engine: Engine) -> None:
     assert len(seen) == 4 * 2
 
 
+class Zoo(DeclarativeBase):
+    pass
+
+
+class Animal(Zoo):
+    __tablename__ = "animals"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    kind: Mapped[str]
+    __mapper_args__: ClassVar[dict[str, Any]] = {
+        "polymorphic_on": "kind",
+        "polymorphic_identity": "animal",
+    }
+
+
+class Bird(Animal):
+    wings: Mapped[int | None]
+    __mapper_args__: ClassVar[dict[str, Any]] = {"polymorphic_identity": "bird"}
+
+
+@dataclass(frozen=True)
+class AnimalCard:
+    id: int
+
+
+@dataclass(frozen=True)
+class BirdCard:
+    id: int
+    wings: int | None
+
+
+def test_a_class_that_is_mapped_later_is_known() -> None:
+    """A view that was made ready before it was mapped is made anew, kept statements too."""
+    engine = create_engine("sqlite://", poolclass=StaticPool)
+    Zoo.metadata.create_all(engine)
+    into: Any = BirdCard | AnimalCard
+    with Session(engine) as session:
+        session.add(Bird(id=1, wings=2))
+        session.commit()
+        for _ in range(3):
+            assert fetch(session, into, select(Animal)) == [BirdCard(1, 2)]
+
+        class Owl(Bird):
+            __mapper_args__: ClassVar[dict[str, Any]] = {"polymorphic_identity": "owl"}
+
+        session.add(Owl(id=2, wings=3))
+        session.commit()
+        everything = select(Animal).order_by(Animal.id)
+        for statement in (select(Animal), everything):
+            assert set(fetch(session, into, statement)) == {BirdCard(1, 2), BirdCard(2, 3)}
+    engine.dispose()
+
+
 def test_shapes_are_forgotten(session: Session) -> None:
     """A function that builds ever new statements does not fill the memory."""
     for number in range(SHAPES * 2):

@@ -12,10 +12,23 @@ import msgspec
 import pydantic
 import pytest
 from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import Session
 
-from sqla_safe import ViewDefinitionError, fetch, fetch_one
-from tests.unit.views.models import Level, Post, User
+from sqla_safe import (
+    ViewDefinitionError,
+    afetch,
+    afetch_one,
+    afetch_one_or_none,
+    astream_views,
+    fetch,
+    fetch_one,
+    fetch_one_or_none,
+    stream_views,
+    view_plan,
+)
+from tests.unit.views.conftest import store
+from tests.unit.views.models import Base, Level, Post, User
 
 T = TypeVar("T")
 ANN = select(User).where(User.id == 1)
@@ -277,6 +290,54 @@ def test_models_are_validated_unless_told(session: Session) -> None:
     assert found.model_fields_set == {"name"}
     assert found == Checked.model_construct(name="Bob")
     assert found.model_copy(update={"name": "x"}).model_dump() == {"name": "x"}
+
+
+def test_none_of_the_family_validates_what_it_is_not_to(session: Session) -> None:
+    """One, one or none, and streams."""
+    bob = select(User).where(User.id == 2)
+    assert fetch_one(session, Checked, bob, validate=False).name == "Bob"
+    assert fetch_one_or_none(session, Checked, bob, validate=False) == Checked.model_construct(
+        name="Bob"
+    )
+    [[found]] = stream_views(session, Checked, bob, validate=False)
+    assert found.name == "Bob"
+    for ask in (fetch_one, fetch_one_or_none, lambda *args: list(stream_views(*args))):
+        with pytest.raises(pydantic.ValidationError):
+            ask(session, Checked, bob)  # type: ignore[operator]
+
+
+async def test_none_of_the_asynchronous_family_validates_what_it_is_not_to() -> None:
+    """The same with an AsyncSession."""
+    engine = create_async_engine("sqlite+aiosqlite://")
+    async with engine.begin() as connection:
+        await connection.run_sync(Base.metadata.create_all)
+    bob = select(User).where(User.id == 2)
+    async with AsyncSession(engine) as session:
+        await session.run_sync(store)
+        expected = Checked.model_construct(name="Bob")
+        assert await afetch(session, Checked, bob, validate=False) == [expected]
+        assert await afetch_one(session, Checked, bob, validate=False) == expected
+        assert await afetch_one_or_none(session, Checked, bob, validate=False) == expected
+        streamed = astream_views(session, Checked, bob, validate=False)
+        assert [batch async for batch in streamed] == [[expected]]
+        with pytest.raises(pydantic.ValidationError):
+            await afetch(session, Checked, bob)
+    await engine.dispose()
+
+
+class Floating(pydantic.BaseModel):
+    balance: float
+
+
+def test_what_is_not_validated_has_to_fit(session: Session) -> None:
+    """Nobody makes a float of a Decimal then."""
+    assert fetch_one(session, Floating, ANN) == Floating(balance=12.5)
+    assert view_plan(Floating, User)
+    for _ in range(2):
+        with pytest.raises(ViewDefinitionError, match="balance is float, but User.balance holds"):
+            view_plan(Floating, User, validate=False)
+        with pytest.raises(ViewDefinitionError, match="balance is float, but User.balance holds"):
+            fetch(session, Floating, ANN, validate=False)
 
 
 def test_init_vars_and_unknown_names_are_problems(session: Session) -> None:
