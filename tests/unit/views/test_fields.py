@@ -9,8 +9,8 @@ from decimal import Decimal
 from typing import Annotated, Any
 
 import pytest
-from sqlalchemy import func, select
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy import event, func, select
+from sqlalchemy.orm import ORMExecuteState, Session, aliased
 
 from sqla_safe import Expr, Path, ViewStatementError, fetch, fetch_one
 from tests.unit.views.models import City, Comment, Country, Level, Point, Post, User
@@ -134,6 +134,17 @@ def test_an_expression_of_a_class_that_is_not_joined_is_refused(
         with pytest.raises(ViewStatementError, match=r"Expr of Counted\.posts reads posts, which"):
             fetch(session, Counted, select(User).where(User.id == 1))
     assert not sent
+
+
+def test_a_listener_may_join_what_an_expression_reads(session: Session) -> None:
+    """Only the statement that it has seen is executed."""
+
+    def join(state: ORMExecuteState) -> None:
+        state.statement = state.statement.join(User.posts)
+
+    event.listen(session, "do_orm_execute", join)
+    writers = select(User).group_by(User.id).order_by(User.id)
+    assert fetch(session, Counted, writers) == [Counted(1, 3), Counted(2, 1)]
 
 
 def test_a_grouped_statement_is_kept(session: Session) -> None:

@@ -6,7 +6,7 @@ import gc
 import weakref
 from contextlib import suppress
 from dataclasses import dataclass, make_dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import pytest
 from sqlalchemy import (
@@ -39,6 +39,8 @@ from sqla_safe.views import _views
 from sqla_safe.views._repeats import SHAPES
 from sqla_safe.views._views import RUN_TIME_CLASSES, view_of
 from tests.unit.views.models import Engineer, Person, Post, User
+
+T = TypeVar("T")
 
 
 class Base(DeclarativeBase):
@@ -74,6 +76,13 @@ class UserCard:
 class Staff:
     id: int
     name: str
+
+
+@dataclass(frozen=True)
+class Of(Generic[T]):
+    """A class of the module, whose argument may be one of a moment."""
+
+    id: int
 
 
 def ids(session: Session, statement: Select[Any]) -> list[int]:
@@ -347,9 +356,11 @@ def test_classes_of_a_moment_are_let_go(session: Session) -> None:
     kept = view_of(UserCard, select(User), validate=True)
     seen = []
     for _ in range(RUN_TIME_CLASSES + 100):
-        into = make_dataclass("Card", [("id", int)], frozen=True)
+        into: Any = make_dataclass("Card", [("id", int)], frozen=True)
         fetch(session, into, select(User))
         seen.append(weakref.ref(into))
+    fetch(session, Of[into], select(User))
+    assert (Of[into], True) not in _views._lasting  # noqa: SLF001
     del into
     gc.collect()
     assert sum(one() is not None for one in seen) <= RUN_TIME_CLASSES
