@@ -38,7 +38,7 @@ from sqla_safe import ViewDefinitionError, fetch, fetch_one, fetch_one_or_none
 from sqla_safe.views import _views
 from sqla_safe.views._repeats import SHAPES
 from sqla_safe.views._views import RUN_TIME_CLASSES, view_of
-from tests.unit.views.models import Engineer, Person, Post, User
+from tests.unit.views.models import City, Country, Engineer, Person, Post, User
 
 T = TypeVar("T")
 
@@ -317,6 +317,13 @@ class AnimalCard:
 class BirdCard:
     id: int
     wings: int | None
+
+
+def test_one_class_may_show_two_entities(session: Session) -> None:
+    """Each has its own statements."""
+    for _ in range(3):
+        assert [one.name for one in fetch(session, Staff, select(City))] == ["Amaurot", "Nowhere"]
+        assert [one.name for one in fetch(session, Staff, select(Country))] == ["Utopia"]
 
 
 def test_a_class_that_is_mapped_later_is_known() -> None:
