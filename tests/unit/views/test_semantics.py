@@ -104,6 +104,8 @@ def test_criteria_of_the_statement_hold_everywhere(session: Session, criteria: A
     found = fetch(session, Card, statement)
     assert found == shown(session, statement)
     assert found != plain
+    batches = stream_views(session, Card, statement, batch_size=2)
+    assert [one for batch in batches for one in batch] == found
 
 
 @pytest.fixture
