@@ -8,7 +8,14 @@ from decimal import Decimal
 
 import pytest
 from sqlalchemy import Engine, ForeignKey, Numeric, create_engine, select
-from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship
+from sqlalchemy.orm import (
+    DeclarativeBase,
+    Mapped,
+    Session,
+    mapped_column,
+    relationship,
+    with_loader_criteria,
+)
 from sqlalchemy.pool import StaticPool
 
 from sqla_safe import fetch, stream_views
@@ -73,3 +80,18 @@ def test_each_level_is_asked_in_its_own_language(session: Session) -> None:
     assert fetch(session, Card, select(Owner)) == [expected]
     assert list(stream_views(session, Card, select(Owner))) == [[expected]]
     assert fetch(session, ThingCard, select(Thing)) == list(expected.things)
+
+
+KEPT = select(Owner).options(with_loader_criteria(Thing, Thing.price > 1))
+
+
+def test_a_kept_statement_serves_every_kind_of_database(session: Session) -> None:
+    """With criteria for the levels below, which are asked in the language of each."""
+    here, there = session.get_bind(Owner), session.get_bind(Thing)
+    Base.metadata.create_all(here)
+    for bind in (here, there, here, there):
+        with Session(bind) as one:
+            [owner] = one.scalars(KEPT)
+            expected = [Card(1, tuple(ThingCard(t.price, OwnerCard(1)) for t in owner.things))]
+            assert fetch(one, Card, KEPT) == expected
+            assert len(expected[0].things) == (bind is not here)
