@@ -132,7 +132,8 @@ def root_statement(given: Given, level: Level) -> Select[Any]:
 
 def _sorting(given: Given) -> Iterator[Any]:
     """Give the entity's columns that a DISTINCT is sorted by: PostgreSQL wants them selected."""
-    terms = {one for clause in sorted_distinct(given.statement) for one in visitors.iterate(clause)}
+    clauses = sorted_distinct(given.statement)
+    terms: set[Any] = {one for clause in clauses for one in visitors.iterate(clause)}
     if terms:
         inspected: Any = inspect(given.entity)
         own = {*given.mapper.tables, *visitors.iterate(inspected.selectable)}
