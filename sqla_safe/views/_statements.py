@@ -133,14 +133,14 @@ def root_statement(given: Given, level: Level) -> Select[Any]:
 def _sorting(given: Given) -> Iterator[Any]:
     """Give the entity's columns that a DISTINCT is sorted by: PostgreSQL wants them selected."""
     clauses = sorted_distinct(given.statement)
-    terms: set[Any] = {one for clause in clauses for one in visitors.iterate(clause)}
+    terms: list[Any] = [one for clause in clauses for one in visitors.iterate(clause)]
     if terms:
         inspected: Any = inspect(given.entity)
         own = {*given.mapper.tables, *visitors.iterate(inspected.selectable)}
-        yield from [one for one in terms if getattr(one, "table", None) in own]
-        names = {one.element for one in terms if isinstance(getattr(one, "element", None), str)}
+        yield from dict.fromkeys([one for one in terms if getattr(one, "table", None) in own])
+        names = [one.element for one in terms if isinstance(getattr(one, "element", None), str)]
         yield from [
-            getattr(given.entity, name) for name in names & set(given.mapper.column_attrs.keys())
+            getattr(given.entity, name) for name in names if name in given.mapper.column_attrs
         ]
 
 
