@@ -189,6 +189,20 @@ def test_the_rows_of_a_stream_stay_on_the_server(pg_sync_engine: Engine) -> None
         assert (open_now, session.scalar(cursors)) == (1, 0)
 
 
+async def test_the_rows_of_an_async_stream_stay_on_the_server(pg_engine: AsyncEngine) -> None:
+    """The same for asyncpg and psycopg."""
+    async with pg_engine.begin() as connection:
+        await connection.run_sync(Base.metadata.create_all)
+    cursors = text("SELECT count(*) FROM pg_cursors WHERE name <> ''")
+    async with AsyncSession(pg_engine) as session:
+        await session.run_sync(store)
+        batches = astream_views(session, AccountCard, ACCOUNTS, batch_size=1)
+        async for _ in batches:
+            assert await session.scalar(cursors) == 1
+            break
+        await batches.aclose()  # type: ignore[attr-defined]
+
+
 async def test_the_end_of_its_transaction_ends_an_async_stream(asession: AsyncSession) -> None:
     """The same with an AsyncSession."""
     with pytest.raises(ViewStreamError):

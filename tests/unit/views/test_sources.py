@@ -17,8 +17,10 @@ from sqlmodel import Session as SQLModelSession
 from sqla_safe import (
     ScopeClosedError,
     ViewAmbiguousError,
+    ViewDefinitionError,
     ViewNotFoundError,
     ViewSourceError,
+    ViewStatementError,
     ViewStreamError,
     afetch,
     afetch_one,
@@ -120,6 +122,19 @@ def test_batches_have_their_size(session: Session, sent: list[str]) -> None:
     batches = list(stream_views(session, Posting, ALL, batch_size=2))
     assert [len(batch) for batch in batches] == [2, 1]
     assert len(sent) == 3
+
+
+def test_a_stream_says_at_once_what_is_wrong(session: Session) -> None:
+    """Not in the loop, which may be somewhere else."""
+    with pytest.raises(ViewDefinitionError, match=r"User\.text does not exist"):
+        stream_views(session, Misnamed, ALL)
+    with pytest.raises(ViewStatementError, match="selects id, and the view"):
+        stream_views(session, Named, select(User.id))
+
+
+@dataclass(frozen=True)
+class Misnamed:
+    text: str
 
 
 def test_a_stream_may_be_left(session: Session) -> None:
