@@ -5,11 +5,22 @@ from __future__ import annotations
 from dataclasses import FrozenInstanceError, InitVar, dataclass, field
 from decimal import Decimal
 from inspect import signature
-from typing import Any, ClassVar, Generic, NamedTuple, NotRequired, TypedDict, TypeVar
+from typing import (
+    Annotated,
+    Any,
+    ClassVar,
+    Generic,
+    NamedTuple,
+    NotRequired,
+    Self,
+    TypedDict,
+    TypeVar,
+)
 
 import attrs
 import msgspec
 import pydantic
+import pydantic.dataclasses
 import pytest
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
@@ -207,6 +218,81 @@ class Checked(pydantic.BaseModel):
         return value[:2]
 
 
+@dataclass(init=False)
+class OwnInit:
+    id: int
+    name: str
+
+    def __init__(self, id: int, name: str) -> None:  # noqa: A002
+        self.id, self.name = id, f"<{name}>"
+
+
+@dataclass
+class OwnNew:
+    id: int
+    name: str
+    made: ClassVar[list[Any]] = []
+
+    def __new__(cls, *_: Any, **__: Any) -> Self:
+        new = object.__new__(cls)
+        cls.made.append(new)
+        return new
+
+
+class Brackets(type):
+    """Has a say in every object of its classes."""
+
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        made: Any = super().__call__(*args, **kwargs)
+        made.name = f"<{made.name}>"
+        return made
+
+
+@dataclass
+class OfMeta(metaclass=Brackets):
+    id: int
+    name: str
+
+
+class Bracketed:
+    """Stores something else than it is given."""
+
+    def __get__(self, one: Any, owner: Any = None) -> Any:
+        return "?" if one is None else one.__dict__["kept"]
+
+    def __set__(self, one: Any, value: str) -> None:
+        one.__dict__["kept"] = f"<{value}>"
+
+
+@dataclass(frozen=True)
+class Described:
+    id: int
+    name: str = Bracketed()  # type: ignore[assignment]
+
+
+class Undecorated(Frozen):
+    def __init__(self, id: int, name: str) -> None:  # noqa: A002
+        super().__init__(id, f"<{name}>")
+
+
+@pydantic.dataclasses.dataclass
+class Validated:
+    id: int
+    name: Annotated[str, pydantic.AfterValidator(lambda value: f"<{value}>")]
+
+
+@dataclass(frozen=True, slots=True)
+class Partly:
+    id: int
+    name: str
+    kind: str = field(init=False, default="x")
+
+
+class Private(pydantic.BaseModel):
+    id: int
+    _seen: list[int] = pydantic.PrivateAttr(default_factory=list)
+
+
 CLASSES: list[Any] = [Mutable, MutableSlots, Frozen, FrozenSlots, Weakly, Keywords, Inherited]
 CLASSES += [Attrs, Struct, KeywordStruct, Model, Defaulted]
 
@@ -257,6 +343,23 @@ def test_hooks_run(session: Session) -> None:
     assert fetch_one(session, Watched, ANN).name == "<Ann>"
     assert fetch_one(session, Converting, ANN).shown == "<Ann>"
     assert fetch_one(session, Checked, ANN).name == "An"
+
+
+@pytest.mark.parametrize(
+    "cls", [OwnInit, OfMeta, Described, Undecorated, Validated], ids=lambda cls: cls.__name__
+)
+def test_whoever_has_a_say_is_asked(session: Session, cls: Any) -> None:
+    """An ``__init__`` or metaclass of one's own, a descriptor, a base's rule, pydantic."""
+    assert fetch_one(session, cls, ANN).name == "<Ann>"
+
+
+def test_what_is_not_given_has_its_default(session: Session) -> None:
+    """In slots of a frozen class, in private attributes, and by way of ``__new__``."""
+    assert fetch_one(session, Partly, ANN) == Partly(1, "Ann")
+    assert fetch_one(session, Partly, ANN).kind == "x"
+    assert fetch_one(session, Private, ANN, validate=False)._seen == []  # noqa: SLF001
+    found = fetch_one(session, OwnNew, ANN)
+    assert OwnNew.made[-1] is found
 
 
 def test_a_struct_with_renamed_fields_is_made(session: Session) -> None:
