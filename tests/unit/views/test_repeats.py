@@ -34,10 +34,12 @@ from sqlalchemy.orm import (
 )
 from sqlalchemy.pool import StaticPool
 
-from sqla_safe import ViewDefinitionError, fetch, fetch_one, fetch_one_or_none
+from sqla_safe import ViewDefinitionError, fetch, fetch_one, fetch_one_or_none, stream_views
 from sqla_safe.views import _views
 from sqla_safe.views._repeats import SHAPES
 from sqla_safe.views._views import RUN_TIME_CLASSES, view_of
+from tests.unit.views.conftest import store
+from tests.unit.views.models import Base as Shop
 from tests.unit.views.models import Company, Engineer, Person, Post, User
 
 T = TypeVar("T")
@@ -218,6 +220,31 @@ def test_a_server_is_met_before_a_statement_is_made_for_it() -> None:
             fetch(session, AskingCard, select(Asking).where(Asking.word == "x"))
     for engine in engines:
         engine.dispose()
+
+
+@dataclass(frozen=True)
+class Settings:
+    settings: Any
+    posts: tuple[PostCard, ...]
+
+
+def test_each_engine_reads_values_in_its_own_way(engine: Engine) -> None:
+    """Though they are of one kind, and take turns."""
+    other = create_engine(
+        "sqlite://", poolclass=StaticPool, json_deserializer=lambda text: ["other", text]
+    )
+    Shop.metadata.create_all(other)
+    with Session(other) as session:
+        store(session)
+    everybody = select(User).order_by(User.id)
+    for one in (engine, other, engine, other):
+        with Session(one) as session:
+            expected = [user.settings for user in session.scalars(everybody)]
+            assert [each.settings for each in fetch(session, Settings, everybody)] == expected
+            [batch] = stream_views(session, Settings, everybody)
+            assert [each.settings for each in batch] == expected
+            assert ("other" in expected[0]) == (one is other)
+    other.dispose()
 
 
 def test_copied_conditions_have_their_own_values() -> None:
