@@ -120,6 +120,11 @@ class Owner(Base):
         collection_class=keyfunc_mapping(lambda animal: animal.id + 1),
         viewonly=True,
     )
+    by_constant: Mapped[dict[str, Animal]] = relationship(
+        foreign_keys=Animal.owner_id,
+        collection_class=keyfunc_mapping(lambda _: "all"),
+        viewonly=True,
+    )
     by_private: Mapped[dict[int, Animal]] = relationship(
         foreign_keys=Animal.owner_id,
         collection_class=attribute_keyed_dict("_private"),
@@ -374,6 +379,11 @@ class BySum:
 
 
 @dataclass(frozen=True)
+class ByConstant:
+    by_constant: dict[str, AnimalCard]
+
+
+@dataclass(frozen=True)
 class ByPrivate:
     by_private: dict[int, AnimalCard]
 
@@ -470,6 +480,7 @@ class OddText:
 PROBLEMS: dict[Any, str] = {
     ByColumn: r"how Owner\.by_column finds its keys cannot be read",
     BySum: r"how Owner\.by_sum finds its keys cannot be read",
+    ByConstant: r"how Owner\.by_constant finds its keys cannot be read",
     ByPrivate: r"how Owner\.by_private finds its keys cannot be read",
     NamesByKey: r"a dict has no single values",
     NamesInSet: r"Owner\.animals is a list, whose order a set would lose",

@@ -169,10 +169,14 @@ class CountedOnly:
 @dataclass(frozen=True)
 class TextOf:
     id: int
+    staff: list[Place]
     text: Annotated[str, Expr(lambda _user: Post.text)]
 
 
 def test_rows_that_differ_in_an_expression_are_kept_apart(session: Session) -> None:
     """The same entity in two rows of a join is two objects when the rows differ."""
     statement = select(User).join(User.posts).where(User.id == 1).order_by(Post.id)
-    assert [one.text for one in fetch(session, TextOf, statement)] == ["one", "two", "three"]
+    found = fetch(session, TextOf, statement)
+    assert [one.text for one in found] == ["one", "two", "three"]
+    assert found[0].staff == found[1].staff != []
+    assert found[0].staff is not found[1].staff

@@ -204,6 +204,52 @@ def test_a_shared_key_shares_no_list(session: Session) -> None:
 
 
 @dataclass(frozen=True)
+class Regional:
+    regional: tuple[Numbered, ...]
+
+
+def test_nobody_is_asked_for_no_key(session: Session) -> None:
+    """NULL leads nowhere, and needs no statement to say so."""
+    sent: list[str] = []
+    event.listen(session.get_bind(), "before_cursor_execute", lambda *args: sent.append(args[2]))
+    assert fetch(session, Regional, select(Person).where(Person.id == 3)) == [Regional(())]
+    assert len(sent) == 1
+
+
+class Shelf(Base):
+    __tablename__ = "shelves"
+    name: Mapped[str] = mapped_column(primary_key=True)
+    books: Mapped[list[Book]] = relationship(order_by="Book.id")
+
+
+class Book(Base):
+    """Its database sorts by less than makes two shelves different."""
+
+    __tablename__ = "books"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    shelf: Mapped[str] = mapped_column(String(collation="NOCASE"), ForeignKey(Shelf.name))
+
+
+@dataclass(frozen=True)
+class ShelfCard:
+    name: str
+    books: tuple[Numbered, ...]
+
+
+def test_a_key_may_come_again(session: Session) -> None:
+    """Among rows that are sorted by it, where the database takes another one for the same."""
+    session.add_all([Shelf(name="a"), Shelf(name="A")])
+    session.flush()
+    session.add_all([Book(id=number, shelf="aA"[number % 2]) for number in range(6)])
+    session.commit()
+    found = fetch(session, ShelfCard, select(Shelf).order_by(Shelf.name))
+    assert [(one.name, [book.id for book in one.books]) for one in found] == [
+        ("A", [1, 3, 5]),
+        ("a", [0, 2, 4]),
+    ]
+
+
+@dataclass(frozen=True)
 class ByLetter:
     letter: Annotated[int | None, Path(Person.letter, Letter.id)]
 
