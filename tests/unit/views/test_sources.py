@@ -102,9 +102,14 @@ def test_two_rows_say_enough(session: Session, listens: bool) -> None:
     session.flush()
     if listens:
         event.listen(session, "do_orm_execute", lambda _: None)
+    statement = select(User).where(func.seen(User.id))
     with pytest.raises(ViewAmbiguousError):
-        fetch_one(session, Named, select(User).where(func.seen(User.id)))
+        fetch_one(session, Named, statement)
     assert len(read) <= 3
+    read.clear()
+    with pytest.raises(ViewAmbiguousError):
+        fetch_one(session, Named, statement.execution_options(yield_per=5))
+    assert len(read) <= 6
 
 
 @dataclass(frozen=True)
