@@ -9,7 +9,17 @@ from typing import Annotated, Any, Generic, NamedTuple, TypeVar
 import msgspec
 import pydantic
 import pytest
-from sqlalchemy import JSON, ForeignKey, LargeBinary, String, case, event, func, select
+from sqlalchemy import (
+    JSON,
+    ForeignKey,
+    ForeignKeyConstraint,
+    LargeBinary,
+    String,
+    case,
+    event,
+    func,
+    select,
+)
 from sqlalchemy.dialects.postgresql import TSVECTOR
 from sqlalchemy.ext.associationproxy import AssociationProxy, association_proxy
 from sqlalchemy.ext.hybrid import hybrid_method, hybrid_property
@@ -238,6 +248,41 @@ def test_a_list_of_keys_has_an_end(session: Session, monkeypatch: pytest.MonkeyP
     expected = [RoomCard(bytes([k]), (BedCard(10 * k + 1), BedCard(10 * k + 2))) for k in range(5)]
     assert fetch(session, RoomCard, statement) == expected
     assert sent == ["x"] * (1 + 3)
+
+
+class Box(Base):
+    """Half of its key is nothing for JSON."""
+
+    __tablename__ = "boxes"
+    key: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)
+    pens: Mapped[list[Pen]] = relationship(order_by="Pen.id")
+
+
+class Pen(Base):
+    __tablename__ = "pens"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    box_key: Mapped[bytes] = mapped_column(LargeBinary)
+    box_number: Mapped[int]
+    __table_args__ = (
+        ForeignKeyConstraint(["box_key", "box_number"], ["boxes.key", "boxes.number"]),
+    )
+
+
+@dataclass(frozen=True)
+class BoxCard:
+    number: int
+    pens: tuple[BedCard, ...]
+
+
+def test_all_parts_of_a_key_decide_how_it_is_sent(session: Session) -> None:
+    """As JSON only where each of them can be."""
+    session.add_all([Box(key=b"\xff", number=1), Box(key=b"\x00", number=1)])
+    session.flush()
+    session.add_all([Pen(id=1, box_key=b"\xff", box_number=1)])
+    session.commit()
+    found = fetch(session, BoxCard, select(Box).order_by(Box.key))
+    assert found == [BoxCard(1, ()), BoxCard(1, (BedCard(1),))]
 
 
 class Root(pydantic.BaseModel):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import FrozenInstanceError, InitVar, dataclass, field
 from decimal import Decimal
 from inspect import signature
@@ -293,6 +294,33 @@ class Private(pydantic.BaseModel):
     _seen: list[int] = pydantic.PrivateAttr(default_factory=list)
 
 
+@attrs.define
+class Called:
+    id: str = attrs.field(converter=str)
+    name: str = attrs.field(kw_only=True, alias="called")
+
+
+class LateUser(pydantic.BaseModel):
+    posts: list[LatePost]
+
+
+class LatePost(pydantic.BaseModel):
+    id: int
+
+
+class Before(pydantic.BaseModel):
+    secret: Annotated[str, pydantic.BeforeValidator(lambda value: value or "")]
+
+
+class After(pydantic.BaseModel):
+    balance: uuid.UUID
+
+    @pydantic.field_validator("balance")
+    @classmethod
+    def check(cls, value: uuid.UUID) -> uuid.UUID:
+        return value
+
+
 CLASSES: list[Any] = [Mutable, MutableSlots, Frozen, FrozenSlots, Weakly, Keywords, Inherited]
 CLASSES += [Attrs, Struct, KeywordStruct, Model, Defaulted]
 
@@ -441,6 +469,26 @@ def test_what_is_not_validated_has_to_fit(session: Session) -> None:
             view_plan(Floating, User, validate=False)
         with pytest.raises(ViewDefinitionError, match=r"but User\.balance holds Decimal"):
             fetch(session, Floating, ANN, validate=False)
+
+
+def test_attributes_of_attrs_have_ways_of_their_own(session: Session) -> None:
+    """A converter takes any type, and a keyword may have another name."""
+    assert fetch_one(session, Called, ANN) == Called("1", called="Ann")
+
+
+def test_a_model_may_name_what_comes_later(session: Session) -> None:
+    """It is complete when it is asked for."""
+    [bob] = fetch(session, LateUser, select(User).where(User.id == 2))
+    assert bob == LateUser(posts=[LatePost(id=4)])
+
+
+def test_who_validates_before_takes_anything(session: Session) -> None:
+    """But only if it is asked; what comes after is given what pydantic has read."""
+    assert fetch(session, Before, select(User).where(User.id < 3))[1].secret == ""
+    with pytest.raises(ViewDefinitionError, match=r"User\.secret can be NULL"):
+        view_plan(Before, User, validate=False)
+    with pytest.raises(ViewDefinitionError, match=r"balance is UUID, but User\.balance holds"):
+        view_plan(After, User)
 
 
 def test_init_vars_and_unknown_names_are_problems(session: Session) -> None:
