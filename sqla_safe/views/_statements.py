@@ -153,7 +153,8 @@ SUBQUERY = (
 
 def unread(level: Level, statement: Any) -> Iterator[tuple[str, str]]:
     """Give the fields whose Expr reads a table that a statement does not, and its name."""
-    read = {table for one in level.joins.values() for table in one.relation.mapper.tables}
+    joined = [one.relation.mapper for one in level.joins.values() if not one.is_aliased]
+    read = {table for mapper in joined for table in mapper.tables}
     read |= tables_in(statement) if level.foreign else set()
     for where, tables in level.foreign.items():
         for table in tables - read:

@@ -136,6 +136,27 @@ def test_an_expression_of_a_class_that_is_not_joined_is_refused(
     assert not sent
 
 
+@dataclass(frozen=True)
+class CityFirst:
+    city: Place | None
+    where: Annotated[str | None, Expr(lambda _: City.name)]
+
+
+@dataclass(frozen=True)
+class CityLast:
+    where: Annotated[str | None, Expr(lambda _: City.name)]
+    city: Place | None
+
+
+def test_an_expression_may_read_what_the_view_joins(session: Session) -> None:
+    """Where the view has joined the class itself; of an alias it would know nothing."""
+    everybody = select(User).order_by(User.id)
+    found = fetch(session, CityFirst, everybody)
+    assert [one.where for one in found] == ["Amaurot", "Amaurot", "Nowhere"]
+    with pytest.raises(ViewStatementError, match=r"Expr of CityLast\.where reads cities, which"):
+        fetch(session, CityLast, everybody)
+
+
 def test_a_listener_may_join_what_an_expression_reads(session: Session) -> None:
     """Only the statement that it has seen is executed."""
 

@@ -276,6 +276,20 @@ class Undecorated(Frozen):
         super().__init__(id, f"<{name}>")
 
 
+@dataclass(frozen=True)
+class Finished:
+    id: int
+    name: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", f"<{self.name}>")
+
+
+class Tupled(Tuple):
+    def __new__(cls, id: int, name: str) -> Self:  # noqa: A002
+        return super().__new__(cls, id, f"<{name}>")
+
+
 @pydantic.dataclasses.dataclass
 class Validated:
     id: int
@@ -374,7 +388,9 @@ def test_hooks_run(session: Session) -> None:
 
 
 @pytest.mark.parametrize(
-    "cls", [OwnInit, OfMeta, Described, Undecorated, Validated], ids=lambda cls: cls.__name__
+    "cls",
+    [OwnInit, OfMeta, Described, Undecorated, Finished, Tupled, Validated],
+    ids=lambda cls: cls.__name__,
 )
 def test_whoever_has_a_say_is_asked(session: Session, cls: Any) -> None:
     """An ``__init__`` or metaclass of one's own, a descriptor, a base's rule, pydantic."""
