@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
@@ -20,6 +21,8 @@ from sqlalchemy.pool import StaticPool
 
 from sqla_safe import fetch, stream_views
 
+NOON = dt.datetime(2026, 1, 2, 12)  # noqa: DTZ001  (not every database has time zones)
+
 
 class Base(DeclarativeBase):
     pass
@@ -35,6 +38,7 @@ class Thing(Base):
     __tablename__ = "things"
     id: Mapped[int] = mapped_column(primary_key=True)
     price: Mapped[Decimal] = mapped_column(Numeric(10, 2))
+    moment: Mapped[dt.datetime]
     owner_id: Mapped[int] = mapped_column(ForeignKey(Owner.id))
     owner: Mapped[Owner] = relationship(back_populates="things")
 
@@ -47,6 +51,7 @@ class OwnerCard:
 @dataclass(frozen=True)
 class ThingCard:
     price: Decimal
+    moment: dt.datetime
     owner: OwnerCard
 
 
@@ -66,7 +71,7 @@ def session(sync_engine: Engine) -> Iterator[Session]:
         owners.add(Owner(id=1))
         things.add(Owner(id=1))  # for its foreign key only
         things.flush()
-        things.add(Thing(id=7, price=Decimal("1.50"), owner_id=1))
+        things.add(Thing(id=7, price=Decimal("1.50"), moment=NOON, owner_id=1))
         owners.commit()
         things.commit()
     with Session(binds={Owner: here, Thing: sync_engine}) as session:
@@ -76,7 +81,7 @@ def session(sync_engine: Engine) -> Iterator[Session]:
 
 def test_each_level_is_asked_in_its_own_language(session: Session) -> None:
     """Keys are sent, and values read, as the database of the level wants it."""
-    expected = Card(1, (ThingCard(Decimal("1.50"), OwnerCard(1)),))
+    expected = Card(1, (ThingCard(Decimal("1.50"), NOON, OwnerCard(1)),))
     assert fetch(session, Card, select(Owner)) == [expected]
     assert list(stream_views(session, Card, select(Owner))) == [[expected]]
     assert fetch(session, ThingCard, select(Thing)) == list(expected.things)
@@ -92,6 +97,8 @@ def test_a_kept_statement_serves_every_kind_of_database(session: Session) -> Non
     for bind in (here, there, here, there):
         with Session(bind) as one:
             [owner] = one.scalars(KEPT)
-            expected = [Card(1, tuple(ThingCard(t.price, OwnerCard(1)) for t in owner.things))]
+            expected = [
+                Card(1, tuple(ThingCard(t.price, t.moment, OwnerCard(1)) for t in owner.things))
+            ]
             assert fetch(one, Card, KEPT) == expected
             assert len(expected[0].things) == (bind is not here)
