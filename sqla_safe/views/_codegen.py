@@ -45,7 +45,7 @@ def converters(level: Level, dialect: Any, description: Sequence[Any]) -> list[A
     expressions += list(level.link.keys) if level.link is not None else []
     return [
         _converter(expression.type, dialect, described[1])
-        for expression, described in zip(expressions, description, strict=True)
+        for expression, described in zip(expressions, description, strict=False)  # or wider
     ]
 
 

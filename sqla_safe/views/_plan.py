@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from sqla_safe.errors import ViewDefinitionError
 from sqla_safe.views._hints import type_name
 from sqla_safe.views._resolve import Resolver
 from sqla_safe.views._resolver import Mode
+from sqla_safe.views._selects import sorted_distinct
 from sqla_safe.views._statements import (
     clashes,
     level_statement,
@@ -17,7 +19,7 @@ from sqla_safe.views._statements import (
 from sqla_safe.views._unjoined import SUBQUERY, apart
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from sqlalchemy import Select
     from sqlalchemy.engine import Dialect
@@ -36,22 +38,30 @@ class Prepared:
         "_below",
         "execution_options",
         "given_mapper",
+        "joins",
         "level",
         "mappers",
         "memos",
         "options",
         "root",
+        "width",
     )
 
     def __init__(self, compiled: Compiled, given: Given) -> None:
         self.level = compiled.level
-        self.mappers = compiled.mappers
+        self.mappers, self.joins = compiled.mappers, compiled.joins
         self.memos = compiled.memos
         self.root = root_statement(given, compiled.level)
+        is_wider = bool(sorted_distinct(given.statement))
+        self.width = len(compiled.level.columns) if is_wider else None
         self.given_mapper = given.mapper
         self.options = given.options
         self.execution_options = given.execution_options
         self._below: dict[tuple[int, str], tuple[Select[Any], Asking]] = {}
+
+    def rows(self, found: Sequence[Any]) -> Sequence[Any]:
+        """Return the root's rows without what is there for their order only."""
+        return found if self.width is None else [row[: self.width] for row in found]
 
     def below(self, level: Level, dialect: Dialect) -> tuple[Select[Any], Asking]:
         """Return the statement of a level below the root."""
@@ -73,7 +83,16 @@ class Compiled:
     def __init__(self, into: Any, mapper: Mapper[Any], mode: Mode) -> None:
         resolver = Resolver(mode)
         self.level = resolver.root(into, mapper)
-        self.mappers = frozenset([level.mapper for level in self.level.all()])
+        self.joins = frozenset(
+            [
+                (level.mapper, joined.relation.mapper)
+                for level in self.level.all()
+                for joined in level.joins.values()
+            ]
+        )
+        """Each class that is joined, with the one that is selected from."""
+        mappers = [level.mapper for level in self.level.all()]
+        self.mappers = frozenset([*mappers, *[joined for _, joined in self.joins]])
         self.memos = len(resolver.memos)
         _, *below = self.level.all()
         for level in below:
@@ -109,12 +128,13 @@ class Plan:
             self._compiled[mode] = Compiled(self.into, self.mapper, mode)
         return self._compiled[mode]
 
-    def prepared(self, given: Given, *, has_listeners: bool) -> Prepared:
+    def prepared(self, given: Given, *, has_listeners: bool, is_apart: bool = False) -> Prepared:
         """Return what to execute for a user's statement."""
         may_alias = not (has_listeners or given.has_criteria)
         is_class = given.entity is given.mapper.class_
-        compiled = self.compiled(Mode(self.validate, may_alias, given.joins_root, is_class))
+        mode = Mode(self.validate, may_alias, given.joins_root, is_class, is_apart)
+        compiled = self.compiled(mode)
         # Criteria skip an alias, so what would need one is asked for in a statement of its own.
         if not may_alias and given.joins_root and clashes(given, compiled.level):
-            compiled = self.compiled(Mode(self.validate, may_alias, False, is_class))  # noqa: FBT003
+            compiled = self.compiled(replace(mode, joins_root=False))
         return Prepared(compiled, given)

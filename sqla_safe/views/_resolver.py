@@ -38,6 +38,8 @@ class Mode:
     """Whether anything may be joined to the user's own statement."""
     is_class: bool = True
     """Whether that selects a class itself, and not an alias of it."""
+    is_apart: bool = False
+    """Whether its classes are in several databases, so that nothing can be joined."""
 
 
 @dataclass(frozen=True)
@@ -201,7 +203,9 @@ class Collecting(ABC):
         level = trail.level
         if (*trail.route, relation.key) in level.joins:
             return True
-        if not is_joinable(relation) or (level.link is None and not self.mode.joins_root):
+        if self.mode.is_apart or not is_joinable(relation):
+            return False
+        if level.link is None and not self.mode.joins_root:
             return False
         return self.mode.may_alias or not _clashes(level, relation)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import CursorResult
 from sqlalchemy.engine.cursor import CursorFetchStrategy
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, UnboundExecutionError
 from sqlalchemy.orm import Session
 
 from sqla_safe._reading import base_of, unwatched, watched_read
@@ -104,7 +104,25 @@ def _start(session: Session, request: Request) -> Run:
 
 def prepare(session: Session, request: Request) -> Prepared:
     """Return what a session is to execute for what it was asked for."""
-    return request.view().prepared(request.statement, has_listeners=has_listeners(session))
+    view, listens = request.view(), has_listeners(session)
+    prepared = view.prepared(request.statement, has_listeners=listens)
+    if _are_together(session, prepared):
+        return prepared
+    return view.prepared(request.statement, has_listeners=listens, is_apart=True)
+
+
+def _are_together(session: Session, prepared: Prepared) -> bool:
+    """Say whether what is joined is in the database that it is joined in, as far as it is told."""
+    binds = [(_bind_of(session, here), _bind_of(session, there)) for here, there in prepared.joins]
+    return all(there in (here, None) for here, there in binds)
+
+
+def _bind_of(session: Session, mapper: Any) -> Any:
+    """Return what a class is bound to, None where the session was not told."""
+    try:
+        return session.get_bind(mapper)
+    except UnboundExecutionError:
+        return None
 
 
 def is_direct(session: Session, prepared: Prepared) -> bool:
@@ -146,7 +164,7 @@ class Run:
         rows, maker = self._rows(level, self.prepared.root, self.parameters, {}, limit)
         if limit is not None and len(rows) >= limit:
             return list(rows)
-        built: list[Any] = self._built(level, rows, maker)
+        built: list[Any] = self._built(level, self.prepared.rows(rows), maker)
         return built
 
     def batches(self, size: int) -> Iterator[list[Any]]:
@@ -158,20 +176,24 @@ class Run:
         transaction = self.session.get_transaction()
         maker = for_cooked(level)
         try:
-            while rows := self._some(result, size):
+            while rows := _some(result, size, self.dialect):
                 self.memos = [{} for _ in self.memos]
-                yield self._built(level, rows, maker)
+                self._look_again()
+                yield self._built(level, prepared.rows(rows), maker)
                 if self.session.get_transaction() is not transaction:
                     raise ViewStreamError(view=level.title)
         finally:
             result.close()
 
-    def _some(self, rows: Any, size: int | None) -> Sequence[Any]:
-        try:
-            found: Sequence[Any] = rows.fetchall() if size is None else rows.fetchmany(size)
-        except self.dialect.loaded_dbapi.Error as error:
-            raise _wrapped(error, self.dialect) from error
-        return found
+    def _look_again(self) -> None:
+        """What came into the session during the last batch has to be written before the next."""
+        if self.ask is not None and not _is_plain(self.session):
+            self.ask = None
+
+    def _dialect(self, level: Level) -> Dialect:
+        """Each level may be in another database, of another kind."""
+        bind = None if level.link is None else _bind_of(self.session, level.mapper)
+        return self.dialect if bind is None else bind.dialect
 
     def _built(self, level: Level, rows: Sequence[Any], maker: Maker) -> Any:
         children = level.children
@@ -181,7 +203,8 @@ class Run:
     def _below(self, level: Level, keys: list[Any]) -> dict[Any, Any]:
         if not keys:
             return {}
-        statement, asking = self.prepared.below(level, self.dialect)
+        dialect = self._dialect(level) if self.ask is None else self.dialect
+        statement, asking = self.prepared.below(level, dialect)
         options = self.prepared.execution_options
         if asking.chunk is None or len(keys) <= asking.chunk:
             rows, maker = self._rows(level, statement, asking.parameters(keys), options, None)
@@ -206,11 +229,12 @@ class Run:
     ) -> Rows:
         """Return the rows as the driver gives them, and the code that knows what they mean."""
         result = self._execute(statement, parameters, options)
-        cursor = self._cursor(result)
+        dialect = self._dialect(level) if self.ask is None else self.dialect
+        cursor = self._cursor(result, dialect)
         if cursor is None:
-            return self._some(result, limit), for_cooked(level)
-        rows = self._some(cursor, limit)
-        maker = for_raw(level, self.dialect, cursor.description)
+            return _some(result, limit, dialect), for_cooked(level)
+        rows = _some(cursor, limit, dialect)
+        maker = for_raw(level, dialect, cursor.description)
         cursor.close()  # all that closing the result would do
         return rows, maker
 
@@ -220,13 +244,21 @@ class Run:
         options = options | RAW_RESULT if options else RAW_RESULT
         return self.ask(statement, parameters, execution_options=options)
 
-    def _cursor(self, result: Any) -> Any:
+    def _cursor(self, result: Any, dialect: Dialect) -> Any:
         """Return the driver's cursor, None where the rows come from somewhere else."""
         raw = result if self.ask is not None else getattr(result, "raw", None)
-        if self.dialect.name not in _RAW or not isinstance(raw, CursorResult):
+        if dialect.name not in _RAW or not isinstance(raw, CursorResult):
             return None
         # Any other strategy has taken rows from the cursor already, as for server-side cursors.
         return raw.cursor if type(raw.cursor_strategy) is CursorFetchStrategy else None
+
+
+def _some(rows: Any, size: int | None, dialect: Dialect) -> Sequence[Any]:
+    try:
+        found: Sequence[Any] = rows.fetchall() if size is None else rows.fetchmany(size)
+    except dialect.loaded_dbapi.Error as error:
+        raise _wrapped(error, dialect) from error
+    return found
 
 
 def _wrapped(error: Any, dialect: Dialect) -> Exception:

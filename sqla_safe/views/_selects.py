@@ -1,9 +1,10 @@
 """What can be read of a user's SELECT only through names that SQLAlchemy does not document.
 
 There is no public way to see which options a statement carries (they hold the loader criteria that
-the statements of the levels below must keep), nor whether it groups or locks, nor what tells it
-from statements with other SQL, nor what a loader option says. All of it is read here and nowhere
-else, never written; a contract test runs on each supported version.
+the statements of the levels below must keep), nor whether it groups or locks, nor by what a
+DISTINCT is sorted, nor what tells it from statements with other SQL, nor what a loader option says.
+All of it is read here and nowhere else, never written; a contract test runs on each supported
+version.
 """
 
 from __future__ import annotations
@@ -99,3 +100,10 @@ def is_grouped(statement: Any) -> bool:
 def is_locking(statement: Any) -> bool:
     """Say whether a SELECT is FOR UPDATE or FOR SHARE."""
     return statement._for_update_arg is not None  # noqa: SLF001
+
+
+def sorted_distinct(statement: Any) -> tuple[Any, ...]:
+    """Return what a SELECT DISTINCT is sorted by, nothing for any other SELECT."""
+    if not statement._distinct or statement._distinct_on:  # noqa: SLF001
+        return ()
+    return tuple(statement._order_by_clauses)  # noqa: SLF001

@@ -9,14 +9,18 @@ from sqlalchemy import Select
 from sqlalchemy.inspection import inspect
 from sqlalchemy.orm import aliased
 from sqlalchemy.orm.interfaces import CriteriaOption, LoaderOption
+from sqlalchemy.sql import visitors
 
+from sqla_safe.errors import ViewStatementError
 from sqla_safe.views._inherited import condition
 from sqla_safe.views._keys import Asking, ask
 from sqla_safe.views._refusals import of_anything, of_columns, of_options
 from sqla_safe.views._resolver import tables_in
-from sqla_safe.views._selects import is_grouped, is_locking, options_of
+from sqla_safe.views._selects import is_grouped, is_locking, options_of, sorted_distinct
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from sqlalchemy.engine import Dialect
     from sqlalchemy.orm import Mapper
 
@@ -92,13 +96,30 @@ def _mapper(entity: Any) -> Mapper[Any]:
 
 
 def root_statement(given: Given, level: Level) -> Select[Any]:
-    """Return the user's SELECT with the view's columns in place of the entity."""
+    """Return the user's SELECT with the view's columns in place of the entity.
+
+    Behind them come those that it must select as well.
+    """
     taken: set[Any] = set()
     if level.joins:
         taken = tables_in(given.statement) - set(level.mapper.tables)
     entities, columns = _entities(level, given.entity, taken)
-    selected: Any = given.statement.with_only_columns(*columns)
+    selected: Any = given.statement.with_only_columns(*columns, *_sorting(given))
     return _join(selected, level, entities)
+
+
+def _sorting(given: Given) -> Iterator[Any]:
+    """Give the entity's columns that a DISTINCT is sorted by: PostgreSQL wants them selected."""
+    clauses = sorted_distinct(given.statement)
+    terms: list[Any] = [one for clause in clauses for one in visitors.iterate(clause)]
+    if terms:
+        inspected: Any = inspect(given.entity)
+        own = {*given.mapper.tables, *visitors.iterate(inspected.selectable)}
+        yield from dict.fromkeys([one for one in terms if getattr(one, "table", None) in own])
+        names = [one.element for one in terms if isinstance(getattr(one, "element", None), str)]
+        yield from [
+            getattr(given.entity, name) for name in names if name in given.mapper.column_attrs
+        ]
 
 
 def clashes(given: Given, level: Level) -> bool:

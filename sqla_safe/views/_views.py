@@ -38,9 +38,8 @@ class View:
     def __init__(self, into: Any, generation: int, *, validate: bool) -> None:
         self.into, self.validate, self.generation = into, validate, generation
         self._plans: dict[Mapper[Any], Plan] = {}
-        self._prepared: tuple[WeakKeyDictionary[Any, Prepared], ...] = (
-            WeakKeyDictionary(),
-            WeakKeyDictionary(),
+        self._prepared: tuple[WeakKeyDictionary[Any, Prepared], ...] = tuple(
+            [WeakKeyDictionary() for _ in range(4)]
         )
         self._repeats = Repeats()
 
@@ -51,12 +50,12 @@ class View:
             found = self._plans[mapper] = Plan(self.into, mapper, validate=self.validate)
         return found
 
-    def prepared(self, statement: Any, *, has_listeners: bool) -> Prepared:
+    def prepared(self, statement: Any, *, has_listeners: bool, is_apart: bool = False) -> Prepared:
         """Return what to execute for a user's statement; kept for as long as they keep that."""
-        kept = self._prepared[has_listeners]
+        kept = self._prepared[2 * is_apart + has_listeners]
         found = kept.get(statement) if isinstance(statement, Select) else None
         if found is None:
-            found = kept[statement] = self._prepare(statement, has_listeners)
+            found = kept[statement] = self._prepare(statement, has_listeners, is_apart)
         return found
 
     def repeated(
@@ -65,9 +64,15 @@ class View:
         """Return what is ready for statements like this one, and its values, if there is that."""
         return self._repeats.find(statement, params, dialect, self._prepare)
 
-    def _prepare(self, statement: Any, has_listeners: bool = False) -> Prepared:  # noqa: FBT001, FBT002
+    def _prepare(
+        self,
+        statement: Any,
+        has_listeners: bool = False,  # noqa: FBT001, FBT002
+        is_apart: bool = False,  # noqa: FBT001, FBT002
+    ) -> Prepared:
         given = read_statement(statement)
-        prepared = self.plan(given.mapper).prepared(given, has_listeners=has_listeners)
+        plan = self.plan(given.mapper)
+        prepared = plan.prepared(given, has_listeners=has_listeners, is_apart=is_apart)
         if not has_listeners:  # which may join more to it
             require_joined(prepared.level, given, prepared.root)
         return prepared

@@ -10,9 +10,9 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, event, insert, select
+from sqlalchemy import Engine, desc, event, func, insert, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
-from sqlalchemy.orm import Session, with_loader_criteria
+from sqlalchemy.orm import Session, aliased, with_loader_criteria
 
 from sqla_safe import ViewStreamError, afetch, afetch_one, astream_views, fetch, stream_views
 from tests.integration.views.models import Account, Base, Item, Level, Part, empty, full
@@ -176,6 +176,33 @@ def test_the_end_of_its_transaction_ends_a_stream(session: Session) -> None:
     check(session, fetch(session, AccountCard, ACCOUNTS))
 
 
+def test_the_rows_of_a_stream_stay_on_the_server(pg_sync_engine: Engine) -> None:
+    """PostgreSQL has cursors for that; without one psycopg would bring all rows along at once."""
+    Base.metadata.create_all(pg_sync_engine)
+    cursors = text("SELECT count(*) FROM pg_cursors WHERE name <> ''")
+    with Session(pg_sync_engine) as session:
+        store(session)
+        batches = stream_views(session, AccountCard, ACCOUNTS, batch_size=1)
+        next(batches)
+        open_now = session.scalar(cursors)
+        batches.close()  # type: ignore[attr-defined]
+        assert (open_now, session.scalar(cursors)) == (1, 0)
+
+
+async def test_the_rows_of_an_async_stream_stay_on_the_server(pg_engine: AsyncEngine) -> None:
+    """The same for asyncpg and psycopg."""
+    async with pg_engine.begin() as connection:
+        await connection.run_sync(Base.metadata.create_all)
+    cursors = text("SELECT count(*) FROM pg_cursors WHERE name <> ''")
+    async with AsyncSession(pg_engine) as session:
+        await session.run_sync(store)
+        batches = astream_views(session, AccountCard, ACCOUNTS, batch_size=1)
+        async for _ in batches:
+            assert await session.scalar(cursors) == 1
+            break
+        await batches.aclose()  # type: ignore[attr-defined]
+
+
 async def test_the_end_of_its_transaction_ends_an_async_stream(asession: AsyncSession) -> None:
     """The same with an AsyncSession."""
     with pytest.raises(ViewStreamError):
@@ -197,6 +224,47 @@ def test_a_repeated_statement_has_its_own_values(session: Session, wanted: int) 
 def test_listeners_change_nothing_else(session: Session) -> None:
     """Rows that went through the ORM make the same objects."""
     filtered(session)
+
+
+ITEMS = select(Item).distinct()
+SORTED = {
+    "a column": ITEMS.join(Item.parts).order_by(Item.place.desc(), Item.id),
+    "its name": ITEMS.order_by(desc("place"), Item.id).limit(3),
+    "an expression": ITEMS.order_by(Item.place, Item.id).where(func.abs(Item.place) >= 0),
+}
+OTHER = aliased(Item)
+
+
+@pytest.mark.parametrize("name", SORTED)
+def test_a_distinct_is_sorted_by_what_the_view_leaves_out(session: Session, name: str) -> None:
+    """PostgreSQL wants it to be selected, as it is for entities."""
+    expected = [one.id for one in session.scalars(SORTED[name])]
+    for _ in range(3):
+        found = fetch(session, OfAccount, SORTED[name])
+        assert [one.id for one in found] == expected != []
+    batches = list(stream_views(session, OfAccount, SORTED[name], batch_size=2))
+    assert [one for batch in batches for one in batch] == found
+    others = select(OTHER).distinct().order_by(OTHER.place, OTHER.id)
+    assert [one.id for one in fetch(session, OfAccount, others)] == [
+        one.id for one in session.scalars(others)
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class OfAccount:
+    id: uuid.UUID
+    account: Owner
+
+
+@pytest.mark.parametrize("name", ["grouped", "locking"])
+def test_nothing_is_joined_to_what_allows_no_join(session: Session, name: str) -> None:
+    """PostgreSQL would want it in the GROUP BY, and cannot lock the side that may be empty."""
+    grouped = select(Item).join(Item.parts).group_by(Item.id)
+    statement = {"grouped": grouped, "locking": select(Item).with_for_update()}[name]
+    found = fetch(session, OfAccount, statement.order_by(Item.id))
+    entities = session.scalars(select(Item).order_by(Item.id)).all()
+    expected = [OfAccount(one.id, Owner(one.account.id, one.account.name)) for one in entities]
+    assert found == expected != []
 
 
 @pytest.mark.parametrize("size", [1, 10_000])

@@ -8,9 +8,17 @@ import pytest
 from sqlalchemy import Column, Integer, Select, String, Text, bindparam, select
 from sqlalchemy.engine.cursor import CursorFetchStrategy, CursorResultMetaData
 from sqlalchemy.orm import Session, load_only, with_loader_criteria
+from sqlalchemy.sql import visitors
 
 from sqla_safe.views._nulls import keeps_null, variants_of
-from sqla_safe.views._selects import RAW_RESULT, is_grouped, is_locking, options_of, shape_of
+from sqla_safe.views._selects import (
+    RAW_RESULT,
+    is_grouped,
+    is_locking,
+    options_of,
+    shape_of,
+    sorted_distinct,
+)
 from tests.unit.views.models import Reversed, User
 
 
@@ -27,6 +35,14 @@ def test_groups_and_locks_can_be_told() -> None:
     assert is_locking(select(User).with_for_update(read=True))
     assert not is_grouped(select(User).order_by(User.id))
     assert not is_locking(select(User))
+
+
+def test_what_a_distinct_is_sorted_by_can_be_told() -> None:
+    """Of a DISTINCT on all its columns, and of no other SELECT."""
+    by_name = select(User).order_by(User.name)
+    assert sorted_distinct(by_name) == ()
+    [clause] = sorted_distinct(by_name.distinct())
+    assert User.name.expression in set(visitors.iterate(clause))
 
 
 def test_a_shape_tells_statements_apart_by_all_but_values() -> None:

@@ -12,6 +12,7 @@ import msgspec
 import pydantic
 import pytest
 from sqlalchemy import func, select
+from sqlalchemy.dialects import mysql, sqlite
 from sqlalchemy.orm import (
     DeclarativeBase,
     Mapped,
@@ -390,6 +391,8 @@ def test_a_plan_prints_its_statements() -> None:
     plan = view_plan(Boss, User)
     assert repr(plan).startswith("Boss of User, statements: 2\n\n1. SELECT users.id")
     assert "= ANY (" in plan.statements()[1]
+    assert "json_each(?)" in plan.statements(sqlite.dialect())[1]
+    assert "POSTCOMPILE_sqla_safe_keys" in plan.statements(mysql.dialect())[1]
     assert plan.into is Boss
     assert plan.entity is User
 

@@ -9,8 +9,8 @@ from decimal import Decimal
 from typing import Annotated, Any
 
 import pytest
-from sqlalchemy import func, select
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy import event, func, select
+from sqlalchemy.orm import ORMExecuteState, Session, aliased
 
 from sqla_safe import Expr, Path, ViewStatementError, fetch, fetch_one
 from tests.unit.views.models import City, Comment, Country, Level, Point, Post, User
@@ -136,6 +136,38 @@ def test_an_expression_of_a_class_that_is_not_joined_is_refused(
     assert not sent
 
 
+@dataclass(frozen=True)
+class CityFirst:
+    city: Place | None
+    where: Annotated[str | None, Expr(lambda _: City.name)]
+
+
+@dataclass(frozen=True)
+class CityLast:
+    where: Annotated[str | None, Expr(lambda _: City.name)]
+    city: Place | None
+
+
+def test_an_expression_may_read_what_the_view_joins(session: Session) -> None:
+    """Where the view has joined the class itself; of an alias it would know nothing."""
+    everybody = select(User).order_by(User.id)
+    found = fetch(session, CityFirst, everybody)
+    assert [one.where for one in found] == ["Amaurot", "Amaurot", "Nowhere"]
+    with pytest.raises(ViewStatementError, match=r"Expr of CityLast\.where reads cities, which"):
+        fetch(session, CityLast, everybody)
+
+
+def test_a_listener_may_join_what_an_expression_reads(session: Session) -> None:
+    """Only the statement that it has seen is executed."""
+
+    def join(state: ORMExecuteState) -> None:
+        state.statement = state.statement.join(User.posts)
+
+    event.listen(session, "do_orm_execute", join)
+    writers = select(User).group_by(User.id).order_by(User.id)
+    assert fetch(session, Counted, writers) == [Counted(1, 3), Counted(2, 1)]
+
+
 def test_a_grouped_statement_is_kept(session: Session) -> None:
     """What is joined by the view stays out of its GROUP BY."""
     statement = select(User).join(User.posts).group_by(User.id).order_by(User.id)
@@ -158,10 +190,14 @@ class CountedOnly:
 @dataclass(frozen=True)
 class TextOf:
     id: int
+    staff: list[Place]
     text: Annotated[str, Expr(lambda _user: Post.text)]
 
 
 def test_rows_that_differ_in_an_expression_are_kept_apart(session: Session) -> None:
     """The same entity in two rows of a join is two objects when the rows differ."""
     statement = select(User).join(User.posts).where(User.id == 1).order_by(Post.id)
-    assert [one.text for one in fetch(session, TextOf, statement)] == ["one", "two", "three"]
+    found = fetch(session, TextOf, statement)
+    assert [one.text for one in found] == ["one", "two", "three"]
+    assert found[0].staff == found[1].staff != []
+    assert found[0].staff is not found[1].staff

@@ -14,6 +14,7 @@ from sqlalchemy import (
     Integer,
     String,
     Table,
+    UniqueConstraint,
     and_,
     event,
     insert,
@@ -95,11 +96,12 @@ class Offer(Base):
 
 
 class Letter(Base):
-    """Its foreign key is not unique: the order says which one is meant."""
+    """Its foreign key alone is not unique: the order says which one is meant."""
 
     __tablename__ = "letters"
     id: Mapped[int] = mapped_column(primary_key=True)
-    person_id: Mapped[int] = mapped_column(ForeignKey(Person.id))
+    person_id: Mapped[int] = mapped_column(ForeignKey(Person.id), index=True)
+    __table_args__ = (UniqueConstraint("person_id", "id"),)
 
 
 class Hidden(Base):
@@ -122,9 +124,32 @@ class Badge(Base):
     __table_args__ = (Index("one_badge", "person_id", unique=True),)
 
 
+class Face(Base):
+    """Has the key of its person."""
+
+    __tablename__ = "faces"
+    person_id: Mapped[int] = mapped_column(ForeignKey(Person.id), primary_key=True)
+
+
+class Desk(Base):
+    """A person has one."""
+
+    __tablename__ = "desks"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    person_id: Mapped[int] = mapped_column(ForeignKey(Person.id), unique=True)
+
+
+Person.face = relationship(Face, uselist=False)  # type: ignore[attr-defined]
+Person.desk = relationship(Desk, uselist=False)  # type: ignore[attr-defined]
 young = aliased(Person, select(Person).where(Person.id > 1).subquery())
 Person.young = relationship(  # type: ignore[attr-defined]
     young, primaryjoin=Person.region == foreign(young.region), viewonly=True
+)
+Letter.young = relationship(  # type: ignore[attr-defined]
+    young, primaryjoin=foreign(Letter.person_id) == young.id, viewonly=True
+)
+Badge.young = relationship(  # type: ignore[attr-defined]
+    young, primaryjoin=foreign(Badge.person_id) == young.id, viewonly=True
 )
 
 
@@ -201,6 +226,88 @@ def test_a_shared_key_shares_no_list(session: Session) -> None:
     ann, bob, _ = fetch(session, Card, EVERYBODY)
     assert ann.regional == bob.regional
     assert ann.regional is not bob.regional
+
+
+@dataclass(frozen=True)
+class HasYoung:
+    young: Named | None
+
+
+def test_an_alias_is_no_class(session: Session) -> None:
+    """What a relationship leads to is the alias's rows only, for one as for many."""
+    assert fetch(session, HasYoung, select(Letter).where(Letter.id == 1)) == [HasYoung(None)]
+    assert fetch(session, HasYoung, select(Badge)) == [HasYoung(Named("Bob"))]
+
+
+@dataclass(frozen=True)
+class FaceCard:
+    person_id: int
+
+
+@dataclass(frozen=True)
+class Unique:
+    face: FaceCard | None
+    badge: Numbered | None
+    desk: Numbered | None
+
+
+def test_what_is_unique_is_joined(session: Session) -> None:
+    """By a key, a constraint or an index: it cannot make two rows of one."""
+    session.add_all([Face(person_id=1), Desk(id=8, person_id=1)])
+    session.commit()
+    sent: list[str] = []
+    event.listen(session.get_bind(), "before_cursor_execute", lambda *args: sent.append(args[2]))
+    assert fetch(session, Unique, EVERYBODY.limit(2)) == [
+        Unique(FaceCard(1), None, Numbered(8)),
+        Unique(None, Numbered(1), None),
+    ]
+    assert len(sent) == 1
+
+
+@dataclass(frozen=True)
+class Regional:
+    regional: tuple[Numbered, ...]
+
+
+def test_nobody_is_asked_for_no_key(session: Session) -> None:
+    """NULL leads nowhere, and needs no statement to say so."""
+    sent: list[str] = []
+    event.listen(session.get_bind(), "before_cursor_execute", lambda *args: sent.append(args[2]))
+    assert fetch(session, Regional, select(Person).where(Person.id == 3)) == [Regional(())]
+    assert len(sent) == 1
+
+
+class Shelf(Base):
+    __tablename__ = "shelves"
+    name: Mapped[str] = mapped_column(primary_key=True)
+    books: Mapped[list[Book]] = relationship(order_by="Book.id")
+
+
+class Book(Base):
+    """Its database sorts by less than makes two shelves different."""
+
+    __tablename__ = "books"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    shelf: Mapped[str] = mapped_column(String(collation="NOCASE"), ForeignKey(Shelf.name))
+
+
+@dataclass(frozen=True)
+class ShelfCard:
+    name: str
+    books: tuple[Numbered, ...]
+
+
+def test_a_key_may_come_again(session: Session) -> None:
+    """Among rows that are sorted by it, where the database takes another one for the same."""
+    session.add_all([Shelf(name="a"), Shelf(name="A")])
+    session.flush()
+    session.add_all([Book(id=number, shelf="aA"[number % 2]) for number in range(6)])
+    session.commit()
+    found = fetch(session, ShelfCard, select(Shelf).order_by(Shelf.name))
+    assert [(one.name, [book.id for book in one.books]) for one in found] == [
+        ("A", [1, 3, 5]),
+        ("a", [0, 2, 4]),
+    ]
 
 
 @dataclass(frozen=True)

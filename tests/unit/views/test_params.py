@@ -167,6 +167,15 @@ def test_a_missing_value_is_an_error(session: Session, times: int) -> None:
         fetch(session, UserCard, ONE, {"user": 4711})
 
 
+def test_one_value_of_two_is_not_enough(session: Session) -> None:
+    """Not for a statement that is known either: what is missing is no NULL."""
+    both = select(User).where(User.id == bindparam("number"), User.name == bindparam("name"))
+    for _ in range(3):
+        assert ids(session, both, {"number": 1, "name": "Ann"}) == [1]
+        with pytest.raises(StatementError, match="'name'"):
+            ids(session, both, {"number": 1})
+
+
 WRONG: dict[str, Any] = {"a list": [{"user_id": 1}], "a tuple": (1,), "a number": 4711}
 
 

@@ -105,6 +105,20 @@ def test_the_same_row_is_one_object(session: Session) -> None:
     assert found[1].comments[0].author is None
 
 
+@dataclass(frozen=True, slots=True)
+class Author:
+    posts: tuple[Text, ...]
+    loud_posts: list[Text]
+
+
+def test_the_same_element_of_two_collections_is_one_object(session: Session) -> None:
+    """Though each collection has it once only."""
+    ann = fetch_one(session, Author, ANN)
+    assert [one.id for one in ann.loud_posts] == [3, 1]
+    assert ann.loud_posts[0] is ann.posts[2]
+    assert ann.loud_posts[1] is ann.posts[0]
+
+
 def test_rows_of_the_root_are_one_object_too(session: Session) -> None:
     """As many objects as rows, and the same one for the same row."""
     statement = select(User).join(User.posts).where(User.id == 1)

@@ -6,7 +6,7 @@ import gc
 import weakref
 from contextlib import suppress
 from dataclasses import dataclass, make_dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import pytest
 from sqlalchemy import (
@@ -34,11 +34,15 @@ from sqlalchemy.orm import (
 )
 from sqlalchemy.pool import StaticPool
 
-from sqla_safe import ViewDefinitionError, fetch, fetch_one, fetch_one_or_none
+from sqla_safe import ViewDefinitionError, fetch, fetch_one, fetch_one_or_none, stream_views
 from sqla_safe.views import _views
 from sqla_safe.views._repeats import SHAPES
 from sqla_safe.views._views import RUN_TIME_CLASSES, view_of
-from tests.unit.views.models import Engineer, Person, Post, User
+from tests.unit.views.conftest import store
+from tests.unit.views.models import Base as Shop
+from tests.unit.views.models import Company, Engineer, Person, Post, User
+
+T = TypeVar("T")
 
 
 class Base(DeclarativeBase):
@@ -74,6 +78,13 @@ class UserCard:
 class Staff:
     id: int
     name: str
+
+
+@dataclass(frozen=True)
+class Of(Generic[T]):
+    """A class of the module, whose argument may be one of a moment."""
+
+    id: int
 
 
 def ids(session: Session, statement: Select[Any]) -> list[int]:
@@ -211,6 +222,31 @@ def test_a_server_is_met_before_a_statement_is_made_for_it() -> None:
         engine.dispose()
 
 
+@dataclass(frozen=True)
+class Settings:
+    settings: Any
+    posts: tuple[PostCard, ...]
+
+
+def test_each_engine_reads_values_in_its_own_way(engine: Engine) -> None:
+    """Though they are of one kind, and take turns."""
+    other = create_engine(
+        "sqlite://", poolclass=StaticPool, json_deserializer=lambda text: ["other", text]
+    )
+    Shop.metadata.create_all(other)
+    with Session(other) as session:
+        store(session)
+    everybody = select(User).order_by(User.id)
+    for one in (engine, other, engine, other):
+        with Session(one) as session:
+            expected = [user.settings for user in session.scalars(everybody)]
+            assert [each.settings for each in fetch(session, Settings, everybody)] == expected
+            [batch] = stream_views(session, Settings, everybody)
+            assert [each.settings for each in batch] == expected
+            assert ("other" in expected[0]) == (one is other)
+    other.dispose()
+
+
 def test_copied_conditions_have_their_own_values() -> None:
     """For a union of tables SQLAlchemy copies them with parameters under other names."""
     engine = create_engine("sqlite://", poolclass=StaticPool)
@@ -258,6 +294,9 @@ def test_what_is_pending_is_seen_by_a_repeated_statement(session: Session) -> No
     user.name = "Dora"
     card = fetch_one(session, UserCard, select(User).where(User.id == 4))
     assert card.name == "Dora"
+    session.commit()
+    session.delete(session.get_one(User, 4))
+    assert ids(session, select(User).where(User.id == 4)) == []
 
 
 def test_an_override_of_a_session_is_heard(engine: Engine) -> None:
@@ -277,6 +316,73 @@ def test_an_override_of_a_session_is_heard(engine: Engine) -> None:
     assert len(seen) == 4 * 2
 
 
+class Zoo(DeclarativeBase):
+    pass
+
+
+class Animal(Zoo):
+    __tablename__ = "animals"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    kind: Mapped[str]
+    __mapper_args__: ClassVar[dict[str, Any]] = {
+        "polymorphic_on": "kind",
+        "polymorphic_identity": "animal",
+    }
+
+
+class Bird(Animal):
+    wings: Mapped[int | None]
+    __mapper_args__: ClassVar[dict[str, Any]] = {"polymorphic_identity": "bird"}
+
+
+@dataclass(frozen=True)
+class AnimalCard:
+    id: int
+
+
+@dataclass(frozen=True)
+class BirdCard:
+    id: int
+    wings: int | None
+
+
+@dataclass(frozen=True)
+class Firm:
+    name: str
+    staff: tuple[Staff, ...]
+
+
+def test_one_class_may_show_two_entities(session: Session) -> None:
+    """Each with its own statements."""
+    acme = Firm("Acme", (Staff(1, "Mia"), Staff(2, "Eve"), Staff(3, "Pat")))
+    for _ in range(3):
+        assert fetch(session, Firm, select(Company)) == [acme]
+        ann = fetch_one(session, Firm, select(User).where(User.id == 1))
+        assert ann == Firm("Ann", (Staff(2, "Bob"), Staff(3, "Cid")))
+
+
+def test_a_class_that_is_mapped_later_is_known() -> None:
+    """A view that was made ready before it was mapped is made anew, kept statements too."""
+    engine = create_engine("sqlite://", poolclass=StaticPool)
+    Zoo.metadata.create_all(engine)
+    into: Any = BirdCard | AnimalCard
+    with Session(engine) as session:
+        session.add(Bird(id=1, wings=2))
+        session.commit()
+        for _ in range(3):
+            assert fetch(session, into, select(Animal)) == [BirdCard(1, 2)]
+
+        class Owl(Bird):
+            __mapper_args__: ClassVar[dict[str, Any]] = {"polymorphic_identity": "owl"}
+
+        session.add(Owl(id=2, wings=3))
+        session.commit()
+        everything = select(Animal).order_by(Animal.id)
+        for statement in (select(Animal), everything):
+            assert set(fetch(session, into, statement)) == {BirdCard(1, 2), BirdCard(2, 3)}
+    engine.dispose()
+
+
 def test_shapes_are_forgotten(session: Session) -> None:
     """A function that builds ever new statements does not fill the memory."""
     for number in range(SHAPES * 2):
@@ -292,9 +398,11 @@ def test_classes_of_a_moment_are_let_go(session: Session) -> None:
     kept = view_of(UserCard, select(User), validate=True)
     seen = []
     for _ in range(RUN_TIME_CLASSES + 100):
-        into = make_dataclass("Card", [("id", int)], frozen=True)
+        into: Any = make_dataclass("Card", [("id", int)], frozen=True)
         fetch(session, into, select(User))
         seen.append(weakref.ref(into))
+    fetch(session, Of[into], select(User))
+    assert (Of[into], True) not in _views._lasting  # noqa: SLF001
     del into
     gc.collect()
     assert sum(one() is not None for one in seen) <= RUN_TIME_CLASSES

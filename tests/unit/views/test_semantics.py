@@ -104,6 +104,8 @@ def test_criteria_of_the_statement_hold_everywhere(session: Session, criteria: A
     found = fetch(session, Card, statement)
     assert found == shown(session, statement)
     assert found != plain
+    batches = stream_views(session, Card, statement, batch_size=2)
+    assert [one for batch in batches for one in batch] == found
 
 
 @pytest.fixture
@@ -173,6 +175,25 @@ def test_a_class_in_the_users_own_joins(engine: Engine) -> None:
         assert [one.city for one in fetch(session, WithCity, statement)] != []
     with tenants_apart(engine, City, City.id != 1) as session:
         assert [one.city for one in fetch(session, WithCity, statement)] == [Named(2, "Nowhere")]
+
+
+def test_an_outer_join_of_the_users_own_hides_no_filter(engine: Engine) -> None:
+    """What criteria hide in it, the view's own join does not find under another name."""
+    statement = ALL.outerjoin(User.city)
+    expected = [WithCity(None), WithCity(None), WithCity(Named(2, "Nowhere"))]
+    with tenants_apart(engine, City, City.id != 1) as session:
+        assert fetch(session, WithCity, statement) == expected
+    with Session(engine) as session:
+        criteria = with_loader_criteria(City, City.id != 1)
+        assert fetch(session, WithCity, statement.options(criteria)) == expected
+
+
+def test_criteria_that_stay_at_the_root_stay_there(session: Session) -> None:
+    """As `propagate_to_loaders=False` has it for entities."""
+    alone = with_loader_criteria(Post, Post.id != 2, propagate_to_loaders=False)
+    found = fetch(session, Card, ALL.options(alone))
+    assert [post.id for post in found[0].posts] == [1, 2, 3]
+    assert found == shown(session, ALL.options(alone))
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,6 +270,22 @@ def test_execution_options_reach_every_statement(engine: Engine) -> None:
 def test_a_server_side_cursor_loses_no_row(session: Session) -> None:
     """`yield_per` on the statement changes how rows travel, and nothing else."""
     assert fetch(session, Named, ALL.execution_options(yield_per=2)) == fetch(session, Named, ALL)
+
+
+def test_how_rows_travel_is_the_roots_affair(engine: Engine) -> None:
+    """The levels below are read at once, whatever the statement says of itself."""
+    seen: list[Any] = []
+    event.listen(
+        engine,
+        "before_cursor_execute",
+        lambda *args: seen.append(args[4].execution_options.get("yield_per")),
+    )
+    with Session(engine) as session:
+        fetch(session, PostCard, select(Post).execution_options(yield_per=2))
+        assert seen == [2, None]
+        seen.clear()
+        assert len(list(stream_views(session, PostCard, select(Post), batch_size=3))) == 2
+        assert seen == [3, None, None]
 
 
 def test_a_tree_is_filtered_at_every_level(engine: Engine) -> None:

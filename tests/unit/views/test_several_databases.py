@@ -4,14 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Annotated, Any, Literal
 
 import pytest
-from sqlalchemy import Engine, ForeignKey, create_engine, select
+from sqlalchemy import Engine, ForeignKey, create_engine, event, select
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship
+from sqlalchemy.orm import (
+    DeclarativeBase,
+    Mapped,
+    ORMExecuteState,
+    Session,
+    mapped_column,
+    relationship,
+    with_loader_criteria,
+)
 from sqlalchemy.pool import StaticPool
 
-from sqla_safe import ViewStatementError, astream_views, fetch, stream_views
+from sqla_safe import Path, ViewStatementError, astream_views, fetch, stream_views
 
 
 class Base(DeclarativeBase):
@@ -30,6 +39,21 @@ class Thing(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     owner_id: Mapped[int] = mapped_column(ForeignKey("owners.id"))
+    owner: Mapped[Owner] = relationship(viewonly=True)
+
+
+class Beast(Base):
+    __tablename__ = "beasts"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    kind: Mapped[str]
+    owner_id: Mapped[int | None] = mapped_column(ForeignKey("owners.id"))
+    owner: Mapped[Owner | None] = relationship(viewonly=True)
+    __mapper_args__ = {"polymorphic_on": "kind", "polymorphic_identity": "beast"}  # noqa: RUF012
+
+
+class Wolf(Beast):
+    __mapper_args__ = {"polymorphic_identity": "wolf"}  # noqa: RUF012
 
 
 @dataclass(frozen=True)
@@ -86,6 +110,86 @@ def test_a_session_that_routes_is_asked(engines):
 
     with Routing() as session:
         assert cards(session) == [OwnerCard(1, (ThingCard(7),))]
+
+
+def test_a_session_that_routes_by_statement_is_asked(engines):
+    """Also where the class alone says nothing, and the session has a bind of its own."""
+
+    class Routing(Session):
+        def get_bind(self, mapper=None, *, clause=None, **_):
+            return engines["things" in str(clause)]
+
+    for _ in range(3):
+        with Routing(engines[0]) as session:
+            assert cards(session) == [OwnerCard(1, (ThingCard(7),))]
+
+
+@dataclass(frozen=True)
+class Owned:
+    id: int
+    owner: OwnerCard | None
+    owner_id: Annotated[int | None, Path(Thing.owner, Owner.id)]
+
+
+OWNED = Owned(7, OwnerCard(1, (ThingCard(7),)), 1)
+THINGS = select(Thing)
+
+
+@pytest.mark.parametrize("has_bind", [False, True])
+@pytest.mark.parametrize("listens", [False, True])
+def test_nothing_is_joined_over_databases(engines, has_bind, listens):
+    """A to-one whose rows are elsewhere is asked for there, and only then."""
+    there = engines[1] if has_bind else None
+    for _ in range(3):
+        with Session(engines[1]) as session:
+            assert fetch(session, Owned, THINGS) == [Owned(7, None, None)]
+        with Session(there, binds={Owner: engines[0], Thing: engines[1]}) as session:
+            if listens:
+                event.listen(session, "do_orm_execute", lambda _: None)
+            assert fetch(session, Owned, THINGS) == [OWNED]
+            assert list(stream_views(session, Owned, THINGS)) == [[OWNED]]
+
+
+@dataclass(frozen=True)
+class BeastCard:
+    kind: Literal["beast"]
+    owner: ThingCard | None
+
+
+@dataclass(frozen=True)
+class WolfCard:
+    kind: Literal["wolf"]
+    id: int
+
+
+def test_a_listener_is_heard_where_nothing_is_joined(engines):
+    """Criteria of a subclass hide its rows in a union, in whatever way the rest is asked for."""
+    into: Any = BeastCard | WolfCard
+    with Session(binds={Owner: engines[0], Beast: engines[1]}) as session:
+        session.add_all([Beast(id=1, owner_id=1), Wolf(id=2), Wolf(id=3)])
+        session.commit()
+        everything = select(Beast).order_by(Beast.id)
+        beast = BeastCard("beast", ThingCard(1))
+        wolves = [WolfCard("wolf", 2), WolfCard("wolf", 3)]
+        assert fetch(session, into, everything) == [beast, *wolves]
+
+        @event.listens_for(session, "do_orm_execute")
+        def hide(state: ORMExecuteState) -> None:
+            state.statement = state.statement.options(with_loader_criteria(Wolf, Wolf.id != 2))
+
+        assert fetch(session, into, everything) == [beast, wolves[1]]
+
+
+def test_a_class_that_is_bound_to_nothing_is_joined(engines):
+    """A session that knows one class only is believed to have all in its database."""
+    with Session(binds={Thing: engines[1]}) as session:
+        assert fetch(session, HasOwner, THINGS) == [HasOwner(7, None)]
+
+
+@dataclass(frozen=True)
+class HasOwner:
+    id: int
+    owner: ThingCard | None
 
 
 @pytest.mark.parametrize("size", [0, -1, True, 1.5])

@@ -8,7 +8,7 @@ from pathlib import Path as File
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, create_engine, select, text
+from sqlalchemy import Engine, create_engine, event, func, select, text
 from sqlalchemy.exc import MultipleResultsFound, NoResultFound
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import Session, scoped_session, sessionmaker
@@ -17,8 +17,10 @@ from sqlmodel import Session as SQLModelSession
 from sqla_safe import (
     ScopeClosedError,
     ViewAmbiguousError,
+    ViewDefinitionError,
     ViewNotFoundError,
     ViewSourceError,
+    ViewStatementError,
     ViewStreamError,
     afetch,
     afetch_one,
@@ -32,7 +34,7 @@ from sqla_safe import (
     stream_views,
 )
 from tests.unit.views.conftest import store
-from tests.unit.views.models import Base, User
+from tests.unit.views.models import Base, Post, User
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,26 @@ def test_several_rows_are_noticed_before_more_is_loaded(session: Session, sent: 
     assert len(sent) == 1
 
 
+@pytest.mark.parametrize("listens", [False, True])
+def test_two_rows_say_enough(session: Session, listens: bool) -> None:
+    """Of all that a statement finds, no more are read to know that there are several."""
+    read: list[int] = []
+    connection: Any = session.connection().connection.driver_connection
+    connection.create_function("seen", 1, lambda number: read.append(number) or True)
+    session.add_all([User(id=number, name="x") for number in range(10, 60)])
+    session.flush()
+    if listens:
+        event.listen(session, "do_orm_execute", lambda _: None)
+    statement = select(User).where(func.seen(User.id))
+    with pytest.raises(ViewAmbiguousError):
+        fetch_one(session, Named, statement)
+    assert len(read) <= 3
+    read.clear()
+    with pytest.raises(ViewAmbiguousError):
+        fetch_one(session, Named, statement.execution_options(yield_per=5))
+    assert len(read) <= 6
+
+
 @dataclass(frozen=True)
 class Titled:
     id: int
@@ -105,6 +127,19 @@ def test_batches_have_their_size(session: Session, sent: list[str]) -> None:
     batches = list(stream_views(session, Posting, ALL, batch_size=2))
     assert [len(batch) for batch in batches] == [2, 1]
     assert len(sent) == 3
+
+
+def test_a_stream_says_at_once_what_is_wrong(session: Session) -> None:
+    """Not in the loop, which may be somewhere else."""
+    with pytest.raises(ViewDefinitionError, match=r"User\.text does not exist"):
+        stream_views(session, Misnamed, ALL)
+    with pytest.raises(ViewStatementError, match="selects id, and the view"):
+        stream_views(session, Named, select(User.id))
+
+
+@dataclass(frozen=True)
+class Misnamed:
+    text: str
 
 
 def test_a_stream_may_be_left(session: Session) -> None:
@@ -130,6 +165,17 @@ def test_the_end_of_its_transaction_ends_a_stream(session: Session, end: str) ->
     assert len(fetch(session, Named, ALL)) == 3
 
 
+def test_a_stream_that_has_ended_holds_nothing(session: Session) -> None:
+    """SQLite locks a table for as long as somebody reads."""
+    batches = stream_views(session, Named, ALL, batch_size=1)
+    next(batches)
+    session.commit()
+    with pytest.raises(ViewStreamError) as caught:
+        next(batches)
+    session.execute(text("DROP TABLE visits"))
+    assert caught.value.view == "Named"
+
+
 def test_a_savepoint_within_a_batch_leaves_the_stream_alone(session: Session) -> None:
     """Only the transaction itself is where the rows are."""
     seen = 0
@@ -137,6 +183,19 @@ def test_a_savepoint_within_a_batch_leaves_the_stream_alone(session: Session) ->
         with session.begin_nested():
             seen += len(batch)
     assert seen == 3
+
+
+def test_what_is_added_during_a_batch_is_in_the_next(session: Session) -> None:
+    """It is flushed before the levels of the next batch are asked for, as by any other query."""
+    found: list[Posting] = []
+    for batch in stream_views(session, Posting, ALL, batch_size=1):
+        found += batch
+        if len(found) == 1:
+            session.add(Post(id=50, author_id=2, text="new"))
+        if len(found) == 2:
+            session.delete(session.get_one(Post, 4))
+    assert [[post.id for post in one.posts] for one in found] == [[1, 2, 3], [4, 50], []]
+    assert not session.deleted
 
 
 def test_nothing_is_asked_below_no_rows(session: Session, sent: list[str]) -> None:

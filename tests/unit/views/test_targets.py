@@ -2,20 +2,45 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import FrozenInstanceError, InitVar, dataclass, field
 from decimal import Decimal
 from inspect import signature
-from typing import Any, ClassVar, Generic, NamedTuple, NotRequired, TypedDict, TypeVar
+from typing import (
+    Annotated,
+    Any,
+    ClassVar,
+    Generic,
+    NamedTuple,
+    NotRequired,
+    Self,
+    TypedDict,
+    TypeVar,
+)
 
 import attrs
 import msgspec
 import pydantic
+import pydantic.dataclasses
 import pytest
 from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import Session
 
-from sqla_safe import ViewDefinitionError, fetch, fetch_one
-from tests.unit.views.models import Level, Post, User
+from sqla_safe import (
+    ViewDefinitionError,
+    afetch,
+    afetch_one,
+    afetch_one_or_none,
+    astream_views,
+    fetch,
+    fetch_one,
+    fetch_one_or_none,
+    stream_views,
+    view_plan,
+)
+from tests.unit.views.conftest import store
+from tests.unit.views.models import Base, Level, Post, User
 
 T = TypeVar("T")
 ANN = select(User).where(User.id == 1)
@@ -194,6 +219,122 @@ class Checked(pydantic.BaseModel):
         return value[:2]
 
 
+@dataclass(init=False)
+class OwnInit:
+    id: int
+    name: str
+
+    def __init__(self, id: int, name: str) -> None:  # noqa: A002
+        self.id, self.name = id, f"<{name}>"
+
+
+@dataclass
+class OwnNew:
+    id: int
+    name: str
+    made: ClassVar[list[Any]] = []
+
+    def __new__(cls, *_: Any, **__: Any) -> Self:
+        new = object.__new__(cls)
+        cls.made.append(new)
+        return new
+
+
+class Brackets(type):
+    """Has a say in every object of its classes."""
+
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        made: Any = super().__call__(*args, **kwargs)
+        made.name = f"<{made.name}>"
+        return made
+
+
+@dataclass
+class OfMeta(metaclass=Brackets):
+    id: int
+    name: str
+
+
+class Bracketed:
+    """Stores something else than it is given."""
+
+    def __get__(self, one: Any, owner: Any = None) -> Any:
+        return "?" if one is None else one.__dict__["kept"]
+
+    def __set__(self, one: Any, value: str) -> None:
+        one.__dict__["kept"] = f"<{value}>"
+
+
+@dataclass(frozen=True)
+class Described:
+    id: int
+    name: str = Bracketed()  # type: ignore[assignment]
+
+
+class Undecorated(Frozen):
+    def __init__(self, id: int, name: str) -> None:  # noqa: A002
+        super().__init__(id, f"<{name}>")
+
+
+@dataclass(frozen=True)
+class Finished:
+    id: int
+    name: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", f"<{self.name}>")
+
+
+class Tupled(Tuple):
+    def __new__(cls, id: int, name: str) -> Self:  # noqa: A002
+        return super().__new__(cls, id, f"<{name}>")
+
+
+@pydantic.dataclasses.dataclass
+class Validated:
+    id: int
+    name: Annotated[str, pydantic.AfterValidator(lambda value: f"<{value}>")]
+
+
+@dataclass(frozen=True, slots=True)
+class Partly:
+    id: int
+    name: str
+    kind: str = field(init=False, default="x")
+
+
+class Private(pydantic.BaseModel):
+    id: int
+    _seen: list[int] = pydantic.PrivateAttr(default_factory=list)
+
+
+@attrs.define
+class Called:
+    id: str = attrs.field(converter=str)
+    name: str = attrs.field(kw_only=True, alias="called")
+
+
+class LateUser(pydantic.BaseModel):
+    posts: list[LatePost]
+
+
+class LatePost(pydantic.BaseModel):
+    id: int
+
+
+class Before(pydantic.BaseModel):
+    secret: Annotated[str, pydantic.BeforeValidator(lambda value: value or "")]
+
+
+class After(pydantic.BaseModel):
+    balance: uuid.UUID
+
+    @pydantic.field_validator("balance")
+    @classmethod
+    def check(cls, value: uuid.UUID) -> uuid.UUID:
+        return value
+
+
 CLASSES: list[Any] = [Mutable, MutableSlots, Frozen, FrozenSlots, Weakly, Keywords, Inherited]
 CLASSES += [Attrs, Struct, KeywordStruct, Model, Defaulted]
 
@@ -246,6 +387,25 @@ def test_hooks_run(session: Session) -> None:
     assert fetch_one(session, Checked, ANN).name == "An"
 
 
+@pytest.mark.parametrize(
+    "cls",
+    [OwnInit, OfMeta, Described, Undecorated, Finished, Tupled, Validated],
+    ids=lambda cls: cls.__name__,
+)
+def test_whoever_has_a_say_is_asked(session: Session, cls: Any) -> None:
+    """An ``__init__`` or metaclass of one's own, a descriptor, a base's rule, pydantic."""
+    assert fetch_one(session, cls, ANN).name == "<Ann>"
+
+
+def test_what_is_not_given_has_its_default(session: Session) -> None:
+    """In slots of a frozen class, in private attributes, and by way of ``__new__``."""
+    assert fetch_one(session, Partly, ANN) == Partly(1, "Ann")
+    assert fetch_one(session, Partly, ANN).kind == "x"
+    assert fetch_one(session, Private, ANN, validate=False)._seen == []  # noqa: SLF001
+    found = fetch_one(session, OwnNew, ANN)
+    assert OwnNew.made[-1] is found
+
+
 def test_a_struct_with_renamed_fields_is_made(session: Session) -> None:
     """The names of the encoded form are no names of attributes."""
     assert fetch_one(session, RenamedStruct, ANN) == RenamedStruct(1, 1)
@@ -277,6 +437,74 @@ def test_models_are_validated_unless_told(session: Session) -> None:
     assert found.model_fields_set == {"name"}
     assert found == Checked.model_construct(name="Bob")
     assert found.model_copy(update={"name": "x"}).model_dump() == {"name": "x"}
+
+
+def test_none_of_the_family_validates_what_it_is_not_to(session: Session) -> None:
+    """One, one or none, and streams."""
+    bob = select(User).where(User.id == 2)
+    assert fetch_one(session, Checked, bob, validate=False).name == "Bob"
+    assert fetch_one_or_none(session, Checked, bob, validate=False) == Checked.model_construct(
+        name="Bob"
+    )
+    [[found]] = stream_views(session, Checked, bob, validate=False)
+    assert found.name == "Bob"
+    for ask in (fetch_one, fetch_one_or_none, lambda *args: list(stream_views(*args))):
+        with pytest.raises(pydantic.ValidationError):
+            ask(session, Checked, bob)  # type: ignore[operator]
+
+
+async def test_none_of_the_asynchronous_family_validates_what_it_is_not_to() -> None:
+    """The same with an AsyncSession."""
+    engine = create_async_engine("sqlite+aiosqlite://")
+    async with engine.begin() as connection:
+        await connection.run_sync(Base.metadata.create_all)
+    bob = select(User).where(User.id == 2)
+    async with AsyncSession(engine) as session:
+        await session.run_sync(store)
+        expected = Checked.model_construct(name="Bob")
+        assert await afetch(session, Checked, bob, validate=False) == [expected]
+        assert await afetch_one(session, Checked, bob, validate=False) == expected
+        assert await afetch_one_or_none(session, Checked, bob, validate=False) == expected
+        streamed = astream_views(session, Checked, bob, validate=False)
+        assert [batch async for batch in streamed] == [[expected]]
+        with pytest.raises(pydantic.ValidationError):
+            await afetch(session, Checked, bob)
+    await engine.dispose()
+
+
+class Floating(pydantic.BaseModel):
+    balance: float
+
+
+def test_what_is_not_validated_has_to_fit(session: Session) -> None:
+    """Nobody makes a float of a Decimal then."""
+    assert fetch_one(session, Floating, ANN) == Floating(balance=12.5)
+    assert view_plan(Floating, User)
+    for _ in range(2):
+        with pytest.raises(ViewDefinitionError, match=r"but User\.balance holds Decimal"):
+            view_plan(Floating, User, validate=False)
+        with pytest.raises(ViewDefinitionError, match=r"but User\.balance holds Decimal"):
+            fetch(session, Floating, ANN, validate=False)
+
+
+def test_attributes_of_attrs_have_ways_of_their_own(session: Session) -> None:
+    """A converter takes any type, and a keyword may have another name."""
+    assert fetch_one(session, Called, ANN) == Called("1", called="Ann")
+
+
+def test_a_model_may_name_what_comes_later(session: Session) -> None:
+    """It is complete when it is asked for."""
+    [bob] = fetch(session, LateUser, select(User).where(User.id == 2))
+    assert bob == LateUser(posts=[LatePost(id=4)])
+
+
+def test_who_validates_before_takes_anything(session: Session) -> None:
+    """But only if it is asked; what comes after is given what pydantic has read."""
+    assert fetch(session, Before, select(User).where(User.id < 3))[1].secret == ""
+    with pytest.raises(ViewDefinitionError, match=r"User\.secret can be NULL"):
+        view_plan(Before, User, validate=False)
+    with pytest.raises(ViewDefinitionError, match=r"balance is UUID, but User\.balance holds"):
+        view_plan(After, User)
 
 
 def test_init_vars_and_unknown_names_are_problems(session: Session) -> None:

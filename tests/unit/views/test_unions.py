@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any
 
 import pytest
-from sqlalchemy import ForeignKey, Select, create_engine, delete, event, func, select
+from sqlalchemy import Enum, ForeignKey, Select, create_engine, delete, event, func, select
 from sqlalchemy.orm import (
     DeclarativeBase,
     Mapped,
@@ -91,6 +92,32 @@ class Visit(Base):
     animal_id: Mapped[int] = mapped_column(ForeignKey(Animal.id))
 
 
+class Sort(enum.Enum):
+    PLAIN = "p"
+    ROUND = "r"
+
+
+class Stone(Base):
+    """Its discriminator is stored as something else than it is."""
+
+    __tablename__ = "stones"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    sort: Mapped[Sort] = mapped_column(Enum(Sort, values_callable=lambda _: ["p", "r"]))
+    dots: Mapped[list[Dot]] = relationship(order_by="Dot.id")
+    __mapper_args__ = {"polymorphic_on": sort, "polymorphic_identity": Sort.PLAIN}  # noqa: RUF012
+
+
+class Pebble(Stone):
+    size: Mapped[int | None]
+    __mapper_args__ = {"polymorphic_identity": Sort.ROUND}  # noqa: RUF012
+
+
+class Dot(Base):
+    __tablename__ = "dots"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    stone_id: Mapped[int] = mapped_column(ForeignKey(Stone.id))
+
+
 @dataclass(frozen=True)
 class Numbered:
     id: int
@@ -147,6 +174,17 @@ class CountedBird:
             )
         ),
     ]
+
+
+@dataclass(frozen=True)
+class PebbleCard:
+    size: int | None
+    dots: tuple[Numbered, ...]
+
+
+@dataclass(frozen=True)
+class StoneCard:
+    id: int
 
 
 ANY: Any = OwlCard | BirdCard | FishCard | AnimalCard
@@ -234,6 +272,15 @@ def test_a_statement_means_what_it_meant(session: Session, name: str) -> None:
     expected = [named[one.id] for one in session.scalars(statement)]
     assert expected
     assert fetch(session, ANY, statement) == expected
+
+
+def test_an_enum_may_choose(session: Session) -> None:
+    """What is stored for it is no member; the rows below are asked for by class all the same."""
+    session.add_all([Pebble(id=1, size=3, dots=[Dot(id=1)]), Stone(id=2, dots=[Dot(id=2)])])
+    into: Any = PebbleCard | StoneCard
+    found = [PebbleCard(3, (Numbered(1),)), StoneCard(2)]
+    assert fetch(session, into, select(Stone).order_by(Stone.id)) == found
+    assert list(stream_views(session, into, select(Stone).order_by(Stone.id))) == [found]
 
 
 def test_an_alias_is_read_class_by_class(session: Session, sent: list[str]) -> None:
