@@ -60,6 +60,13 @@ class Person(Base):
         order_by=lambda: Offer.id,
         viewonly=True,
     )
+    dear: Mapped[list[Offer]] = relationship(
+        primaryjoin=lambda: and_(
+            Person.region == foreign(Offer.region), Offer.price >= Person.minimum
+        ),
+        order_by=lambda: Offer.id,
+        viewonly=True,
+    )
     regional: Mapped[list[Offer]] = relationship(
         primaryjoin=lambda: Person.region == foreign(Offer.region),
         order_by=lambda: Offer.id,
@@ -226,6 +233,32 @@ def test_a_shared_key_shares_no_list(session: Session) -> None:
     ann, bob, _ = fetch(session, Card, EVERYBODY)
     assert ann.regional == bob.regional
     assert ann.regional is not bob.regional
+
+
+@dataclass(frozen=True)
+class Dear:
+    dear: tuple[Numbered, ...]
+
+
+@dataclass(frozen=True)
+class Later:
+    later: tuple[Named, ...]
+
+
+def test_a_condition_may_need_the_parent(session: Session) -> None:
+    """Beside the equation that finds its children."""
+    found = fetch(session, Dear, EVERYBODY)
+    entities = session.scalars(EVERYBODY).all()
+    expected = [[one.id for one in each.dear] for each in entities]
+    assert [[one.id for one in each.dear] for each in found] == expected
+    assert expected[0] != expected[1]
+
+
+def test_a_child_of_several_parents_is_one_object(session: Session) -> None:
+    """By whatever condition they have found it."""
+    ann, bob, _ = fetch(session, Later, EVERYBODY)
+    assert ann.later == (Named("Bob"), Named("Cid"))
+    assert ann.later[1] is bob.later[0]
 
 
 @dataclass(frozen=True)

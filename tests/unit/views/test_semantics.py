@@ -217,6 +217,13 @@ class Cities:
 def test_an_expression_is_not_correlated_by_accident(session: Session) -> None:
     """A subquery over a class that the view joins keeps its own FROM."""
     assert {one.known for one in fetch(session, Cities, ALL)} == {2}
+    assert {one.known for one in fetch(session, KnownFirst, ALL)} == {2}
+
+
+@dataclass(frozen=True, slots=True)
+class KnownFirst:
+    known: Annotated[int, Expr(lambda _: select(func.count(City.id)).scalar_subquery())]
+    city: Named | None
 
 
 def test_single_table_criteria_are_kept(session: Session) -> None:
