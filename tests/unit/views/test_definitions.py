@@ -35,6 +35,7 @@ from tests.unit.views.models import (
     City,
     Comment,
     Level,
+    Point,
     Post,
     User,
 )
@@ -276,7 +277,26 @@ class DeepNegative:
     staff: Annotated[list[DeepNegative], Path(User.staff, depth=-1)]
 
 
+@dataclass
+class DeepHuge:
+    name: str
+    staff: Annotated[list[DeepHuge], Path(User.staff, depth=201)]
+
+
+@dataclass
+class HybridNullable:
+    boss: Annotated[str, Path(User.boss, User.shout)]
+
+
+@dataclass
+class PointNullable:
+    where: Annotated[Point, Path(User.boss, User.point)]
+
+
 PROBLEMS: dict[Any, str] = {
+    DeepHuge: r"depth=201, but it is a number from 0 to 200",
+    HybridNullable: r"boss is str, but User\.shout can be NULL: write boss: str \| None",
+    PointNullable: r"where is Point, but User\.point can be NULL: write where: Point \| None",
     Numeric: r"Numeric\.balance is str, but User\.balance holds Decimal: write balance: Decimal",
     Missing: r"Missing\.nmae: User\.nmae does not exist; did you mean name\?",
     MissingDefault: r"User\.nickname does not exist",

@@ -323,6 +323,12 @@ def test_an_enum_may_choose(session: Session) -> None:
     assert list(stream_views(session, into, select(Stone).order_by(Stone.id))) == [found]
 
 
+def test_nothing_is_joined_to_a_group(session: Session, sent: list[str]) -> None:
+    """Other databases would want it in the GROUP BY."""
+    fetch(session, ANY, STATEMENTS["grouped"])
+    assert "birds" not in sent[0]
+
+
 def test_an_alias_is_read_class_by_class(session: Session, sent: list[str]) -> None:
     """What it stands for need not have the columns of subclasses."""
     some = aliased(Animal, select(Animal).where(Animal.id < 3).subquery())
