@@ -113,6 +113,11 @@ class HashedMarks:
 
 
 @dataclass
+class FrozenMarks:
+    marks: frozenset[Unhashable]
+
+
+@dataclass
 class Scalars:
     posts: list[str]
 
@@ -308,6 +313,7 @@ PROBLEMS: dict[Any, str] = {
     DictForList: r"staff is dict\[str, Named\], but User\.staff is a list: write tuple",
     OneTuple: r"staff is tuple\[Named\], but User\.staff is a collection: write staff: tuple",
     HashedMarks: r"Unhashable cannot; make it frozen=True",
+    FrozenMarks: r"Unhashable cannot; make it frozen=True",
     Scalars: r"Scalars\.posts holds str, but User\.posts leads to Post: write a dataclass",
     Plain: r"User\.plain is no mapped attribute, and SQL cannot compute it",
     Dynamic: r"User\.visits is a dynamic relationship, which is queried and never loaded",
@@ -394,7 +400,7 @@ class Lenient:
     balance: Decimal | int
     created_at: dt.date
     token: Annotated[uuid.UUID, "documented"]
-    settings: Any
+    settings: list[Any]
     level: Union[Level, None]  # noqa: UP007
     city_id: object
     shout: Upper

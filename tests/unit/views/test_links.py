@@ -31,7 +31,7 @@ from sqlalchemy.orm import (
     remote,
 )
 
-from sqla_safe import Path, fetch
+from sqla_safe import Path, ViewDefinitionError, fetch, view_plan
 from tests.engines import in_memory
 
 
@@ -352,6 +352,15 @@ def test_a_path_goes_where_no_join_can(session: Session) -> None:
     """What could make two rows of one is asked for in a statement of its own."""
     found = fetch(session, ByLetter, EVERYBODY)
     assert [one.letter for one in found] == [2, None, None]
+    with pytest.raises(
+        ViewDefinitionError, match=r"Letter\.id can be NULL: write letter: int"
+    ):
+        view_plan(SureOfLetter, Person)
+
+
+@dataclass(frozen=True)
+class SureOfLetter:
+    letter: Annotated[int, Path(Person.letter, Letter.id)]
 
 
 @dataclass(frozen=True)

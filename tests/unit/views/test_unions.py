@@ -190,6 +190,12 @@ class HomeBird:
 
 
 @dataclass(frozen=True)
+class NamedHomeBird:
+    wings: int
+    home: Annotated[str | None, Path(Bird.home, Zoo.name)]
+
+
+@dataclass(frozen=True)
 class SaidBird:
     kind: Literal["bird"]
 
@@ -302,6 +308,11 @@ def test_a_subclass_may_lead_to_one(session: Session) -> None:
         HomeBird(2, None),
         AnimalCard("Wanda"),
         AnimalCard("Nessie"),
+    ]
+    into = NamedHomeBird | AnimalCard
+    assert fetch(session, into, select(Animal).where(Animal.id < 3).order_by(Animal.id)) == [
+        NamedHomeBird(3, "Night"),
+        NamedHomeBird(2, None),
     ]
 
 
