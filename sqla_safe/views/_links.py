@@ -186,5 +186,5 @@ def _joined(relation: RelationshipProperty[Any]) -> Link:
         tuple([getattr(parent, name) for name in names]),
         parent=parent,
         through=getattr(parent, relation.key),
-        is_shared=relation.direction.name != "ONETOMANY",
+        is_shared=True,
     )

@@ -33,6 +33,7 @@ from tests.unit.views.models import (
     City,
     Comment,
     Level,
+    Point,
     Post,
     User,
 )
@@ -107,6 +108,11 @@ class OneTuple:
 @dataclass
 class HashedMarks:
     marks: set[Unhashable]
+
+
+@dataclass
+class FrozenMarks:
+    marks: frozenset[Unhashable]
 
 
 @dataclass
@@ -264,7 +270,26 @@ class DeepNegative:
     staff: Annotated[list[DeepNegative], Path(User.staff, depth=-1)]
 
 
+@dataclass
+class DeepHuge:
+    name: str
+    staff: Annotated[list[DeepHuge], Path(User.staff, depth=201)]
+
+
+@dataclass
+class HybridNullable:
+    boss: Annotated[str, Path(User.boss, User.shout)]
+
+
+@dataclass
+class PointNullable:
+    where: Annotated[Point, Path(User.boss, User.point)]
+
+
 PROBLEMS: dict[Any, str] = {
+    DeepHuge: r"depth=201, but it is a number from 0 to 200",
+    HybridNullable: r"boss is str, but User\.shout can be NULL: write boss: str \| None",
+    PointNullable: r"where is Point, but User\.point can be NULL: write where: Point \| None",
     Numeric: r"Numeric\.balance is str, but User\.balance holds Decimal: write balance: Decimal",
     Missing: r"Missing\.nmae: User\.nmae does not exist; did you mean name\?",
     MissingDefault: r"User\.nickname does not exist",
@@ -276,6 +301,7 @@ PROBLEMS: dict[Any, str] = {
     DictForList: r"staff is dict\[str, Named\], but User\.staff is a list: write tuple",
     OneTuple: r"staff is tuple\[Named\], but User\.staff is a collection: write staff: tuple",
     HashedMarks: r"Unhashable cannot; make it frozen=True",
+    FrozenMarks: r"Unhashable cannot; make it frozen=True",
     Scalars: r"Scalars\.posts holds str, but User\.posts leads to Post: write a dataclass",
     Plain: r"User\.plain is no mapped attribute, and SQL cannot compute it",
     Dynamic: r"User\.visits is a dynamic relationship, which is queried and never loaded",
@@ -360,7 +386,7 @@ class Lenient:
     balance: Decimal | int
     created_at: dt.date
     token: Annotated[uuid.UUID, "documented"]
-    settings: Any
+    settings: list[Any]
     level: Union[Level, None]  # noqa: UP007
     city_id: object
     shout: Upper

@@ -31,7 +31,7 @@ from sqlalchemy.orm import (
     remote,
 )
 
-from sqla_safe import Path, fetch
+from sqla_safe import Path, ViewDefinitionError, fetch, view_plan
 from tests.engines import in_memory
 
 
@@ -56,6 +56,13 @@ class Person(Base):
     offers: Mapped[list[Offer]] = relationship(
         primaryjoin=lambda: and_(
             Person.region == foreign(Offer.region), foreign(Offer.price) >= Person.minimum
+        ),
+        order_by=lambda: Offer.id,
+        viewonly=True,
+    )
+    dear: Mapped[list[Offer]] = relationship(
+        primaryjoin=lambda: and_(
+            Person.region == foreign(Offer.region), Offer.price >= Person.minimum
         ),
         order_by=lambda: Offer.id,
         viewonly=True,
@@ -229,6 +236,32 @@ def test_a_shared_key_shares_no_list(session: Session) -> None:
 
 
 @dataclass(frozen=True)
+class Dear:
+    dear: tuple[Numbered, ...]
+
+
+@dataclass(frozen=True)
+class Later:
+    later: tuple[Named, ...]
+
+
+def test_a_condition_may_need_the_parent(session: Session) -> None:
+    """Beside the equation that finds its children."""
+    found = fetch(session, Dear, EVERYBODY)
+    entities = session.scalars(EVERYBODY).all()
+    expected = [[one.id for one in each.dear] for each in entities]
+    assert [[one.id for one in each.dear] for each in found] == expected
+    assert expected[0] != expected[1]
+
+
+def test_a_child_of_several_parents_is_one_object(session: Session) -> None:
+    """By whatever condition they have found it."""
+    ann, bob, _ = fetch(session, Later, EVERYBODY)
+    assert ann.later == (Named("Bob"), Named("Cid"))
+    assert ann.later[1] is bob.later[0]
+
+
+@dataclass(frozen=True)
 class HasYoung:
     young: Named | None
 
@@ -319,6 +352,15 @@ def test_a_path_goes_where_no_join_can(session: Session) -> None:
     """What could make two rows of one is asked for in a statement of its own."""
     found = fetch(session, ByLetter, EVERYBODY)
     assert [one.letter for one in found] == [2, None, None]
+    with pytest.raises(
+        ViewDefinitionError, match=r"Letter\.id can be NULL: write letter: int"
+    ):
+        view_plan(SureOfLetter, Person)
+
+
+@dataclass(frozen=True)
+class SureOfLetter:
+    letter: Annotated[int, Path(Person.letter, Letter.id)]
 
 
 @dataclass(frozen=True)

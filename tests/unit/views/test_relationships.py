@@ -154,6 +154,24 @@ def test_a_tree_is_loaded_to_its_depth(session: Session, sent: list[str]) -> Non
     assert root == Honest("root", (Honest("left", None), Honest("right", None)))
 
 
+@dataclass(frozen=True, slots=True)
+class Shallow:
+    id: int
+    children: Annotated[tuple[Shallow, ...], Path(Node.children, depth=1)]
+
+
+def test_a_row_at_two_depths_is_two_objects(session: Session) -> None:
+    """The one has children, and the other one is where the depth ends."""
+    found = fetch(session, Shallow, select(Node).order_by(Node.id))
+    ends = {number: Shallow(number, ()) for number in (1, 2, 3, 4)}
+    assert found == [
+        Shallow(1, (ends[2], ends[3])),
+        Shallow(2, (ends[4],)),
+        ends[3],
+        ends[4],
+    ]
+
+
 def test_a_chain_is_loaded_to_its_depth(session: Session, sent: list[str]) -> None:
     """The to-one relationships are joined."""
     [leaf] = fetch(session, Upwards, select(Node).where(Node.id == 4))

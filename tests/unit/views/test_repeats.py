@@ -197,6 +197,7 @@ class Lion(Cat):
     __mapper_args__: ClassVar[dict[str, Any]] = {"polymorphic_identity": "lion", "concrete": True}
     id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str]
+    mane: Mapped[str] = mapped_column(default="short")
 
 
 class Asking(Base):
@@ -257,7 +258,22 @@ def test_copied_conditions_have_their_own_values() -> None:
         for number in (2, 1, 3, 1):
             found = fetch(session, Staff, select(Cat).where(Cat.id == number))
             assert [one.id for one in found] == [number]
+        into: Any = LionCard | CatCard
+        beasts = fetch(session, into, select(Cat).order_by(Cat.id))
+        assert beasts == [CatCard(1), CatCard(2), LionCard(3, "Leo", "short")]
     engine.dispose()
+
+
+@dataclass(frozen=True)
+class CatCard:
+    id: int
+
+
+@dataclass(frozen=True)
+class LionCard:
+    id: int
+    name: str
+    mane: str
 
 
 def test_options_are_heard_whenever_they_come(session: Session) -> None:

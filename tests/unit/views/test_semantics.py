@@ -15,6 +15,7 @@ from tests.unit.views.models import (
     City,
     Comment,
     Company,
+    Country,
     Engineer,
     Manager,
     Node,
@@ -217,6 +218,18 @@ class Cities:
 def test_an_expression_is_not_correlated_by_accident(session: Session) -> None:
     """A subquery over a class that the view joins keeps its own FROM."""
     assert {one.known for one in fetch(session, Cities, ALL)} == {2}
+    assert {one.settled for one in fetch(session, SettledFirst, ALL)} == {1}
+
+
+def settled(_: Any) -> Any:
+    """Count the cities of all countries."""
+    return select(func.count(City.id)).where(City.country_id == Country.id).scalar_subquery()
+
+
+@dataclass(frozen=True, slots=True)
+class SettledFirst:
+    settled: Annotated[int, Expr(settled)]
+    city: Named | None
 
 
 def test_single_table_criteria_are_kept(session: Session) -> None:

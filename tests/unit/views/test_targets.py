@@ -312,6 +312,7 @@ class Private(pydantic.BaseModel):
 class Called:
     id: str = attrs.field(converter=str)
     name: str = attrs.field(kw_only=True, alias="called")
+    seen: int = attrs.field(init=False, default=5)
 
 
 class LateUser(pydantic.BaseModel):
