@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from inspect import signature
 from typing import Annotated, Any, Generic, NamedTuple, TypeVar
 
 import msgspec
@@ -292,12 +293,19 @@ class Place:
     y: int | None
 
 
+NONE_ON: dict[str, Any] = (
+    {"return_none_on": lambda x, y: x is None and y is None}
+    if "return_none_on" in signature(composite).parameters
+    else {}
+)
+
+
 class Tent(Base):
     __tablename__ = "tents"
     id: Mapped[int] = mapped_column(primary_key=True)
     x: Mapped[int | None]
     y: Mapped[int | None]
-    place: Mapped[Place | None] = composite("x", "y")
+    place: Mapped[Place | None] = composite(Place, "x", "y", **NONE_ON)
 
 
 @dataclass(frozen=True)

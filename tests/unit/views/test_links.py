@@ -352,9 +352,7 @@ def test_a_path_goes_where_no_join_can(session: Session) -> None:
     """What could make two rows of one is asked for in a statement of its own."""
     found = fetch(session, ByLetter, EVERYBODY)
     assert [one.letter for one in found] == [2, None, None]
-    with pytest.raises(
-        ViewDefinitionError, match=r"Letter\.id can be NULL: write letter: int"
-    ):
+    with pytest.raises(ViewDefinitionError, match=r"Letter\.id can be NULL: write letter: int"):
         view_plan(SureOfLetter, Person)
 
 
