@@ -432,14 +432,9 @@ def _join_entities(left: Entity, right: Entity) -> Entity:
         return right if left.is_free else left  # expunged, and added to another session
     related = _join_dicts(dict(left.related), dict(right.related), join_values)
     expired = _join_expiries(left.expired, right.expired)
-    if left.expired and right.expired:
-        back = left.back & right.back
-    elif left.expired or right.expired:
-        back = left.back if left.expired else right.back
-    elif left.is_dirty or not right.is_dirty:
-        back = left.back if not right.is_dirty else left.back & right.back
-    else:
-        back = right.back
+    sides = (left, right)
+    worst = [one for one in sides if one.expired] or [one for one in sides if one.is_dirty]
+    back = frozenset.intersection(*[one.back for one in worst or [left]])
     return left._replace(
         loads=_join_loads(left.loads, right.loads),
         is_open=left.is_open or right.is_open,
