@@ -184,13 +184,6 @@ class RollbackOnlyError(SqlaSafeError, InvalidRequestError):
     where: str | None
     asked: bool = False
 
-    def _text(self) -> str:
-        at = f" ({self.where})" if self.where else ""
-        return (
-            f"Nothing was stored by the scope opened at {self.opened_at}: {self.reason}{at}. "
-            f"{self._ASKED if self.asked else self._SWALLOWED}"
-        )
-
     _SWALLOWED = (
         "Let the error leave the block, or run the step that may fail in "
         'scoped_services(..., propagation="nested")'
@@ -198,6 +191,13 @@ class RollbackOnlyError(SqlaSafeError, InvalidRequestError):
     _ASKED = (
         "Where that is wanted, as in a dry run, put `except RollbackOnlyError` around the block"
     )
+
+    def _text(self) -> str:
+        at = f" ({self.where})" if self.where else ""
+        return (
+            f"Nothing was stored by the scope opened at {self.opened_at}: {self.reason}{at}. "
+            f"{self._ASKED if self.asked else self._SWALLOWED}"
+        )
 
 
 class ManagedTransactionError(SqlaSafeError, InvalidRequestError):

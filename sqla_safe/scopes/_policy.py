@@ -105,8 +105,8 @@ def configure(
     values: dict[str, Any] = dict(policy)
     _check_names(values)
     _check_values(values)
-    _check_replica(source, values.get("read_only_bind"))
     replica = values.get("read_only_bind")
+    _check_replica(source, replica)
     if isinstance(replica, AsyncEngine):
         values["read_only_bind"] = replica.sync_engine
     policy_now = replace(policy_of(source), **values)

@@ -45,7 +45,8 @@ def converters(level: Level, dialect: Any, description: Sequence[Any]) -> list[A
     expressions += list(level.link.keys) if level.link is not None else []
     return [
         _converter(expression.type, dialect, described[1])
-        for expression, described in zip(expressions, description, strict=False)  # or wider
+        # Behind them may be what a DISTINCT is sorted by, which nothing is made of.
+        for expression, described in zip(expressions, description, strict=False)
     ]
 
 

@@ -191,8 +191,10 @@ class Run:
             self.ask = None
 
     def _dialect(self, level: Level) -> Dialect:
-        """Each level may be in another database, of another kind."""
-        bind = None if level.link is None else _bind_of(self.session, level.mapper)
+        """Where the session decides, each level may be in another database, of another kind."""
+        if self.ask is not None or level.link is None:
+            return self.dialect
+        bind = _bind_of(self.session, level.mapper)
         return self.dialect if bind is None else bind.dialect
 
     def _built(self, level: Level, rows: Sequence[Any], maker: Maker) -> Any:
@@ -203,7 +205,7 @@ class Run:
     def _below(self, level: Level, keys: list[Any]) -> dict[Any, Any]:
         if not keys:
             return {}
-        dialect = self._dialect(level) if self.ask is None else self.dialect
+        dialect = self._dialect(level)
         statement, asking = self.prepared.below(level, dialect)
         options = self.prepared.execution_options
         if asking.chunk is None or len(keys) <= asking.chunk:
@@ -229,7 +231,7 @@ class Run:
     ) -> Rows:
         """Return the rows as the driver gives them, and the code that knows what they mean."""
         result = self._execute(statement, parameters, options)
-        dialect = self._dialect(level) if self.ask is None else self.dialect
+        dialect = self._dialect(level)
         cursor = self._cursor(result, dialect)
         if cursor is None:
             return _some(result, limit, dialect), for_cooked(level)

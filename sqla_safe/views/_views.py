@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections import defaultdict
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, get_args, get_origin
+from typing import TYPE_CHECKING, Any, NamedTuple, get_args, get_origin
 from weakref import WeakKeyDictionary
 
 from sqlalchemy import Select
@@ -30,6 +31,14 @@ RUN_TIME_CLASSES = 128
 """Classes made at run time whose views are kept; a module's own are kept for as long as it is."""
 
 
+class Circumstances(NamedTuple):
+    """What of a session decides how a statement is made ready."""
+
+    has_listeners: bool = False
+    is_apart: bool = False
+    """Whether its classes are in several databases."""
+
+
 class View:
     """A view's class, with its plans and the statements that are ready for them."""
 
@@ -38,8 +47,8 @@ class View:
     def __init__(self, into: Any, generation: int, *, validate: bool) -> None:
         self.into, self.validate, self.generation = into, validate, generation
         self._plans: dict[Mapper[Any], Plan] = {}
-        self._prepared: tuple[WeakKeyDictionary[Any, Prepared], ...] = tuple(
-            [WeakKeyDictionary() for _ in range(4)]
+        self._prepared: dict[Circumstances, WeakKeyDictionary[Any, Prepared]] = defaultdict(
+            WeakKeyDictionary
         )
         self._repeats = Repeats()
 
@@ -52,10 +61,11 @@ class View:
 
     def prepared(self, statement: Any, *, has_listeners: bool, is_apart: bool = False) -> Prepared:
         """Return what to execute for a user's statement; kept for as long as they keep that."""
-        kept = self._prepared[2 * is_apart + has_listeners]
+        around = Circumstances(has_listeners, is_apart)
+        kept = self._prepared[around]
         found = kept.get(statement) if isinstance(statement, Select) else None
         if found is None:
-            found = kept[statement] = self._prepare(statement, has_listeners, is_apart)
+            found = kept[statement] = self._prepare(statement, around)
         return found
 
     def repeated(
@@ -64,16 +74,12 @@ class View:
         """Return what is ready for statements like this one, and its values, if there is that."""
         return self._repeats.find(statement, params, dialect, self._prepare)
 
-    def _prepare(
-        self,
-        statement: Any,
-        has_listeners: bool = False,  # noqa: FBT001, FBT002
-        is_apart: bool = False,  # noqa: FBT001, FBT002
-    ) -> Prepared:
+    def _prepare(self, statement: Any, around: Circumstances | None = None) -> Prepared:
+        around = around or Circumstances()
         given = read_statement(statement)
         plan = self.plan(given.mapper)
-        prepared = plan.prepared(given, has_listeners=has_listeners, is_apart=is_apart)
-        if not has_listeners:  # which may join more to it
+        prepared = plan.prepared(given, **around._asdict())
+        if not around.has_listeners:  # which may join more to it
             require_joined(prepared.level, given, prepared.root)
         return prepared
 
