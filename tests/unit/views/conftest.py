@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine, event
 from sqlalchemy.orm import Session
 
+from sqla_safe.views import _views
 from tests.engines import in_memory
 from tests.unit.views.models import (
     Base,
@@ -96,3 +98,30 @@ def sent(engine: Engine) -> list[str]:
     statements: list[str] = []
     event.listen(engine, "before_cursor_execute", lambda *args: statements.append(args[2]))
     return statements
+
+
+@pytest.fixture
+def read(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Give the list of the statements that are made ready from now on."""
+    found: list[Any] = []
+    original = _views.read_statement
+
+    def reading(statement: Any) -> Any:
+        found.append(statement)
+        return original(statement)
+
+    monkeypatch.setattr(_views, "read_statement", reading)
+    return found
+
+
+@pytest.fixture
+def orm(read: list[Any], monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Give the list of the statements that are made ready, or executed by the ORM, from now on."""
+    execute = Session._execute_internal  # noqa: SLF001
+
+    def executing(self: Any, statement: Any, *args: Any, **kwargs: Any) -> Any:
+        read.append(statement)
+        return execute(self, statement, *args, **kwargs)
+
+    monkeypatch.setattr(Session, "_execute_internal", executing)
+    return read

@@ -26,7 +26,6 @@ from sqla_safe import (
     scoped_services,
     stream_views,
 )
-from sqla_safe.views import _views
 from tests.unit.views.conftest import store
 from tests.unit.views.models import Base, Post, User
 
@@ -59,22 +58,9 @@ def known(engine: Engine) -> None:
 
 
 @pytest.fixture
-def orm(known: None, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """Give the list of the statements that are made ready, or executed by the ORM, from now on."""
-    found: list[Any] = []
-    original, execute = _views.read_statement, Session._execute_internal  # noqa: SLF001
-
-    def reading(statement: Any) -> Any:
-        found.append(statement)
-        return original(statement)
-
-    def executing(self: Any, statement: Any, *args: Any, **kwargs: Any) -> Any:
-        found.append(statement)
-        return execute(self, statement, *args, **kwargs)
-
-    monkeypatch.setattr(_views, "read_statement", reading)
-    monkeypatch.setattr(Session, "_execute_internal", executing)
-    return found
+def orm(known: None, orm: list[Any]) -> list[Any]:
+    """Give the list from when the view knows the statement."""
+    return orm
 
 
 @contextmanager

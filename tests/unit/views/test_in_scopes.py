@@ -24,7 +24,6 @@ from sqla_safe import (
     fetch,
     scoped_services,
 )
-from sqla_safe.views import _views
 from tests.unit.views.conftest import store
 from tests.unit.views.models import Base, Comment, Post, User
 
@@ -75,25 +74,6 @@ def maker(engine: Engine) -> Iterator[sessionmaker[Session]]:
         with made() as session:
             fetch(session, UserCard, one(1))
     return made
-
-
-@pytest.fixture
-def orm(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """Give the list of the statements that are made ready, or executed by the ORM, from now on."""
-    found: list[Any] = []
-    original, execute = _views.read_statement, Session._execute_internal  # noqa: SLF001
-
-    def reading(statement: Any) -> Any:
-        found.append(statement)
-        return original(statement)
-
-    def executing(self: Any, statement: Any, *args: Any, **kwargs: Any) -> Any:
-        found.append(statement)
-        return execute(self, statement, *args, **kwargs)
-
-    monkeypatch.setattr(_views, "read_statement", reading)
-    monkeypatch.setattr(Session, "_execute_internal", executing)
-    return found
 
 
 def test_a_scope_keeps_statements(

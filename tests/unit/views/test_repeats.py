@@ -92,20 +92,6 @@ def ids(session: Session, statement: Select[Any]) -> list[int]:
     return [card.id for card in fetch(session, UserCard, statement.order_by(User.id))]
 
 
-@pytest.fixture
-def read(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """Give the list of the statements that are made ready from now on."""
-    found: list[Any] = []
-    original = _views.read_statement
-
-    def reading(statement: Any) -> Any:
-        found.append(statement)
-        return original(statement)
-
-    monkeypatch.setattr(_views, "read_statement", reading)
-    return found
-
-
 def test_a_statement_is_made_ready_twice_at_most(session: Session, read: list[Any]) -> None:
     """However often a function builds it, and whatever its values are."""
     for number in (3, 1, 2, 7, 1, 2, 3):
