@@ -434,7 +434,8 @@ def _join_entities(left: Entity, right: Entity) -> Entity:
     expired = _join_expiries(left.expired, right.expired)
     sides = (left, right)
     worst = [one for one in sides if one.expired] or [one for one in sides if one.is_dirty]
-    back = frozenset.intersection(*[one.back for one in worst or [left]])
+    first, *others = worst or [left]
+    back = first.back.intersection(*[one.back for one in others])
     return left._replace(
         loads=_join_loads(left.loads, right.loads),
         is_open=left.is_open or right.is_open,
