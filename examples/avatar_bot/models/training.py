@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import Enum
 
-from sqlalchemy import BigInteger, ForeignKey, Index, String, text
+from sqlalchemy import BigInteger, Double, ForeignKey, Index, String, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from avatar_bot.models.avatar import Avatar
@@ -51,7 +51,7 @@ class Training(CreatedAt, Base):
     status: Mapped[TrainingStatus] = mapped_column(default=TrainingStatus.RUNNING)
     progress: Mapped[int] = mapped_column(default=0)
     worker: Mapped[str | None] = mapped_column(String(32))
-    lease_until: Mapped[float] = mapped_column(default=0.0)
+    lease_until: Mapped[float] = mapped_column(Double, default=0.0)
     announced: Mapped[bool] = mapped_column(default=False, index=True)
 
     avatar: Mapped[Avatar] = relationship()
