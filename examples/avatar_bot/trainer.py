@@ -34,7 +34,7 @@ from avatar_bot.locales import texts_for
 from avatar_bot.models import Avatar, Training, TrainingStatus
 from avatar_bot.pictures import paint_avatar
 from avatar_bot.services.training import LostTrainingError
-from sqla_safe import SqlaSafeError, asnapshot, scoped_services
+from sqla_safe import SqlaSafeError, asnapshot, is_retryable, scoped_services
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -57,6 +57,15 @@ LATER = (
     TelegramServerError,
 )
 """What is nobody's fault and passes: the database or Telegram cannot be reached."""
+
+
+def passes(error: Exception) -> bool:
+    """Say whether to wait and try again.
+
+    Asked of `is_retryable` is what a driver raises by itself: with SQLAlchemy 2.0, asyncpg while
+    its server starts.
+    """
+    return isinstance(error, LATER) or is_retryable(error)
 
 
 class Trainer:
@@ -106,7 +115,9 @@ class Trainer:
         while True:
             try:
                 is_idle = not await self.work_once()
-            except LATER as error:
+            except Exception as error:
+                if not passes(error):
+                    raise
                 log.warning("A training has to wait: %s", type(error).__name__)
                 is_idle = True
             if is_idle:
@@ -136,9 +147,11 @@ class Trainer:
     async def _carry_on(self, training: Training, worker: str) -> None:
         try:
             training = await self._train(training, worker)
-        except (*LATER, LostTrainingError):
+        except LostTrainingError:
             raise
-        except Exception:
+        except Exception as error:
+            if passes(error):
+                raise
             log.exception("Training %s failed", training.id)
             training = await self._store(training, worker, lambda t, row: t.fail(row))
         await self._announce(training)

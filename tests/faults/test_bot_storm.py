@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from asyncpg import PostgresError
 from sqlalchemy import func, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
@@ -73,7 +74,7 @@ async def wait_until_idle(engine: AsyncEngine) -> None:
     """Wait until the worker has announced every training; it must not stand still."""
     left, since = -1, time.monotonic()
     while left:
-        with contextlib.suppress(DBAPIError, OSError):
+        with contextlib.suppress(DBAPIError, OSError, PostgresError):
             now = await still_open(engine)
             if now != left:
                 left, since = now, time.monotonic()

@@ -11,10 +11,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiogram.exceptions import TelegramNetworkError
 from aiogram.methods import GetFile, SendPhoto
+from asyncpg.exceptions import CannotConnectNowError
 from PIL import Image
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.exc import OperationalError
@@ -264,26 +266,34 @@ async def test_an_end_that_telegram_did_not_take_is_told_later(chat: Chat) -> No
     assert (await books(chat))[2] == [-PRICE]
 
 
+@pytest.mark.parametrize("step", ["_claim", "_train"])
+@pytest.mark.parametrize(
+    "error",
+    [OperationalError("SELECT", {}, Exception("down")), CannotConnectNowError("starting up")],
+    ids=["wrapped", "driver's own"],
+)
 async def test_a_lane_survives_a_database_out_of_reach(
-    chat: Chat, monkeypatch: pytest.MonkeyPatch
+    chat: Chat, monkeypatch: pytest.MonkeyPatch, step: str, error: Exception
 ) -> None:
     """The background worker logs it and tries again."""
     await chat.start_training()
-    claim, failures = Trainer._claim, []  # noqa: SLF001
+    inner, failures = getattr(Trainer, step), []
 
-    async def flaky(self: Trainer, worker: str) -> Training | None:
+    async def flaky(self: Trainer, *args: Any) -> Any:
         if len(failures) < 3:
-            failures.append(worker)
-            raise OperationalError("SELECT", {}, Exception("down"))
-        return await claim(self, worker)
+            failures.append(args)
+            raise error
+        return await inner(self, *args)
 
-    monkeypatch.setattr(Trainer, "_claim", flaky)
+    monkeypatch.setattr(Trainer, step, flaky)
+    monkeypatch.setattr(chat.trainer, "lease_seconds", 0.5)
     chat.trainer.start()
     async with asyncio.timeout(20):
         while not (await state(chat))[2]:  # noqa: ASYNC110  the database is what is waited for
             await asyncio.sleep(0.02)
     await chat.trainer.stop()
     assert len(failures) == 3
+    assert await state(chat) == (TrainingStatus.DONE, AvatarStatus.READY, True)
 
 
 async def test_a_worker_that_lost_its_claim_writes_nothing(chat: Chat) -> None:
