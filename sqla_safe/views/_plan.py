@@ -12,6 +12,7 @@ from sqla_safe.views._resolver import Mode
 from sqla_safe.views._selects import sorted_distinct
 from sqla_safe.views._statements import (
     clashes,
+    confuses,
     level_statement,
     root_statement,
     selected_below,
@@ -134,7 +135,9 @@ class Plan:
         is_class = given.entity is given.mapper.class_
         mode = Mode(self.validate, may_alias, given.joins_root, is_class, is_apart)
         compiled = self.compiled(mode)
-        # Criteria skip an alias, so what would need one is asked for in a statement of its own.
-        if not may_alias and given.joins_root and clashes(given, compiled.level):
+        # Criteria skip an alias, so what would need one is asked for in a statement of its own; and
+        # so is what has a column of a name to sort by, which SQLAlchemy would take for that.
+        is_clash = not may_alias and clashes(given, compiled.level)
+        if given.joins_root and (is_clash or confuses(given, compiled.level)):
             compiled = self.compiled(replace(mode, joins_root=False))
         return Prepared(compiled, given)
