@@ -149,6 +149,7 @@ class Collecting(ABC):
         memo = self.memos.setdefault((cls, mapper, trail.depths), Memo(len(self.memos)))
         memo.uses += 1
         memo.repeats |= repeats
+        memo.statements.add(id(trail.level))
         return memo
 
     # --- columns -------------------------------------------------------------
