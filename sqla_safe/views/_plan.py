@@ -83,7 +83,7 @@ class Compiled:
 
     def __init__(self, into: Any, mapper: Mapper[Any], mode: Mode) -> None:
         resolver = Resolver(mode)
-        self.level = resolver.root(into, mapper)
+        self.level = _resolved(resolver, into, mapper)
         self.joins = frozenset(
             [
                 (level.mapper, joined.relation.mapper)
@@ -105,6 +105,16 @@ class Compiled:
                 entity=mapper.class_.__name__,
                 problems=tuple(resolver.problems),
             )
+
+
+def _resolved(resolver: Resolver, into: Any, mapper: Mapper[Any]) -> Level:
+    try:
+        return resolver.root(into, mapper)
+    except RecursionError:
+        problem = f"{type_name(into)} is deeper than Python can follow; lower a depth"
+    raise ViewDefinitionError(
+        view=type_name(into), entity=mapper.class_.__name__, problems=(problem,)
+    )
 
 
 def _apart(level: Level) -> Iterator[Apart]:
