@@ -155,10 +155,12 @@ def _are_alike(here: Any, there: Any) -> bool:
 
 
 def _python_type(kind: Any) -> Any:
+    """Return the class of a column's values, None where its type does not say."""
     try:
-        return kind.python_type
-    except NotImplementedError:
+        found = kind.python_type
+    except NotImplementedError:  # SQLAlchemy 2.0
         return None
+    return None if found is object else found
 
 
 def _rest(relation: RelationshipProperty[Any], pairs: list[tuple[Any, Any]]) -> list[Any] | None:

@@ -6,11 +6,12 @@ import enum
 import re
 import uuid
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Annotated, Any
+from dataclasses import InitVar, dataclass
+from typing import Annotated, Any, Generic, TypeVar
 
 import pytest
 from sqlalchemy import (
+    JSON,
     Column,
     Enum,
     ForeignKey,
@@ -28,8 +29,18 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship
+from sqlalchemy.orm.collections import collection
+from sqlalchemy.types import UserDefinedType
 
-from sqla_safe import Expr, Path, ViewDataError, fetch, stream_views
+from sqla_safe import (
+    Expr,
+    Path,
+    ViewDataError,
+    ViewDefinitionError,
+    fetch,
+    stream_views,
+    view_plan,
+)
 from tests.engines import in_memory
 
 
@@ -368,3 +379,160 @@ def test_a_key_may_have_another_type_than_what_refers_to_it() -> None:
         assert lists == [[1], [1], [1]]
         only = (Numbered(1),)
         assert fetch(session, BoxOfAll, select(Box)) == [BoxOfAll(key, only, only, only)]
+
+
+# --- what changes to the code have shown that nobody looked at ----------------
+
+
+class More(DeclarativeBase):
+    pass
+
+
+class Bag:
+    """A collection that is a set by what it does."""
+
+    __emulates__ = set
+
+    def __init__(self) -> None:
+        self.found: list[Any] = []
+
+    @collection.appender
+    def add(self, one: Any) -> None:
+        """Take an entity."""
+        self.found.append(one)
+
+    @collection.remover
+    def discard(self, one: Any) -> None:
+        """Lose an entity."""
+        self.found.remove(one)
+
+    @collection.iterator
+    def each(self) -> Iterator[Any]:
+        """Give the entities."""
+        return iter(self.found)
+
+
+class Silent(UserDefinedType[Any]):
+    """A type that does not say what its values are."""
+
+    cache_ok = True
+
+    def get_col_spec(self, **_: Any) -> str:
+        """Return its name in DDL."""
+        return "INTEGER"
+
+
+class Page(More):
+    __tablename__ = "pages"
+    book: Mapped[int] = mapped_column(primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)
+    words: Mapped[Any] = mapped_column(JSON)
+    mark: Mapped[int]
+    lines: Mapped[list[Line]] = relationship(
+        primaryjoin="or_(foreign(Line.mark) == Page.mark, Line.mark == 0)",
+        order_by="Line.id",
+        viewonly=True,
+    )
+    bag: Mapped[Any] = relationship(
+        "Line", primaryjoin="foreign(Line.silent) == Page.mark", collection_class=Bag, viewonly=True
+    )
+
+
+class Line(More):
+    __tablename__ = "page_lines"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    mark: Mapped[int]
+    silent: Mapped[Any] = mapped_column(Silent)
+
+
+@pytest.fixture
+def pages() -> Iterator[Session]:
+    """Give a session with two pages, and three lines of which one is on each."""
+    with in_memory(More) as engine, Session(engine) as session:
+        session.add_all([Page(book=1, number=n, words=["a", n], mark=n) for n in (1, 2)])
+        session.add_all([Line(id=n + 1, mark=n, silent=n) for n in (0, 1, 2)])
+        session.commit()
+        yield session
+
+
+@dataclass(frozen=True)
+class PageWithLines:
+    number: int
+    lines: tuple[Numbered, ...]
+
+
+def test_what_one_of_two_conditions_joins(pages: Session) -> None:
+    """An equation beside an OR is no key."""
+    statement = select(Page).order_by(Page.number)
+    expected = [[line.id for line in page.lines] for page in pages.scalars(statement)]
+    found = fetch(pages, PageWithLines, statement)
+    assert [[line.id for line in page.lines] for page in found] == expected == [[1, 2], [1, 3]]
+
+
+@dataclass(frozen=True)
+class PageWithBag:
+    bag: frozenset[Numbered]
+
+
+def test_what_behaves_as_a_set_becomes_one(pages: Session) -> None:
+    """Its keys are of a type that says nothing of its values."""
+    found = fetch(pages, PageWithBag, select(Page).order_by(Page.number))
+    assert found == [PageWithBag(frozenset({Numbered(number)})) for number in (2, 3)]
+
+
+@dataclass(frozen=True)
+class PageWithWords:
+    words: list[Any]
+
+
+def test_json_is_whatever_the_field_says(pages: Session) -> None:
+    """SQLAlchemy calls it a dict, which it need not be."""
+    found = fetch(pages, PageWithWords, select(Page).order_by(Page.number))
+    assert [one.words for one in found] == [["a", 1], ["a", 2]]
+
+
+def test_a_row_without_an_entity_of_two_keys_is_an_error(pages: Session) -> None:
+    """All parts of its key are NULL."""
+    statement = select(Page).select_from(Line).outerjoin(Page, Page.number == Line.id)
+    with pytest.raises(ViewDataError, match=re.escape(".where(Page.book.is_not(None))")):
+        fetch(pages, PageWithWords, statement)
+
+
+T = TypeVar("T")
+U = TypeVar("U")
+
+
+@dataclass(frozen=True)
+class Of(Generic[T]):
+    number: T
+
+
+@dataclass(frozen=True)
+class OfText(Of[str]):
+    pass
+
+
+@dataclass(frozen=True)
+class Marked(OfText, Generic[U]):
+    mark: U
+    lines: tuple[Numbered, ...]
+
+
+def test_a_base_of_a_base_keeps_its_arguments() -> None:
+    """Also where the class has arguments of its own; other fields stay as they are."""
+    with pytest.raises(ViewDefinitionError) as caught:
+        view_plan(Marked[int], Page)
+    [problem] = caught.value.problems
+    assert problem.startswith("Marked.number is str, but Page.number holds int")
+
+
+@dataclass
+class Asks:
+    number: int
+    mark: InitVar[int]
+
+
+def test_an_argument_that_nobody_keeps_is_not_kept(pages: Session) -> None:
+    """``__init__`` takes it, and no attribute comes of it."""
+    [one, _] = fetch(pages, Asks, select(Page).order_by(Page.number))
+    assert vars(one) == {"number": 1}
