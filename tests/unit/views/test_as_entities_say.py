@@ -7,7 +7,7 @@ import re
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import InitVar, dataclass
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any, ClassVar, Generic, TypeVar
 
 import pytest
 from sqlalchemy import (
@@ -28,7 +28,15 @@ from sqlalchemy import (
     select,
     text,
 )
-from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship
+from sqlalchemy.ext.declarative import ConcreteBase
+from sqlalchemy.orm import (
+    DeclarativeBase,
+    Mapped,
+    Session,
+    aliased,
+    mapped_column,
+    relationship,
+)
 from sqlalchemy.orm.collections import collection
 from sqlalchemy.types import UserDefinedType
 
@@ -212,6 +220,31 @@ def test_a_batch_of_a_stream_has_one_object_for_a_row(session: Session) -> None:
     """Also where one statement gives the key as it is stored, and another one its value."""
     [[first, second]] = stream_views(session, HatWithMakers, select(Hat).order_by(Hat.id))
     assert first.pins[0].maker is second.maker
+
+
+class Cat(ConcreteBase, Base):
+    __tablename__ = "cats"
+    __mapper_args__: ClassVar[dict[str, Any]] = {"polymorphic_identity": "cat", "concrete": True}
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str]
+
+
+class Lion(Cat):
+    __tablename__ = "lions"
+    __mapper_args__: ClassVar[dict[str, Any]] = {"polymorphic_identity": "lion", "concrete": True}
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str]
+
+
+@pytest.mark.parametrize("alias", [False, True])
+def test_concrete_tables_number_their_rows_each_on_its_own(session: Session, alias: bool) -> None:
+    """A cat and a lion with the same number are two."""
+    session.add_all([Cat(id=1, name="Tom"), Lion(id=1, name="Leo"), Lion(id=2, name="Nala")])
+    session.commit()
+    entity: Any = aliased(Cat) if alias else Cat
+    cats = select(entity).order_by(entity.name)
+    expected = [one.name for one in session.scalars(cats)]
+    assert [one.name for one in fetch(session, Named, cats)] == expected == ["Leo", "Nala", "Tom"]
 
 
 # --- one to one --------------------------------------------------------------
