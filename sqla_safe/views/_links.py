@@ -148,10 +148,14 @@ def _pairs(relation: RelationshipProperty[Any], near: Any) -> list[tuple[Any, An
 
 def _are_alike(here: Any, there: Any) -> bool:
     """Say whether Python finds values equal that the database does."""
-    if isinstance(here, TypeDecorator) or isinstance(there, TypeDecorator):
+    if _is_decorator(here) or _is_decorator(there):
         return type(here) is type(there)
     kinds = {_python_type(here), _python_type(there)}
     return len(kinds) == 1 or None in kinds or all(issubclass(one, Number) for one in kinds)
+
+
+def _is_decorator(kind: Any) -> bool:
+    return isinstance(kind, TypeDecorator)
 
 
 def _python_type(kind: Any) -> Any:
