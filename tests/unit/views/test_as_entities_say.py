@@ -234,6 +234,7 @@ class Lion(Cat):
     __mapper_args__: ClassVar[dict[str, Any]] = {"polymorphic_identity": "lion", "concrete": True}
     id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str]
+    mane: Mapped[int] = mapped_column(default=3)
 
 
 @pytest.mark.parametrize("alias", [False, True])
@@ -245,6 +246,20 @@ def test_concrete_tables_number_their_rows_each_on_its_own(session: Session, ali
     cats = select(entity).order_by(entity.name)
     expected = [one.name for one in session.scalars(cats)]
     assert [one.name for one in fetch(session, Named, cats)] == expected == ["Leo", "Nala", "Tom"]
+
+
+@dataclass(frozen=True)
+class LionCard:
+    name: str
+    mane: int
+
+
+def test_a_concrete_table_is_never_joined_to_another(session: Session) -> None:
+    """A union of classes reads it in a statement of its own."""
+    session.add_all([Cat(id=1, name="Tom"), Lion(id=1, name="Leo")])
+    session.commit()
+    found = fetch(session, Named | LionCard, select(Cat).order_by(Cat.name))
+    assert found == [LionCard("Leo", 3), Named(1, "Tom")]
 
 
 # --- one to one --------------------------------------------------------------
