@@ -854,7 +854,7 @@ class ViewDataError(SqlaSafeError, ValueError):
     """A row came that the view's class cannot hold. Nothing is put in its place.
 
     Attributes:
-        where: the field, as ``Class.field``.
+        where: the field, as ``Class.field``, or the class where the row has no entity.
         problem: what is wrong, in words.
         instead: the repair.
     """

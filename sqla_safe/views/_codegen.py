@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Enum
 
+from sqla_safe._mapping import key_names
 from sqla_safe.errors import ViewDataError
 from sqla_safe.views._shapes import Choice, Constant, Guarded, Held, Made, Missing, Value
 from sqla_safe.views._source import Source
@@ -44,10 +45,16 @@ def converters(level: Level, dialect: Any, description: Sequence[Any]) -> list[A
     expressions = [column.sample for column in level.columns]
     expressions += list(level.link.keys) if level.link is not None else []
     return [
-        _converter(expression.type, dialect, described[1])
+        _converter(_selected_type(expression, dialect), dialect, described[1])
         # Behind them may be what a DISTINCT is sorted by, which nothing is made of.
         for expression, described in zip(expressions, description, strict=False)
     ]
+
+
+def _selected_type(expression: Any, dialect: Any) -> Any:
+    """Return the type of what stands in a SELECT for an expression."""
+    selected = expression.type.dialect_impl(dialect).column_expression(expression)
+    return expression.type if selected is None else selected.type
 
 
 def _converter(kind: Any, dialect: Any, type_code: Any) -> Any:
@@ -71,6 +78,17 @@ def _raiser(missing: Missing) -> Callable[[], None]:
 
 def _missing(shape: Made | Choice) -> Missing | None:
     return Missing(shape.where) if shape.absence == "error" else None
+
+
+def _no_key(shape: Made) -> str:
+    return "None" if len(shape.key) == 1 else f"({', '.join(['None'] * len(shape.key))})"
+
+
+def _no_entity(shape: Made, level: Level) -> Missing:
+    entity, [key, *_] = level.mapper.class_.__name__, key_names(level.mapper)
+    problem = f"met a row that has no {entity}, as an outer join gives them"
+    instead = f"an inner join, or .where({entity}.{key}.is_not(None)) in the statement"
+    return Missing(shape.where, problem, instead)
 
 
 def _unknown(where: str) -> None:
@@ -111,6 +129,9 @@ class _Builder:
         elif kind != "one":
             source.add("find = groups.get")
             source.add("last = groups")
+        if self.level.identity:
+            source.add("met = set()")
+            source.add("meet = met.add")
         if self._is_sorted():
             source.add("group = []")
             source.add(f"add = group.{self._add()}")
@@ -132,6 +153,7 @@ class _Builder:
     def _row(self) -> None:
         kind = self.level.kind
         if kind == "root":
+            self._require_row()
             value = self._write(self.level.shape)
             self._skip_hidden(value)
             self.source.add(f"append({value})")
@@ -145,6 +167,7 @@ class _Builder:
 
     def _grouped(self, kind: str) -> None:
         source = self.source
+        self._skip_repeated()
         value = self._write(self.level.shape)
         self._skip_hidden(value)
         raw, key = self._raw(self.level.key_columns), self._key(self.level.key_columns)
@@ -161,6 +184,14 @@ class _Builder:
             source.add(f"group[{self._value(place)}] = {value}")
         else:
             source.add(f"add({value})")
+
+    def _skip_repeated(self) -> None:
+        level = self.level
+        if level.identity:
+            pair = self._raw([*level.key_columns, *level.identity])
+            with self.source.block(f"if {pair} in met:"):
+                self.source.add("continue")
+            self.source.add(f"meet({pair})")
 
     def _find(self, kind: str) -> None:
         self.source.add("group = find(key)")
@@ -192,10 +223,28 @@ class _Builder:
         source, kind = self.source, self.level.kind
         if self._is_sorted():
             self._store()
+        elif kind == "root":
+            self._require_rows()
         elif kind in _FINAL:
             with source.block("for key, group in groups.items():"):
                 source.add(f"groups[key] = {kind}(group)")
         source.add("return out" if kind == "root" else "return groups")
+
+    def _require_row(self) -> None:
+        """An outer join of the user's own gives rows that have no entity: their keys are NULL."""
+        shape = self.level.shape
+        if isinstance(shape, Made) and shape.memo is None:
+            self._refuse(shape, f"{self._raw(shape.key)} == {_no_key(shape)}")
+
+    def _require_rows(self) -> None:
+        """The same where the objects are kept by key: it takes one look at the end."""
+        shape = self.level.shape
+        if isinstance(shape, Made) and shape.memo is not None:
+            self._refuse(shape, f"{_no_key(shape)} in m{shape.memo.number}")
+
+    def _refuse(self, shape: Made, when: str) -> None:
+        with self.source.block(f"if {when}:"):
+            self.source.add(f"{self._missed(_no_entity(shape, self.level))}()")
 
     # --- values --------------------------------------------------------------
 
@@ -265,7 +314,7 @@ class _Builder:
             self._construct(shape, variable)
             return
         self.memos.add(memo.number)
-        key = self._raw(shape.key)
+        key = self._key(shape.key) if memo.is_shared else self._raw(shape.key)
         self.source.add(f"{variable} = find{memo.number}({key})")
         with self.source.block(f"if {variable} is None:"):
             self._construct(shape, variable)

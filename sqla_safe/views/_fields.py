@@ -132,9 +132,6 @@ class Filling(Relating):
         columns = there.trail.level.columns
         if all(keeps_null(columns[place].sample) for place in shape.columns):
             return shape if missing is None else Guarded(shape.columns[0], shape, missing)
-        # Criteria hide rows that foreign keys promise, and not every database keeps the promise.
-        if missing is None and self.mode.may_alias and not there.trail.is_nullable:
-            return shape
         key, *_ = _mapping.key_names(there.mapper)
         return Guarded(self.column(there.trail, there.mapper, key), shape, missing)
 

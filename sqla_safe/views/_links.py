@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from numbers import Number
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, TypeDecorator, select
 from sqlalchemy.orm import MANYTOONE, aliased
 from sqlalchemy.sql import operators, visitors
 from sqlalchemy.sql.elements import BinaryExpression, BooleanClauseList
-from sqlalchemy.sql.schema import Column, Table, UniqueConstraint
+from sqlalchemy.sql.schema import Column, Index, Table, UniqueConstraint
 
 from sqla_safe import _mapping
 
@@ -37,6 +38,8 @@ class Link(NamedTuple):
     order_by: tuple[Any, ...] = ()
     is_shared: bool = False
     """Whether a child can have several parents."""
+    repeats: bool = False
+    """Whether a parent can have a child several times over, as the entity would not."""
 
     def start(self, columns: Sequence[Any]) -> Select[Any]:
         """Return the SELECT of the children, without the condition on the keys."""
@@ -66,8 +69,14 @@ def _is_unique(columns: set[Any]) -> bool:
         return False
     keys = [set(table.primary_key.columns)]
     keys += [set(one.columns) for one in table.constraints if isinstance(one, UniqueConstraint)]
-    keys += [set(index.columns) for index in table.indexes if index.unique]
+    keys += [set(one.columns) for one in table.indexes if one.unique and not _is_partial(one)]
     return any(key and key <= columns for key in keys)
+
+
+def _is_partial(index: Index) -> bool:
+    """Say whether an index is of some rows only, as on PostgreSQL with a condition."""
+    options = index.dialect_kwargs
+    return any(options[name] is not None for name in options if name.endswith("_where"))
 
 
 def key_link(mapper: Mapper[Any]) -> Link:
@@ -80,7 +89,17 @@ def key_link(mapper: Mapper[Any]) -> Link:
 def read_link(relation: RelationshipProperty[Any]) -> Link:
     """Return how the rows of a relationship are found."""
     order_by = tuple(relation.order_by or ())
-    return (_direct(relation) or _joined(relation))._replace(order_by=order_by)
+    link = _direct(relation) or _joined(relation)
+    return link._replace(order_by=order_by, repeats=_repeats(relation))
+
+
+def _repeats(relation: RelationshipProperty[Any]) -> bool:
+    """Only a secondary table can have two rows for the same two, where it has no key of both."""
+    secondary: Any = relation.secondary
+    if secondary is None:
+        return False
+    columns = {there for _, there in relation.local_remote_pairs if there.table is secondary}
+    return not columns or not _is_unique(columns)
 
 
 def _direct(relation: RelationshipProperty[Any]) -> Link | None:
@@ -90,7 +109,7 @@ def _direct(relation: RelationshipProperty[Any]) -> Link | None:
     secondary: Any = relation.secondary
     near = secondary if secondary is not None else relation.mapper
     pairs = _pairs(relation, near)
-    if pairs is None:
+    if pairs is None or not all(_are_alike(here.type, there.type) for here, there in pairs):
         return None
     names = [_mapping.attribute_of(relation.parent, here) for here, _ in pairs]
     rest = _rest(relation, pairs)
@@ -125,6 +144,27 @@ def _pairs(relation: RelationshipProperty[Any], near: Any) -> list[tuple[Any, An
         first = {column for column in visitors.iterate(relation.primaryjoin) if _is_column(column)}
         found = [(here, there) for here, there in found if here in first and there in first]
     return found or None
+
+
+def _are_alike(here: Any, there: Any) -> bool:
+    """Say whether Python finds values equal that the database does."""
+    if _is_decorator(here) or _is_decorator(there):
+        return type(here) is type(there)
+    kinds = {_python_type(here), _python_type(there)}
+    return len(kinds) == 1 or None in kinds or all(issubclass(one, Number) for one in kinds)
+
+
+def _is_decorator(kind: Any) -> bool:
+    return isinstance(kind, TypeDecorator)
+
+
+def _python_type(kind: Any) -> Any:
+    """Return the class of a column's values, None where its type does not say."""
+    try:
+        found = kind.python_type
+    except NotImplementedError:  # SQLAlchemy 2.0
+        return None
+    return None if found is object else found
 
 
 def _rest(relation: RelationshipProperty[Any], pairs: list[tuple[Any, Any]]) -> list[Any] | None:

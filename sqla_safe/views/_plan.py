@@ -12,6 +12,7 @@ from sqla_safe.views._resolver import Mode
 from sqla_safe.views._selects import sorted_distinct
 from sqla_safe.views._statements import (
     clashes,
+    confuses,
     level_statement,
     root_statement,
     selected_below,
@@ -82,7 +83,7 @@ class Compiled:
 
     def __init__(self, into: Any, mapper: Mapper[Any], mode: Mode) -> None:
         resolver = Resolver(mode)
-        self.level = resolver.root(into, mapper)
+        self.level = _resolved(resolver, into, mapper)
         self.joins = frozenset(
             [
                 (level.mapper, joined.relation.mapper)
@@ -104,6 +105,16 @@ class Compiled:
                 entity=mapper.class_.__name__,
                 problems=tuple(resolver.problems),
             )
+
+
+def _resolved(resolver: Resolver, into: Any, mapper: Mapper[Any]) -> Level:
+    try:
+        return resolver.root(into, mapper)
+    except RecursionError:
+        problem = f"{type_name(into)} is deeper than Python can follow; lower a depth"
+    raise ViewDefinitionError(
+        view=type_name(into), entity=mapper.class_.__name__, problems=(problem,)
+    )
 
 
 def _apart(level: Level) -> Iterator[Apart]:
@@ -134,7 +145,9 @@ class Plan:
         is_class = given.entity is given.mapper.class_
         mode = Mode(self.validate, may_alias, given.joins_root, is_class, is_apart)
         compiled = self.compiled(mode)
-        # Criteria skip an alias, so what would need one is asked for in a statement of its own.
-        if not may_alias and given.joins_root and clashes(given, compiled.level):
+        # Criteria skip an alias, so what would need one is asked for in a statement of its own; and
+        # so is what has a column of a name to sort by, which SQLAlchemy would take for that.
+        is_clash = not may_alias and clashes(given, compiled.level)
+        if given.joins_root and (is_clash or confuses(given, compiled.level)):
             compiled = self.compiled(replace(mode, joins_root=False))
         return Prepared(compiled, given)

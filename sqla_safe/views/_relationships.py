@@ -9,7 +9,15 @@ from sqla_safe import _mapping
 from sqla_safe.views._collections import collection_problem, key_attribute
 from sqla_safe.views._hints import collection_of, read_hint, type_name
 from sqla_safe.views._links import read_link
-from sqla_safe.views._resolver import NOTHING, Collecting, Spot, Trail, can_be_none, name_of
+from sqla_safe.views._resolver import (
+    NOTHING,
+    Collecting,
+    Spot,
+    Trail,
+    can_be_none,
+    key_names,
+    name_of,
+)
 from sqla_safe.views._shapes import Constant, Held, Missing
 from sqla_safe.views._targets import Field, is_target, origin_of
 
@@ -253,6 +261,8 @@ class Relating(Collecting):
             self.column(spot.trail, relation.parent, name) for name in link.names
         ]
         spot.trail.level.children.append(level)
+        if link.repeats:
+            level.identity = key_names(spot.trail.below(level), relation.mapper, self)
         return level
 
 

@@ -67,6 +67,9 @@ class Resolver(Filling):
         absence: str = "never",
     ) -> Made:
         key = key_names(trail, mapper, self)
+        is_concrete = _is_concrete(mapper)
+        if is_concrete and self._is_class(trail):
+            key.append(self._discriminator(trail, mapper))
         making = (*trail.making, (origin_of(target.cls), mapper))
         # Where the whole object becomes None, its fields need not.
         inner = replace(trail, is_nullable=trail.is_nullable and absence == "never", making=making)
@@ -75,8 +78,16 @@ class Resolver(Filling):
             for one in target.fields
         }
         memo = self.memo(target.cls, mapper, trail, repeats=repeats)
-        kept = None if _differs_by_row(target, trail) else memo
+        is_apart = is_concrete and not self._is_class(trail)
+        kept = None if is_apart or _differs_by_row(target, trail) else memo
         return Made(target, where, key, fields, kept, absence)
+
+    def _is_class(self, trail: Trail) -> bool:
+        """Say whether a row is one of a class itself, and not of an alias."""
+        level = trail.level
+        if level.link is None:
+            return self.mode.is_class and not trail.route
+        return level.link.entity is level.mapper.class_ and not trail.route
 
     def _choice(
         self, members: Sequence[Any], mapper: Mapper[Any], trail: Trail, where: str, absence: str
@@ -160,6 +171,12 @@ class Resolver(Filling):
             return _on_entity(on, mapper, entity)
 
         return self.add(trail, "(discriminator)", build, on)
+
+
+def _is_concrete(mapper: Mapper[Any]) -> bool:
+    """Say whether a class is read with others whose tables number their rows each on its own."""
+    family = [one for one in mapper.self_and_descendants if one is not mapper]
+    return mapper.polymorphic_on is not None and any(one.concrete for one in family)
 
 
 def _on_entity(expression: Any, mapper: Mapper[Any], entity: Any) -> Any:

@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 
     from sqla_safe.views._shapes import Shape
 
+MAX_JOINED = 40
+"""Tables that are joined to one statement. MySQL and SQLite take about sixty, the user's own among
+them, and Python takes fewer than a hundred blocks inside of each other."""
+
 
 @dataclass(frozen=True)
 class Mode:
@@ -149,6 +153,7 @@ class Collecting(ABC):
         memo = self.memos.setdefault((cls, mapper, trail.depths), Memo(len(self.memos)))
         memo.uses += 1
         memo.repeats |= repeats
+        memo.statements.add(id(trail.level))
         return memo
 
     # --- columns -------------------------------------------------------------
@@ -203,7 +208,7 @@ class Collecting(ABC):
         level = trail.level
         if (*trail.route, relation.key) in level.joins:
             return True
-        if self.mode.is_apart or not is_joinable(relation):
+        if self.mode.is_apart or _is_full(level) or not is_joinable(relation):
             return False
         if level.link is None and not self.mode.joins_root:
             return False
@@ -217,6 +222,11 @@ class Collecting(ABC):
             trail.level.joins[route] = Joined(relation, is_aliased)
         is_nullable = trail.is_nullable or can_be_none(relation)
         return replace(trail, route=route, is_nullable=is_nullable)
+
+
+def _is_full(level: Level) -> bool:
+    """Say whether a statement joins as many tables as it should."""
+    return sum(len(one.relation.mapper.tables) for one in level.joins.values()) >= MAX_JOINED
 
 
 def _clashes(level: Level, relation: RelationshipProperty[Any]) -> bool:

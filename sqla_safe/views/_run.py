@@ -233,12 +233,14 @@ class Run:
         result = self._execute(statement, parameters, options)
         dialect = self._dialect(level)
         cursor = self._cursor(result, dialect)
-        if cursor is None:
-            return _some(result, limit, dialect), for_cooked(level)
-        rows = _some(cursor, limit, dialect)
-        maker = for_raw(level, dialect, cursor.description)
-        cursor.close()  # all that closing the result would do
-        return rows, maker
+        given = result if cursor is None else cursor
+        try:
+            rows = _some(given, limit, dialect)
+            if cursor is None:
+                return rows, for_cooked(level)
+            return rows, for_raw(level, dialect, cursor.description)
+        finally:
+            given.close()  # of a cursor it is all that closing the result would do
 
     def _execute(self, statement: Any, parameters: Any, options: Any) -> Any:
         if self.ask is None:

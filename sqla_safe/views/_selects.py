@@ -12,6 +12,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from sqlalchemy.sql import visitors
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -100,6 +102,13 @@ def is_grouped(statement: Any) -> bool:
 def is_locking(statement: Any) -> bool:
     """Say whether a SELECT is FOR UPDATE or FOR SHARE."""
     return statement._for_update_arg is not None  # noqa: SLF001
+
+
+def sorting_names(statement: Any) -> set[str]:
+    """Return the names, written as text, by which a SELECT is sorted."""
+    clauses: tuple[Any, ...] = statement._order_by_clauses  # noqa: SLF001
+    terms = [getattr(one, "element", None) for each in clauses for one in visitors.iterate(each)]
+    return {one for one in terms if isinstance(one, str)}
 
 
 def sorted_distinct(statement: Any) -> tuple[Any, ...]:

@@ -41,11 +41,18 @@ class Memo:
     number: int
     uses: int = 0
     repeats: bool = False
+    statements: set[int] = field(default_factory=set[int])
+    """The statements whose rows have them."""
 
     @property
     def is_needed(self) -> bool:
         """Whether a row can be met twice."""
         return self.repeats or self.uses > 1
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether rows of several statements are met, of which some may be converted already."""
+        return len(self.statements) > 1
 
 
 @dataclass
@@ -158,6 +165,8 @@ class Level:
     """Whether a row gives several elements of its collection, in a collection of their own."""
     key_by: int | None = None
     """The column whose value is the key in a dict."""
+    identity: list[int] = field(default_factory=list[int])
+    """The columns of the rows' own key, where a row can come several times for a parent."""
     parent_columns: list[int] = field(default_factory=list[int])
     """The parents' columns that hold this statement's key."""
     only_for: tuple[int, frozenset[Any]] | None = None

@@ -16,7 +16,13 @@ from sqla_safe.views._inherited import condition
 from sqla_safe.views._keys import Asking, ask
 from sqla_safe.views._refusals import of_anything, of_columns, of_options
 from sqla_safe.views._resolver import tables_in
-from sqla_safe.views._selects import is_grouped, is_locking, options_of, sorted_distinct
+from sqla_safe.views._selects import (
+    is_grouped,
+    is_locking,
+    options_of,
+    sorted_distinct,
+    sorting_names,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -127,6 +133,20 @@ def clashes(given: Given, level: Level) -> bool:
     taken = tables_in(given.statement) - set(level.mapper.tables)
     return any(
         not taken.isdisjoint(joined.relation.mapper.tables) for joined in level.joins.values()
+    )
+
+
+def confuses(given: Given, level: Level) -> bool:
+    """Say whether the view joins a column of a name that the user's SELECT is sorted by."""
+    names = sorting_names(given.statement)
+    joined: list[Any] = [
+        table for one in level.joins.values() for table in one.relation.mapper.tables
+    ]
+    joined += [mapper.local_table for mapper, _ in level.inherited.values()]
+    return bool(names) and any(
+        not names.isdisjoint((column.key, f"{table.name}_{column.name}"))
+        for table in joined
+        for column in table.columns
     )
 
 

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import insert, select, update
 from sqlalchemy.orm import Session
 
-from sqla_safe import Path, ViewDataError, fetch, fetch_one
+from sqla_safe import Path, ViewDataError, ViewDefinitionError, fetch, fetch_one, view_plan
 from tests.unit.views.models import (
     Comment,
     Company,
@@ -177,6 +177,37 @@ def test_a_chain_is_loaded_to_its_depth(session: Session, sent: list[str]) -> No
     [leaf] = fetch(session, Upwards, select(Node).where(Node.id == 4))
     assert leaf == Upwards("leaf", Upwards("left", Upwards("root", None)))
     assert len(sent) == 1
+
+
+@dataclass(frozen=True, slots=True)
+class FarUpwards:
+    id: int
+    parent: Annotated[FarUpwards | None, Path(Node.parent, depth=55)]
+
+
+def test_a_long_chain_takes_more_than_one_statement(session: Session, sent: list[str]) -> None:
+    """Databases join some sixty tables, and Python has no hundred blocks inside of each other."""
+    session.add_all([Node(id=number, name="link", parent_id=number - 1) for number in range(5, 80)])
+    session.commit()
+    sent.clear()
+    one: FarUpwards | None = fetch_one(session, FarUpwards, select(Node).where(Node.id == 79))
+    met = []
+    while one is not None:
+        met.append(one.id)
+        one = one.parent
+    assert met == list(range(79, 23, -1))
+    assert len(sent) == 2
+
+
+@dataclass(frozen=True, slots=True)
+class Endless:
+    children: Annotated[tuple[Endless, ...], Path(Node.children, depth=200)]
+
+
+def test_a_depth_that_python_cannot_follow_is_refused() -> None:
+    """Each level takes some of its stack."""
+    with pytest.raises(ViewDefinitionError, match="Endless is deeper than Python can follow"):
+        view_plan(Endless, Node)
 
 
 @dataclass(frozen=True, slots=True)
