@@ -357,7 +357,7 @@ def _set_on(
         state.heap[owner.oid] = thing._replace(
             related=(*related, (name, value)),
             back=thing.back | {name},
-            is_dirty=thing.source != "new",
+            is_dirty=thing.is_dirty or (thing.source != "new" and _is_in_row(mapped)),
         )
         if mapped is not None and mapped.back:
             set_back(run, state, owner, mapped, value)
@@ -368,6 +368,11 @@ def _set_on(
             state.heap[owner.oid] = thing.with_(name, value)
     elif isinstance(owner, Kept | ModuleRef | ClassRef):
         _escape.into_container(run, frame, state, owner, value, start, end)
+
+
+def _is_in_row(mapped: Attribute | None) -> bool:
+    """Return whether setting an attribute changes a column of its own row: no collection does."""
+    return mapped is None or mapped.kind != "relation" or mapped.points_up
 
 
 def set_back(run: Run, state: State, owner: Ref, mapped: Attribute, value: Value) -> None:

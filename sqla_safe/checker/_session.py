@@ -158,7 +158,7 @@ def _add(run: Run, frame: Frame, state: State, ref: Ref, given: Given) -> Value:
         for part in refs_in(value):
             entity = state.heap.get(part.oid)
             if isinstance(entity, Entity):
-                _mixed.moved(run, frame, state, part, ref.oid, given.span)
+                _mixed.moved(run, frame, state, part, given.owners or {ref.oid}, given.span)
                 state.heap[part.oid] = entity._replace(
                     scope=ref.oid, is_detached=False, is_free=False
                 )
@@ -169,7 +169,7 @@ def _delete(run: Run, frame: Frame, state: State, ref: Ref, given: Given) -> Val
     run.touch(state, ref.oid)
     for part in refs_in(given.first("instance")):
         if isinstance(state.heap.get(part.oid), Entity):
-            _mixed.moved(run, frame, state, part, ref.oid, given.span)
+            _mixed.moved(run, frame, state, part, given.owners or {ref.oid}, given.span)
     _each(state, given, lambda entity: entity._replace(is_deleted=True))
     return None
 
