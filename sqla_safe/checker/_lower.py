@@ -105,8 +105,9 @@ class Lowering:
 
     def on_attribute(self, node: Any) -> Expr:
         value, name = self.expr(node.value), node.attr
-        if value is not None and value[0] == ir.ATTRIBUTE and value[2] == "awaitable_attrs":
-            self.loaded.add(f"*.{name}")
+        if value is not None and value[0] == ir.ATTRIBUTE and value[2] in ir.TELLING:
+            self._called.add(f".{value[2]}")
+            self.loaded.add(f"*.{name}") if value[2] == "awaitable_attrs" else None
         return (ir.ATTRIBUTE, value, name, self.start(node), self.end(node))
 
     def on_call(self, node: Any) -> Expr:

@@ -271,8 +271,8 @@ def _is_lent(frame: Frame, scope: Scope, written: Expr) -> bool:
     function = frame.function
     if function is None or function.is_generator or scope.owner not in ("param", "dependency"):
         return False
-    if function.name.startswith("test_") or "fixture" in function.decorator_names():
-        return False  # its fixtures are made for it
+    if function.is_test:  # its fixtures are made for it
+        return False
     if written is not None and written[0] == ir.NAME:
         return _is_parameter(function, written[1], scope)
     is_own = function.cls is not None and function.params and written is not None

@@ -26,6 +26,7 @@ from sqla_safe.checker._values import (
     Many,
     Method,
     ModuleRef,
+    Query,
     Ref,
     Scope,
     State,
@@ -131,6 +132,8 @@ def _of_external(run: Run, frame: Frame, state: State, owner: External, name: st
         assert isinstance(scope, Scope)
         state.heap[ref.oid] = scope._replace(is_async=False, expires=True)
         return ref
+    if owner.name.endswith("SQLAlchemy()"):
+        return External(f"{owner.name}.{name}")
     if run.linked.is_session_name(name) and run.linked.is_own(frame.module, owner):
         text = f"{last(owner.name)}.{name}"
         return _ambient.ambient_scope(run, state, owner.name, text)
@@ -162,8 +165,22 @@ def _of_class(run: Run, frame: Frame, state: State, owner: ClassRef, name: str) 
         bound = owner if "classmethod" in found.decorator_names() else None
         return FunctionRef(found, bound)
     if run.models.is_model(cls):
-        return ClassAttribute(cls, name)
+        return _legacy_query(run, frame, state, owner, name) or ClassAttribute(cls, name)
     return run.linked.notes.class_value(cls, name)
+
+
+def _legacy_query(run: Run, frame: Frame, state: State, owner: ClassRef, name: str) -> Value:
+    """Return `User.query`, where Flask-SQLAlchemy gives it to each model."""
+    if name != "query" or not isinstance(owner.of, Class) or "query" in owner.of.names:
+        return None
+    bases = [base for base in run.names.mro(owner.of) if isinstance(base, str)]
+    for base in bases:
+        if base.endswith("SQLAlchemy().Model"):
+            made = External(base.removesuffix(".Model"))
+            session = _of_external(run, frame, state, made, "session")
+            assert isinstance(session, Ref)
+            return Query((owner,), frozenset(), False, session.oid, 0)
+    return None
 
 
 def _of_object(run: Run, frame: Frame, state: State, expr: Node, owner: Ref, how: str) -> Value:

@@ -47,6 +47,8 @@ SEEDS: Final = frozenset(
         "Depends",
         "ensure_future",
         "to_thread",
+        ".session",
+        ".query",
     )
 )
 _ALWAYS: Final = re.compile(r"^__a?(enter|exit)__$|session")
