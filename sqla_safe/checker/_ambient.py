@@ -105,7 +105,8 @@ def ambient_scope(
     """Return a session that is found by its name, such as `db.session`."""
     ref = run.known(("ambient", key, name))
     if ref.oid not in state.heap:
-        is_async = run.linked.makers.kind() if maker is None else maker.is_async
+        text = name if "." in name or not isinstance(key, str) else f"{key}.{name}"
+        is_async = run.linked.makers.kind_of(text) if maker is None else maker.is_async
         seen = run.linked.makers.expiry(is_async=is_async)
         expires = seen if maker is None else maker.expires
         state.heap[ref.oid] = Scope(is_async, expires, name, 0, "ambient")

@@ -14,7 +14,7 @@ from sqla_safe.checker._wording import entities_in, label_of, scope_behind
 from sqla_safe.checker.findings import Fix
 
 if TYPE_CHECKING:
-    from collections.abc import Set
+    from collections.abc import Collection
 
     from sqla_safe.checker._given import Given
     from sqla_safe.checker._ir import Expr, Node
@@ -27,7 +27,7 @@ _ENDING: Final = ("close", "clean", "teardown", "exit", "dispose", "release")
 
 
 def moved(
-    run: Run, frame: Frame, state: State, ref: Ref, sessions: Set[int], span: tuple[int, int]
+    run: Run, frame: Frame, state: State, ref: Ref, sessions: Collection[int], span: tuple[int, int]
 ) -> None:
     """Report an entity of one open session that is added to another, or deleted by it.
 
@@ -60,7 +60,12 @@ def _is_local(session: Thing | None) -> bool:
 
 
 def _moved_with(
-    run: Run, frame: Frame, state: State, entity: Entity, sessions: Set[int], span: tuple[int, int]
+    run: Run,
+    frame: Frame,
+    state: State,
+    entity: Entity,
+    sessions: Collection[int],
+    span: tuple[int, int],
 ) -> None:
     """Report what a new entity brings along: `add` cascades to what it is related to."""
     for _, value in entity.related:

@@ -179,6 +179,7 @@ def _legacy_query(run: Run, frame: Frame, state: State, owner: ClassRef, name: s
             made = External(base.removesuffix(".Model"))
             session = _of_external(run, frame, state, made, "session")
             assert isinstance(session, Ref)
+            run.touch(state, session.oid)
             return Query((owner,), frozenset(), False, session.oid, 0)
     return None
 
