@@ -48,8 +48,9 @@ def tested(run: Run, frame: Frame, state: State, expr: Expr) -> None:
 def chained(state: State, rows: Rows, call: Expr) -> None:
     """Learn the same from `session.execute(...).all()`: a coroutine has no such method."""
     target = call[1] if call is not None else None
-    is_chain = target is not None and target[0] == ir.ATTRIBUTE
-    if is_chain and _is_method(target[1], _FETCHING) and rows.query.scope is not None:
+    if target is None or target[0] != ir.ATTRIBUTE or rows.query.scope is None:
+        return
+    if _is_method(target[1], _FETCHING):
         synchronous(state, Ref(rows.query.scope))
 
 
