@@ -107,7 +107,7 @@ class Lowering:
     def on_attribute(self, node: Any) -> Expr:
         value, name = self.expr(node.value), node.attr
         if value is not None and value[0] == ir.ATTRIBUTE and value[2] in ir.TELLING:
-            self._called.add(f".{value[2]}")
+            self._called.add(ir.OF_A_SESSION)
             self.loaded.add(f"*.{name}") if value[2] == "awaitable_attrs" else None
         return (ir.ATTRIBUTE, value, name, self.start(node), self.end(node))
 
