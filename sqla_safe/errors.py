@@ -545,7 +545,7 @@ class FrozenSnapshotError(SqlaSafeError, AttributeError, TypeError):
 
 
 class SnapshotSourceError(SqlaSafeError, TypeError):
-    """What was given is no entity, or none that can be frozen.
+    """What was given is no entity that can be frozen, no snapshot, or no limit.
 
     Attributes:
         problem: what is wrong, in words.
@@ -557,7 +557,7 @@ class SnapshotSourceError(SqlaSafeError, TypeError):
     instead: str
 
     def _text(self) -> str:
-        return f"No snapshot can be made: {self.problem}. Instead: {self.instead}"
+        return f"{self.problem}. Instead: {self.instead}"
 
 
 class SnapshotPathError(SqlaSafeError, ArgumentError):
@@ -628,13 +628,14 @@ class DetachedEntityError(SqlaSafeError, DetachedInstanceError):
 
     def _text(self) -> str:
         names = ", ".join(self.missing)
+        verb = "is" if len(self.missing) == 1 else "are"
         why = (
             "expired when its transaction ended, and its session is gone"
             if self.expired
-            else "not loaded, and the entity has left its session"
+            else f"{verb} not loaded, and the entity has left its session"
         )
         return (
-            f"No snapshot can be made of this {self.entity}: {names} is {why}. "
+            f"No snapshot can be made of this {self.entity}: {names} {why}. "
             "Instead: call snapshot(...) inside the scope or session that loads the entity"
         )
 

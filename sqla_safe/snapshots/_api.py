@@ -24,7 +24,7 @@ from sqla_safe.snapshots._base import Snapshot
 from sqla_safe.snapshots._load import load_missing, load_options
 from sqla_safe.snapshots._paths import Path, read_paths, require_reachable
 from sqla_safe.snapshots._values import is_iterable
-from sqla_safe.snapshots._walk import MAX_DEPTH, MAX_OBJECTS, Limits, Targets, Walk
+from sqla_safe.snapshots._walk import MAX_DEPTH, MAX_OBJECTS, Limits, Targets, Walk, checked_limit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable
@@ -77,7 +77,7 @@ def snapshot(
         A frozen object of the same type; for an iterable, a tuple in its order.
 
     Raises:
-        SnapshotSourceError: what was given is no entity.
+        SnapshotSourceError: what was given is no entity, or a limit is no whole number.
         SnapshotPathError: a path that cannot be loaded from this entity.
         PendingEntityError: an entity without a row: flush first.
         DeletedEntityError: an entity that has been deleted.
@@ -92,7 +92,7 @@ def snapshot(
         >>> [avatar.name for avatar in shown.avatars]
         ['Mona']
     """
-    steps = _steps(entity, paths, Limits(max_objects, max_depth))
+    steps = _steps(entity, paths, _limits(max_objects, max_depth))
     try:
         while True:
             step = next(steps)
@@ -146,7 +146,7 @@ async def asnapshot(
         >>> shown.balance  # after the block
         Decimal('10.00')
     """
-    steps = _steps(entity, paths, Limits(max_objects, max_depth))
+    steps = _steps(entity, paths, _limits(max_objects, max_depth))
     try:
         while True:
             await _load_async(next(steps))
@@ -280,6 +280,10 @@ def _require_captured(roots: list[Any], wanted: list[Path]) -> None:
 # --- what was given ----------------------------------------------------------
 
 
+def _limits(max_objects: int, max_depth: int) -> Limits:
+    return Limits(checked_limit("max_objects", max_objects), checked_limit("max_depth", max_depth))
+
+
 def _roots(given: Any) -> tuple[bool, list[Any]]:
     """Tell one entity from an iterable of them.
 
@@ -315,7 +319,8 @@ def _no_entity(given: Any, where: str = "") -> SnapshotSourceError:
     else:
         what = f"an object of type {type(given).__name__}"
         instead = "snapshot(entity, ...) with a mapped instance, or an iterable of them"
-    return SnapshotSourceError(problem=f"{where or 'what was given is '}{what}", instead=instead)
+    problem = f"{where or 'no snapshot can be made of '}{what}"
+    return SnapshotSourceError(problem=problem, instead=instead)
 
 
 def _session_of(entities: list[Any]) -> Session | None:

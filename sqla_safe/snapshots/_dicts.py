@@ -7,7 +7,7 @@ from typing import Any
 from sqla_safe.errors import SnapshotLimitError, SnapshotSourceError
 from sqla_safe.snapshots._base import Snapshot
 from sqla_safe.snapshots._values import is_dict, is_frozen_collection
-from sqla_safe.snapshots._walk import MAX_OBJECTS
+from sqla_safe.snapshots._walk import MAX_OBJECTS, checked_limit
 
 
 def to_dict(snap: Any, /, *, max_objects: int = MAX_OBJECTS) -> dict[str, Any]:
@@ -27,7 +27,7 @@ def to_dict(snap: Any, /, *, max_objects: int = MAX_OBJECTS) -> dict[str, Any]:
         A new dict.
 
     Raises:
-        SnapshotSourceError: ``snap`` is no snapshot.
+        SnapshotSourceError: ``snap`` is no snapshot, or ``max_objects`` no whole number.
         SnapshotLimitError: the tree is larger than allowed.
 
     Example:
@@ -40,7 +40,7 @@ def to_dict(snap: Any, /, *, max_objects: int = MAX_OBJECTS) -> dict[str, Any]:
             instead="to_dict(snapshot(entity, ...))",
         )
     found: list[Any] = [None]
-    _Tree(max_objects).grow(snap, found, 0)
+    _Tree(checked_limit("max_objects", max_objects)).grow(snap, found, 0)
     tree: dict[str, Any] = found[0]
     return tree
 

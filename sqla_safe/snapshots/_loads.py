@@ -34,7 +34,7 @@ from sqla_safe.snapshots._document import (
 )
 from sqla_safe.snapshots._plan import Plan, plan_of
 from sqla_safe.snapshots._values import FrozenDict, types_in
-from sqla_safe.snapshots._walk import MAX_OBJECTS
+from sqla_safe.snapshots._walk import MAX_OBJECTS, checked_limit
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Mapper
@@ -75,7 +75,7 @@ def loads(entity: type[T], data: bytes, /, *, max_objects: int = MAX_OBJECTS) ->
         A snapshot; for ``tuple[User, ...]``, a tuple of them.
 
     Raises:
-        SnapshotSourceError: ``entity`` is no mapped class.
+        SnapshotSourceError: ``entity`` is no mapped class, or ``max_objects`` no whole number.
         SnapshotVersionError: a class was mapped differently when the data was made.
         SnapshotDecodeError: the data is damaged, or of another entity.
         SnapshotLimitError: the data holds too many objects.
@@ -95,7 +95,7 @@ def loads(entity: type[T], data: bytes, /, *, max_objects: int = MAX_OBJECTS) ->
         raise SnapshotDecodeError(
             entity=wanted.__name__, problem=f"{type(data).__name__} was given, not bytes"
         )
-    reader = _Reader(plan, bytes(data), max_objects)
+    reader = _Reader(plan, bytes(data), checked_limit("max_objects", max_objects))
     try:
         result: T = reader.read(many=many)
         return result

@@ -236,7 +236,7 @@ def _mapper_of(entity: type) -> Mapper[Any]:
     if mapper is None:
         raise SnapshotSourceError(
             problem=f"{entity.__name__} is not a mapped class",
-            instead="snapshot(entity, ...) with a mapped instance, or an iterable of them",
+            instead="a class of your models, such as a subclass of your DeclarativeBase",
         )
     mapper.registry.configure(cascade=True)
     return mapper

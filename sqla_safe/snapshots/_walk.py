@@ -48,6 +48,21 @@ class Limits(NamedTuple):
     depth: int = MAX_DEPTH
 
 
+def checked_limit(name: str, limit: int) -> int:
+    """Return a limit that was given.
+
+    Raises:
+        SnapshotSourceError: it is no whole number from 0 on.
+    """
+    given: object = limit
+    if isinstance(given, bool) or not isinstance(given, int) or given < 0:
+        raise SnapshotSourceError(
+            problem=f"{name} is not a whole number from 0 on",
+            instead=f"{name}=1_000_000 or another number; there is no way to go without a limit",
+        )
+    return limit
+
+
 class Targets:
     """The targets of many-to-ones that were loaded by their keys, between two walks."""
 
@@ -379,7 +394,8 @@ def _frozen(plan: Plan, key: str, column: list[Any]) -> list[Any]:
         return [freeze(value) for value in column]
     except Exception:  # noqa: BLE001  (what a value's own copying raises may show the value)
         raise SnapshotSourceError(
-            problem=f"a value of {plan.owner(key)}.{key} cannot be frozen or copied",
+            problem="no snapshot can be made: "
+            f"a value of {plan.owner(key)}.{key} cannot be frozen or copied",
             instead="store immutable values, or values that copy.deepcopy can copy",
         ) from None
 

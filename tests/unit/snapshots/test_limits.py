@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from sqlalchemy import select
 
-from sqla_safe import SnapshotLimitError, snapshot
+from sqla_safe import (
+    SnapshotLimitError,
+    SnapshotSourceError,
+    dumps,
+    loads,
+    snapshot,
+    to_dict,
+)
 from tests.unit.snapshots.models.gallery import Avatar, User, lisa, many
 from tests.unit.snapshots.models.trees import Node, chain
 
@@ -78,6 +87,26 @@ def test_a_chain_may_be_allowed_to_be_longer(store):
     while shown.children:
         shown, depth = shown.children[0], depth + 1
     assert depth == 102
+
+
+@pytest.mark.parametrize("limit", [None, -1, True, 2.5, "5", float("inf")])
+@pytest.mark.parametrize("name", ["max_objects", "max_depth"])
+def test_a_limit_is_a_whole_number(store, name: str, limit: Any):
+    """Refused before anything is loaded, and never taken for "no limit"."""
+    user = store(lisa()).get_one(User, 1)
+    with pytest.raises(SnapshotSourceError, match=rf"^{name} is not a whole number"):
+        snapshot(user, User.avatars, **{name: limit})
+    assert "avatars" not in vars(user)
+
+
+@pytest.mark.parametrize("limit", [None, -1, "5"])
+def test_to_dict_and_loads_take_the_same_limits(store, limit: Any):
+    """Not a TypeError from inside them."""
+    shown = snapshot(store(lisa()).get_one(User, 1))
+    with pytest.raises(SnapshotSourceError, match="max_objects is not a whole number"):
+        to_dict(shown, max_objects=limit)
+    with pytest.raises(SnapshotSourceError, match="max_objects is not a whole number"):
+        loads(User, dumps(shown), max_objects=limit)
 
 
 def test_a_limit_leaves_the_entities_usable(store):

@@ -176,6 +176,49 @@ def test_every_error_names_its_repair_and_its_page(store, fail):
     assert f"[{caught.value.code}]" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("fail", "text"),
+    [
+        ("source", "no snapshot can be made of an object of type str. "),
+        ("source list", "item 0 of the iterable is an object of type str. "),
+        ("to_dict", "to_dict() was given an object of type dict. "),
+        ("dumps", "dumps() was given an object of type str. "),
+        ("replace", "User.nmae is no attribute that is stored. "),
+        (
+            "detached",
+            "No snapshot can be made of this User: User.avatars is not loaded, and the entity has ",
+        ),
+    ],
+)
+def test_the_text_begins_with_the_call_that_failed(store, fail, text):
+    """`replace` and `dumps` do not speak of a snapshot that cannot be made."""
+    with pytest.raises(SqlaSafeError) as caught:
+        FAILURES[fail](secret_user(store))
+    assert str(caught.value).startswith(text)
+
+
+@pytest.mark.parametrize(
+    ("paths", "words"),
+    [
+        ([User.avatars], "User.avatars is not loaded, and"),
+        ([User.avatars, User.team], "User.avatars, User.team are not loaded, and"),
+    ],
+)
+def test_one_is_and_several_are_missing(store, paths, words):
+    """The sentence agrees with what it names."""
+    session = store(lisa())
+    user = session.get_one(User, 1)
+    session.expunge_all()
+    with pytest.raises(SqlaSafeError, match=words):
+        snapshot(user, *paths)
+
+
+def test_an_expired_entity_is_told_as_such(store):
+    """Nor "is expired when"."""
+    with pytest.raises(SqlaSafeError, match=r"User\.team_id expired when its trans"):
+        expired(store(lisa()))
+
+
 def test_every_missing_attribute_names_a_path_that_works(store):
     """The text can be copied into the program."""
     session = store(lisa())
