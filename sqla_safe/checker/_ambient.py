@@ -34,10 +34,6 @@ if TYPE_CHECKING:
     from sqla_safe.checker._ir import Expr, Node
     from sqla_safe.checker._run import Frame, Run
 
-_SENDING: Final = frozenset(
-    ("commit", "rollback", "flush", "execute", "refresh", "close", "delete", "merge")
-)
-"""Methods of which a call does nothing before it is awaited, if the session is asynchronous."""
 _LISTS: Final = frozenset(
     (
         "list",
@@ -109,7 +105,8 @@ def ambient_scope(
     """Return a session that is found by its name, such as `db.session`."""
     ref = run.known(("ambient", key, name))
     if ref.oid not in state.heap:
-        is_async = run.linked.makers.kind() if maker is None else maker.is_async
+        text = name if "." in name or not isinstance(key, str) else f"{key}.{name}"
+        is_async = run.linked.makers.kind_of(text) if maker is None else maker.is_async
         seen = run.linked.makers.expiry(is_async=is_async)
         expires = seen if maker is None else maker.expires
         state.heap[ref.oid] = Scope(is_async, expires, name, 0, "ambient")
@@ -128,30 +125,6 @@ def session_named(
     if isinstance(owner, Ref) and not isinstance(state.heap.get(owner.oid), Instance):
         return None
     return ambient_scope(run, state, key, name)
-
-
-def awaited(run: Run, frame: Frame, state: State, expr: Expr) -> None:
-    """Learn from an `await` that a session is an asynchronous one."""
-    if expr is None or expr[0] != ir.CALL or expr[1] is None or expr[1][0] != ir.ATTRIBUTE:
-        return
-    owner = expr[1][1]
-    if owner is not None and owner[0] == ir.NAME:
-        ref = state.env.get(owner[1])
-        scope = state.scope(ref)
-        if scope is not None and scope.is_async is not True and isinstance(ref, Ref):
-            state.heap[ref.oid] = scope._replace(is_async=True)
-
-
-def unawaited(state: State, expr: Expr) -> None:
-    """Learn from a statement `session.commit()` that a session is no asynchronous one."""
-    if expr is None or expr[0] != ir.CALL or expr[1] is None or expr[1][0] != ir.ATTRIBUTE:
-        return
-    owner = expr[1][1]
-    if expr[1][2] in _SENDING and owner is not None and owner[0] == ir.NAME:
-        ref = state.env.get(owner[1])
-        scope = state.scope(ref)
-        if scope is not None and scope.is_async is None and isinstance(ref, Ref):
-            state.heap[ref.oid] = scope._replace(is_async=False)
 
 
 # --- parameters ------------------------------------------------------------------

@@ -129,6 +129,8 @@ def _each(run: Run, frame: Frame, state: State, callee: Value, name: str, given:
     if not isinstance(callee, Alternatives):
         return _one(run, frame, state, callee, name, given)
     found: Value = None
+    methods = [one.owner for one in callee.options if isinstance(one, Method)]
+    given.owners = frozenset([owner.oid for owner in methods if isinstance(owner, Ref)])
     for one in callee.options:
         found = join_values(found, _one(run, frame, state, one, name, given))
     return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqla_safe.checker import _ambient, _call, _exec, _nested, _read, _session
+from sqla_safe.checker import _ambient, _call, _exec, _kinds, _nested, _read, _session
 from sqla_safe.checker import _ir as ir
 from sqla_safe.checker._index import last_name
 from sqla_safe.checker._values import (
@@ -13,6 +13,7 @@ from sqla_safe.checker._values import (
     Kept,
     Many,
     Pending,
+    Query,
     Ref,
     Rows,
     State,
@@ -106,6 +107,8 @@ def element(run: Run, frame: Frame, state: State, source: Value, at: int) -> Val
             part = one.item
         elif isinstance(one, Rows):
             part = _session.fetched(run, frame, state, one, at)
+        elif isinstance(one, Query) and one.scope is not None:  # a legacy one
+            part = _session.row(run, frame, state, one, at, is_scalar=len(one.targets) == 1)
         elif isinstance(one, Tup) and one.items:
             part = one.items[0]
             for other in one.items[1:]:
@@ -173,7 +176,7 @@ def _await(run: Run, frame: Frame, state: State, expr: Node) -> Value:
     frame.waits += 1
     found = value(run, frame, state, inner)
     frame.waits -= 1
-    _ambient.awaited(run, frame, state, inner)
+    _kinds.awaited(state, inner)
     return unwrapped(found)
 
 
@@ -287,6 +290,7 @@ def _lambda(run: Run, frame: Frame, state: State, expr: Node) -> Value:
 
 
 def _walrus(run: Run, frame: Frame, state: State, expr: Node) -> Value:
+    _kinds.tested(run, frame, state, expr[2])
     found = value(run, frame, state, expr[2])
     state.env[expr[1]] = found
     return found

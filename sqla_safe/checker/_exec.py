@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sqla_safe.checker import (
-    _ambient,
     _escape,
     _eval,
+    _kinds,
     _manage,
     _mixed,
     _nested,
@@ -187,7 +187,7 @@ def _augmented(run: Run, frame: Frame, state: State, node: Node) -> State:
 
 
 def _expression(run: Run, frame: Frame, state: State, node: Node) -> State:
-    _ambient.unawaited(state, node[1])
+    _kinds.unawaited(run, frame, state, node[1])
     value = _eval.value(run, frame, state, node[1])
     _tasks.dropped(run, frame, state, node[1], value)
     return state

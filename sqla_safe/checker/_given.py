@@ -19,6 +19,8 @@ class Given(Struct, eq=False):
     start: int
     end: int
     expr: Node
+    owners: frozenset[int] = frozenset()
+    """The objects whose method it may be, where that is one of several."""
 
     @property
     def span(self) -> tuple[int, int]:

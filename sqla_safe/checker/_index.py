@@ -102,6 +102,11 @@ class Function:
         return any(name.endswith("contextmanager") for name in self.decorator_names())
 
     @property
+    def is_test(self) -> bool:
+        """Whether a test runner calls it, with what was arranged for it."""
+        return self.name.startswith("test_") or "fixture" in self.decorator_names()
+
+    @property
     def is_property(self) -> bool:
         """Whether reading it calls it."""
         kinds = ("property", "hybrid_property", "cached_property", "hybrid")
@@ -157,6 +162,7 @@ class Module:
         "nested",
         "parts",
         "path",
+        "stars",
     )
 
     def __init__(self, facts: ModuleFacts) -> None:
@@ -171,6 +177,7 @@ class Module:
         self.functions: list[Function] = []
         self.classes: list[Class] = []
         self.names: dict[str, Binding] = {}
+        self.stars: list[tuple[str, int]] = []
         self.block: Block = tuple(node for node in block if node[0] not in (ir.DEF, ir.CLASS))
         for node in flat(block):
             self._take(node)
@@ -188,6 +195,8 @@ class Module:
         elif kind == ir.IMPORT:
             for alias, module, name, level in node[1]:
                 self.names[alias] = (module, name, level)
+                if name == "*":
+                    self.stars.append((module, level))
         else:
             note_assignments(node, self.names)
 
@@ -386,8 +395,27 @@ class Index:
             return (owner, name)
         if inner is not None:
             return inner
+        source = self.starred(owner, name) if owner is not None else None
+        if source is not None:
+            return (source, name)
         below = self._below(parts, name, module) if owner is None else None
         return below or ".".join((*parts, name))
+
+    def starred(self, module: Module, name: str) -> Module | None:
+        """Return the module from which `import *` brings a name, also through others."""
+        seen, todo = {module.path}, [module]
+        while todo:
+            near = todo.pop()
+            for path, level in reversed(near.stars):
+                parts = self._relative(near, level) if level > 0 else ()
+                owner = self.module((*parts, *path.split(".")) if path else parts, near)
+                if owner is None or owner.path in seen:
+                    continue
+                if name in owner.names:
+                    return owner
+                seen.add(owner.path)
+                todo.append(owner)
+        return None
 
     def _below(self, parts: tuple[str, ...], name: str, near: Module) -> tuple[Module, str] | None:
         """Find a class in a package whose `__init__.py`, which re-exports it, is not here."""

@@ -28,7 +28,7 @@ Statements:
 
 A function is (name, is_async, params, returns, decorators, body, start, flags,
 called), its params ((name, annotation, default), ...), its body marshalled so that most are never
-read, and the names that it calls.
+read, and the names that it calls: `.` stands for the like of `db.session.get(...)`.
 A class is (name, bases, keywords, decorators, body, start).
 
 Positions are one number: the line times 65536 plus the column, both counted from 1.
@@ -87,6 +87,11 @@ Block = tuple[Node, ...]
 
 LINE_SHIFT: Final = 16
 COLUMN_MASK: Final = 0xFFFF
+
+TELLING: Final = frozenset(("session", "query", "awaitable_attrs"))
+"""Attributes whose own attributes are those of a session, or of an entity that is waited for."""
+OF_A_SESSION: Final = "."
+"""What a function counts as called when it uses such an attribute: no function is called so."""
 
 # flags of functions
 HAS_YIELD: Final = 1

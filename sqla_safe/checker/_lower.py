@@ -7,6 +7,7 @@ import marshal
 from typing import TYPE_CHECKING, Any
 
 from sqla_safe.checker import _ir as ir
+from sqla_safe.checker import _noted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -105,8 +106,9 @@ class Lowering:
 
     def on_attribute(self, node: Any) -> Expr:
         value, name = self.expr(node.value), node.attr
-        if value is not None and value[0] == ir.ATTRIBUTE and value[2] == "awaitable_attrs":
-            self.loaded.add(f"*.{name}")
+        if value is not None and value[0] == ir.ATTRIBUTE and value[2] in ir.TELLING:
+            self._called.add(ir.OF_A_SESSION)
+            self.loaded.add(f"*.{name}") if value[2] == "awaitable_attrs" else None
         return (ir.ATTRIBUTE, value, name, self.start(node), self.end(node))
 
     def on_call(self, node: Any) -> Expr:
@@ -124,7 +126,7 @@ class Lowering:
         elif name == "run_sync" and node.args:
             self.loaded.add(f"!run:{_name_of(node.args[0])}")
         args, words = node.args, node.keywords
-        return (
+        call = (
             ir.CALL,
             function,
             self.exprs(args) if args else (),
@@ -132,21 +134,15 @@ class Lowering:
             self.start(node),
             self.end(node),
         )
+        self.loaded.update(_noted.commit(call, is_awaited=False)) if name == "commit" else None
+        return call
 
     def _note_maker(self, node: Any, name: str) -> None:
         is_bare = not node.args and not node.keywords
         known = getattr(node.func, "id", name) in self._makers
         if not name or (is_bare and not known):  # called like SQLAlchemy's, but the project's own
             return
-        words = {word.arg: word.value for word in node.keywords}
-        given = words.get("expire_on_commit")
-        settled = given is None or isinstance(given, ast.Constant)
-        expires = str(getattr(given, "value", True)) if settled and None not in words else "?"
-        cls = words.get("class_")
-        is_async = "async" in name or "Async" in (
-            getattr(cls, "id", "") or getattr(cls, "attr", "")
-        )
-        self.loaded.add(f"!{'async' if is_async else 'sync'}:{expires}")
+        self.loaded.add(_noted.maker(node, name))
 
     def _note_loaded(self, node: Any) -> None:
         parts = list(ast.walk(node))
@@ -194,7 +190,9 @@ class Lowering:
         return (ir.CONST, value) if is_plain or type(value) is int else None
 
     def on_await(self, node: Any) -> Expr:
-        return (ir.AWAIT, self.expr(node.value))
+        inner = self.expr(node.value)
+        self.loaded.update(_noted.commit(inner, is_awaited=True))
+        return (ir.AWAIT, inner)
 
     def on_yield(self, node: Any) -> Expr:
         self._flags |= ir.HAS_YIELD

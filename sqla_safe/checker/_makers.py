@@ -25,6 +25,7 @@ class Makers:
             for name in module.loaded
             if name.startswith(("!async:", "!sync:"))
         }
+        self._plain = self._noted("!commit:") - self._noted("!awaited:")
         shared = {target for targets in reach.imports.values() for target in targets}
         self._shared = {
             name
@@ -35,10 +36,20 @@ class Makers:
         self._has_async = any(map(_imports_async, reach.counted))
         self._is_whole: bool | None = None
 
+    def _noted(self, prefix: str) -> set[str]:
+        loaded = [name for module in self._counted for name in module.loaded]
+        return {name.removeprefix(prefix) for name in loaded if name.startswith(prefix)}
+
     @property
     def facts(self) -> tuple[object, ...]:
         """All that the answers depend on."""
-        return sorted(self._makers), sorted(self._shared), self._has_async, self.are_known()
+        return (
+            sorted(self._makers),
+            sorted(self._shared),
+            self._has_async,
+            self.are_known(),
+            sorted(self._plain),
+        )
 
     @property
     def are_odd(self) -> bool:
@@ -52,6 +63,11 @@ class Makers:
         if kinds == {"!sync"}:
             return None if self._has_async else False
         return True if kinds == {"!async"} else None
+
+    def kind_of(self, name: str) -> bool | None:
+        """Return whether the session of a dotted name is asynchronous: nobody awaits its commit."""
+        found = self.kind()
+        return False if found is None and name in self._plain else found
 
     def expiry_near(self, module: Module, *, is_async: bool | None) -> bool | None:
         """Return `expire_on_commit`, or that of the file's own sessionmakers if all keep."""

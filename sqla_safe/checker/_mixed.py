@@ -14,9 +14,12 @@ from sqla_safe.checker._wording import entities_in, label_of, scope_behind
 from sqla_safe.checker.findings import Fix
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from sqla_safe.checker._given import Given
     from sqla_safe.checker._ir import Expr, Node
     from sqla_safe.checker._run import Run
+    from sqla_safe.checker._values import Thing
     from sqla_safe.checker.findings import Severity
 
 _ENDING: Final = ("close", "clean", "teardown", "exit", "dispose", "release")
@@ -24,22 +27,25 @@ _ENDING: Final = ("close", "clean", "teardown", "exit", "dispose", "release")
 
 
 def moved(
-    run: Run, frame: Frame, state: State, ref: Ref, session: int, span: tuple[int, int]
+    run: Run, frame: Frame, state: State, ref: Ref, sessions: Collection[int], span: tuple[int, int]
 ) -> None:
-    """Report an entity of one open session that is added to another, or deleted by it."""
+    """Report an entity of one open session that is added to another, or deleted by it.
+
+    Several sessions are given where it may be any of them.
+    """
     entity = state.heap[ref.oid]
     assert isinstance(entity, Entity)
     if entity.source == "new" and entity.scope is None:
-        _moved_with(run, frame, state, entity, session, span)
-    if entity.scope in (None, session) or entity.is_detached or entity.is_free:
+        _moved_with(run, frame, state, entity, sessions, span)
+    if entity.scope is None or entity.scope in sessions or entity.is_detached or entity.is_free:
         return
-    ours, theirs = state.heap.get(session), scope_behind(state, entity)
+    theirs = scope_behind(state, entity)
     is_sure = (
-        isinstance(ours, Scope)
-        and theirs is not None
+        theirs is not None
         and not theirs.is_closed
-        and ours.owner == "local" == theirs.owner
+        and theirs.owner == "local"
         and entity.source in ("load", "child", "new")
+        and all(_is_local(state.heap.get(session)) for session in sessions)
     )
     if is_sure:
         message = f"{label_of(entity)} belongs to another session that is still open"
@@ -49,14 +55,23 @@ def moved(
             run.troubles.append(Trouble(ref.oid, "SQS051", "error", message, hint))
 
 
+def _is_local(session: Thing | None) -> bool:
+    return isinstance(session, Scope) and session.owner == "local"
+
+
 def _moved_with(
-    run: Run, frame: Frame, state: State, entity: Entity, session: int, span: tuple[int, int]
+    run: Run,
+    frame: Frame,
+    state: State,
+    entity: Entity,
+    sessions: Collection[int],
+    span: tuple[int, int],
 ) -> None:
     """Report what a new entity brings along: `add` cascades to what it is related to."""
     for _, value in entity.related:
         for ref, other in entities_in(state, value):
             if other.source != "new":
-                moved(run, frame, state, ref, session, span)
+                moved(run, frame, state, ref, sessions, span)
 
 
 def linked(
@@ -67,7 +82,7 @@ def linked(
     if entity is None or entity.scope is None or entity.is_detached or entity.is_free:
         return
     for ref, _ in entities_in(state, value):
-        moved(run, frame, state, ref, entity.scope, span)
+        moved(run, frame, state, ref, {entity.scope}, span)
 
 
 def refreshed(
@@ -261,8 +276,8 @@ def _is_lent(frame: Frame, scope: Scope, written: Expr) -> bool:
     function = frame.function
     if function is None or function.is_generator or scope.owner not in ("param", "dependency"):
         return False
-    if function.name.startswith("test_") or "fixture" in function.decorator_names():
-        return False  # its fixtures are made for it
+    if function.is_test:  # its fixtures are made for it
+        return False
     if written is not None and written[0] == ir.NAME:
         return _is_parameter(function, written[1], scope)
     is_own = function.cls is not None and function.params and written is not None

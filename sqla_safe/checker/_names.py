@@ -126,12 +126,8 @@ class Names:
         return External(found)
 
     def _starred(self, module: Module, name: str) -> Value:
-        binding = module.names.get("*")
-        if is_import(binding):
-            owner = self.index.module(tuple(binding[0].split(".")), module)
-            if owner is not None and name in owner.names:
-                return self.of(owner, name)
-        return None
+        owner = self.index.starred(module, name) if module.stars else None
+        return self.of(owner, name) if owner is not None else None
 
     def written(self, module: Module, name: str, written: Written) -> Value:
         """Return what an assigned name means: a sessionmaker, a cache, an alias."""

@@ -26,6 +26,7 @@ from sqla_safe.checker._values import (
     Many,
     Method,
     ModuleRef,
+    Query,
     Ref,
     Scope,
     State,
@@ -131,6 +132,8 @@ def _of_external(run: Run, frame: Frame, state: State, owner: External, name: st
         assert isinstance(scope, Scope)
         state.heap[ref.oid] = scope._replace(is_async=False, expires=True)
         return ref
+    if owner.name.endswith("SQLAlchemy()"):
+        return External(f"{owner.name}.{name}")
     if run.linked.is_session_name(name) and run.linked.is_own(frame.module, owner):
         text = f"{last(owner.name)}.{name}"
         return _ambient.ambient_scope(run, state, owner.name, text)
@@ -162,8 +165,23 @@ def _of_class(run: Run, frame: Frame, state: State, owner: ClassRef, name: str) 
         bound = owner if "classmethod" in found.decorator_names() else None
         return FunctionRef(found, bound)
     if run.models.is_model(cls):
-        return ClassAttribute(cls, name)
+        return _legacy_query(run, frame, state, owner, name) or ClassAttribute(cls, name)
     return run.linked.notes.class_value(cls, name)
+
+
+def _legacy_query(run: Run, frame: Frame, state: State, owner: ClassRef, name: str) -> Value:
+    """Return `User.query`, where Flask-SQLAlchemy gives it to each model."""
+    if name != "query" or not isinstance(owner.of, Class) or "query" in owner.of.names:
+        return None
+    bases = [base for base in run.names.mro(owner.of) if isinstance(base, str)]
+    for base in bases:
+        if base.endswith("SQLAlchemy().Model"):
+            made = External(base.removesuffix(".Model"))
+            session = _of_external(run, frame, state, made, "session")
+            assert isinstance(session, Ref)
+            run.touch(state, session.oid)
+            return Query((owner,), frozenset(), False, session.oid, 0)
+    return None
 
 
 def _of_object(run: Run, frame: Frame, state: State, expr: Node, owner: Ref, how: str) -> Value:
@@ -357,7 +375,7 @@ def _set_on(
         state.heap[owner.oid] = thing._replace(
             related=(*related, (name, value)),
             back=thing.back | {name},
-            is_dirty=thing.source != "new",
+            is_dirty=thing.is_dirty or (thing.source != "new" and _is_in_row(mapped)),
         )
         if mapped is not None and mapped.back:
             set_back(run, state, owner, mapped, value)
@@ -368,6 +386,11 @@ def _set_on(
             state.heap[owner.oid] = thing.with_(name, value)
     elif isinstance(owner, Kept | ModuleRef | ClassRef):
         _escape.into_container(run, frame, state, owner, value, start, end)
+
+
+def _is_in_row(mapped: Attribute | None) -> bool:
+    """Return whether setting an attribute changes a column of its own row: no collection does."""
+    return mapped is None or mapped.kind != "relation" or mapped.points_up
 
 
 def set_back(run: Run, state: State, owner: Ref, mapped: Attribute, value: Value) -> None:

@@ -47,6 +47,7 @@ SEEDS: Final = frozenset(
         "Depends",
         "ensure_future",
         "to_thread",
+        ir.OF_A_SESSION,
     )
 )
 _ALWAYS: Final = re.compile(r"^__a?(enter|exit)__$|session")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from msgspec.structs import replace
 
-from sqla_safe.checker import _follow, _mixed
+from sqla_safe.checker import _follow, _kinds, _mixed
 from sqla_safe.checker import _ir as ir
 from sqla_safe.checker._names import last
 from sqla_safe.checker._values import (
@@ -130,6 +130,7 @@ def _get(run: Run, frame: Frame, state: State, ref: Ref, given: Given) -> Value:
 
 def _query(run: Run, frame: Frame, state: State, ref: Ref, given: Given) -> Value:
     run.touch(state, ref.oid)
+    _kinds.synchronous(state, ref)
     return Query(tuple(given.args), frozenset(), False, ref.oid, given.start)
 
 
@@ -158,7 +159,7 @@ def _add(run: Run, frame: Frame, state: State, ref: Ref, given: Given) -> Value:
         for part in refs_in(value):
             entity = state.heap.get(part.oid)
             if isinstance(entity, Entity):
-                _mixed.moved(run, frame, state, part, ref.oid, given.span)
+                _mixed.moved(run, frame, state, part, given.owners or {ref.oid}, given.span)
                 state.heap[part.oid] = entity._replace(
                     scope=ref.oid, is_detached=False, is_free=False
                 )
@@ -169,7 +170,7 @@ def _delete(run: Run, frame: Frame, state: State, ref: Ref, given: Given) -> Val
     run.touch(state, ref.oid)
     for part in refs_in(given.first("instance")):
         if isinstance(state.heap.get(part.oid), Entity):
-            _mixed.moved(run, frame, state, part, ref.oid, given.span)
+            _mixed.moved(run, frame, state, part, given.owners or {ref.oid}, given.span)
     _each(state, given, lambda entity: entity._replace(is_deleted=True))
     return None
 
@@ -349,6 +350,7 @@ _HANDLERS: Final[dict[str, Callable[[Run, Frame, State, Ref, Any], Value]]] = {
 
 def rows_method(run: Run, frame: Frame, state: State, rows: Rows, name: str, given: Given) -> Value:
     """Call a method of a result."""
+    _kinds.chained(state, rows, given.expr)
     if name == "scalars":
         return replace(rows, is_scalar=True)
     if name in _SAME:

@@ -433,8 +433,8 @@ def _join_entities(left: Entity, right: Entity) -> Entity:
     related = _join_dicts(dict(left.related), dict(right.related), join_values)
     expired = _join_expiries(left.expired, right.expired)
     sides = (left, right)
-    worst = [one for one in sides if one.expired] or [one for one in sides if one.is_dirty]
-    first, *others = worst or [left]
+    changed = [one for one in sides if one.is_dirty or one.stale]
+    first, *others = [one for one in sides if one.expired] or changed or [left]
     back = first.back.intersection(*[one.back for one in others])
     return left._replace(
         loads=_join_loads(left.loads, right.loads),

@@ -79,6 +79,11 @@ class Read:
         )
 
     @property
+    def is_arranged(self) -> bool:
+        """Whether a test reads it, which knows on which of its ways a call has returned."""
+        return self.frame.function is not None and self.frame.function.is_test
+
+    @property
     def is_relation(self) -> bool:
         """Whether the attribute is a relationship that does not come with the entity."""
         return self.mapped is not None and self.mapped.kind == "relation"
@@ -307,6 +312,8 @@ def _expired(read: Read) -> Answer | None:
     is_sure = expired.is_sure and (expired.is_certain or expired.by != "hand")
     severity: Severity = "error" if is_sure else "warning"
     message = f"{read.label} is read after {read.where()}"
+    if expired.by == "call" and read.is_arranged:
+        return None
     if expired.by in ("rollback", "call"):
         return "SQS021", severity, message, _refresh_hint(read)
     if expired.by == "commit" and not expired.is_sure and not read.run.linked.makers.are_odd:

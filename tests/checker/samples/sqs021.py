@@ -402,3 +402,22 @@ class Copying:
     async def copy(self, user: User):
         await self.target.rollback()
         return user.id
+
+
+async def test_that_arranges_what_happens(session: AsyncSession, user_id):
+    user = await session.get(User, user_id)
+    await store_or_go_on(session)
+    print(user.name)
+
+
+async def who_does_not_know_what_happens(session: AsyncSession, user_id):
+    user = await session.get(User, user_id)
+    await store_or_go_on(session)
+    print(user.name)  # warning: SQS021
+
+
+async def store_or_go_on(session: AsyncSession):
+    try:
+        await session.commit()
+    except Exception:
+        await session.rollback()

@@ -3,7 +3,7 @@
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from tests.checker.samples.world import Keeping, Note, User
+from tests.checker.samples.world import Keeping, Note, Photo, User
 
 
 async def after_flush(session: AsyncSession, user_id):
@@ -63,3 +63,44 @@ async def told_in_a_loop_what_the_database_would_fill(session: AsyncSession, now
         user.name, user.updated_at = "Ann", now
     await session.flush()
     return [user.updated_at for user in users]
+
+
+async def told(session: AsyncSession, user_id, now):
+    user = await session.get(User, user_id)
+    if user is None:
+        return None
+    user.name, user.updated_at = "Ann", now
+    await session.flush()
+    return user
+
+
+async def told_where_another_way_found_none(session: AsyncSession, user_id, now):
+    user = await told(session, user_id, now)
+    print(user.updated_at)
+
+
+async def untold(session: AsyncSession, user_id):
+    user = await session.get(User, user_id)
+    if user is None:
+        return None
+    user.name = "Ann"
+    await session.flush()
+    return user
+
+
+async def untold_where_another_way_found_none(session: AsyncSession, user_id):
+    user = await untold(session, user_id)
+    print(user.updated_at)  # error: SQS022
+
+
+async def another_collection_changes_no_column(session: AsyncSession, user_id, roles):
+    user = await session.get(User, user_id)
+    user.roles = roles
+    await session.flush()
+    print(user.updated_at)
+
+
+async def another_parent_changes_a_column(session: AsyncSession, photo: Photo, avatar):
+    photo.avatar = avatar
+    await session.flush()
+    print(photo.updated_at)  # error: SQS022

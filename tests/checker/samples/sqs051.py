@@ -1,8 +1,8 @@
 """SQS051: an entity of one session is given to another, or loaded through a lost session."""
 
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 
-from tests.checker.samples.world import Avatar, Keeping, SyncSession, User
+from tests.checker.samples.world import Avatar, Expiring, Keeping, SyncSession, User
 
 
 def load_users(session):
@@ -84,3 +84,26 @@ async def kept_by_a_stack(user_id):
     async with AsyncExitStack() as stack:
         session = await stack.enter_async_context(Keeping())
         print((await session.get(User, user_id)).name)
+
+
+@asynccontextmanager
+async def either(is_test):
+    if is_test:
+        async with Expiring() as session:
+            yield session
+        return
+    async with Keeping() as session:
+        yield session
+
+
+async def added_to_one_of_two_sessions(is_test):
+    async with either(is_test) as session:
+        user = User(name="Ann")
+        session.add(user)
+        session.add(Avatar(user=user))
+
+
+async def added_to_one_of_two_that_do_not_hold_it(is_test, user_id):
+    async with Keeping() as first, either(is_test) as second:
+        user = await first.get(User, user_id)
+        second.add(user)  # error: SQS051

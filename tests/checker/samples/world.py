@@ -64,6 +64,7 @@ class Photo(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     avatar_id: Mapped[int] = mapped_column(ForeignKey("avatars.id"))
+    updated_at: Mapped[str] = mapped_column(onupdate=func.now())
     avatar: Mapped[Avatar] = relationship(backref="photos")
 
 
