@@ -722,17 +722,16 @@ class SnapshotDecodeError(SqlaSafeError, ValueError):
     Attributes:
         entity: the entity that was asked for.
         problem: what is wrong, in words.
+        instead: the repair.
     """
 
     code: str | None = "SQS181"
     entity: str
     problem: str
+    instead: str = "treat it as missing, and load the entity"
 
     def _text(self) -> str:
-        return (
-            f"This is no snapshot of {self.entity}: {self.problem}. "
-            "Instead: treat it as missing, and load the entity"
-        )
+        return f"This is no snapshot of {self.entity}: {self.problem}. Instead: {self.instead}"
 
 
 class SnapshotVersionError(SnapshotDecodeError):

@@ -281,10 +281,11 @@ def _of_session(code: str, access: Access, read: Place | None) -> Explanation:
         record = getattr(access.session, "_sqs_last", None) or record
     if code == _codes.OTHER_SESSION and access.state is not None:
         return _of_stranger(access, record, read)
+    title, instead = _words_of_session(code, access.session, record)
     explanation = Explanation(
         code=code,
-        title=_TITLES.get(code, _codes.CODES.get(code, "")),
-        instead=_instead_of_session(code, record),
+        title=title,
+        instead=instead,
         read=None if read is None else in_function(read),
         cause=_failed_flush(record) if code == _codes.AFTER_FAILED_FLUSH else None,
         **scope_places(record),
@@ -312,11 +313,18 @@ def _with_attribute(explanation: Explanation, access: Access) -> Explanation:
     )
 
 
-def _instead_of_session(code: str, record: Record | None) -> str:
-    instead = _INSTEAD[code]
-    if record is not None and record.is_async and instead.startswith("session.rollback"):
-        return f"await {instead}"
-    return instead
+def _words_of_session(code: str, session: Any, record: Record | None) -> tuple[str, str]:
+    is_async = record is not None and record.is_async
+    title, instead = _TITLES.get(code, _codes.CODES.get(code, "")), _INSTEAD[code]
+    if code != _codes.AFTER_FAILED_FLUSH:
+        return title, instead
+    if (
+        getattr(session, "_sqs_unit", None) is not None
+    ):  # where a service's own rollback does not help
+        block = "async with" if is_async else "with"
+        step = f"`{block} session.begin_nested():` around the step that may fail"
+        return "the session was used after a flush had failed in its scope", step
+    return title, f"await {instead}" if is_async else instead
 
 
 def _of_stranger(access: Access, using: Record | None, read: Place | None) -> Explanation:

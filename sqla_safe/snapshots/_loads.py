@@ -262,7 +262,11 @@ class _Reader:
         self._check(document.roots, self._plan.mapper)
         if document.many and not many:
             name = self._plan.entity.__name__
-            raise self.refuse(f"it holds several, for loads(tuple[{name}, ...], data)")
+            raise SnapshotDecodeError(
+                entity=name,
+                problem="it holds several",
+                instead=f"loads(tuple[{name}, ...], data)",
+            )
         roots = tuple(map(self._everything.__getitem__, document.roots))
         if many:
             return roots

@@ -287,6 +287,31 @@ def test_a_session_after_a_failed_flush_is_explained(maker):
     assert "failed flush at" in (of(caught.value).cause or "")
 
 
+def test_the_repair_of_a_failed_flush_in_a_scope_is_a_savepoint(maker):
+    """A service's own rollback is the scope's business: to ask for one would not help."""
+    configure(maker, service_commit="flush")
+    with pytest.raises(PendingRollbackError) as caught, scoped_services(maker) as scope:
+        scope.session.add(Team(id=1, name="there is one already"))
+        with pytest.raises(IntegrityError):
+            scope.session.commit()
+        scope.session.rollback()
+        scope.session.get(User, 1)
+    explanation = of(caught.value)
+    assert explanation.title == "the session was used after a flush had failed in its scope"
+    assert explanation.instead == "`with session.begin_nested():` around the step that may fail"
+
+
+def test_the_repair_of_a_failed_flush_outside_of_scopes_may_be_a_rollback(maker):
+    """Where the caller ends the transaction, a rollback is what the session waits for."""
+    with maker() as session:
+        session.add(Team(id=1, name="there is one already"))
+        with pytest.raises(IntegrityError):
+            session.flush()
+        with pytest.raises(PendingRollbackError) as caught:
+            session.get(User, 1)
+    assert of(caught.value).instead.startswith("session.rollback() where the error is caught, or")
+
+
 def test_an_entity_of_another_session_is_explained(maker):
     """Both sessions are named, and what to write instead."""
     with maker() as session, maker() as other:
