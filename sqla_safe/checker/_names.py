@@ -126,12 +126,8 @@ class Names:
         return External(found)
 
     def _starred(self, module: Module, name: str) -> Value:
-        binding = module.names.get("*")
-        if is_import(binding):
-            owner = self.index.module(tuple(binding[0].split(".")), module)
-            if owner is not None and name in owner.names:
-                return self.of(owner, name)
-        return None
+        found = self.index.starred(module, name)
+        return None if found is None else self.of(*found)
 
     def written(self, module: Module, name: str, written: Written) -> Value:
         """Return what an assigned name means: a sessionmaker, a cache, an alias."""

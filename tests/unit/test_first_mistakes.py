@@ -85,6 +85,7 @@ class Prices:
 
 @pytest.fixture
 def session() -> Iterator[Session]:
+    """A session on a database with Ann and her loan."""
     engine = create_engine("sqlite://")
     Base.metadata.create_all(engine)
     with Session(engine) as session:
@@ -96,10 +97,12 @@ def session() -> Iterator[Session]:
 
 @pytest.fixture
 def ann(session: Session) -> Reader:
+    """A snapshot of Ann."""
     return snapshot(session.get_one(Reader, 1), Reader.loans, Reader.city)
 
 
 def text_of(call: Any) -> str:
+    """Return the text of the error that a call raises."""
     with pytest.raises(SqlaSafeError) as caught:
         call()
     return str(caught.value)
@@ -113,6 +116,7 @@ def test_a_logged_repr_says_what_the_error_says(session):
 
 
 def cast_any(value: Any) -> Any:
+    """Hide a type, as where nobody checks types."""
     return value
 
 
