@@ -80,11 +80,12 @@ def check_callable(service: object) -> None:
 
 
 def _not_callable(service: object) -> ServiceBuildError:
+    kind = type(service)
     instead = "pass a class or function that takes the session"
-    if isinstance(service, (list, tuple, set, frozenset)):
+    if issubclass(kind, (list, tuple, set, frozenset)):
         instead = "scoped_services(Session, *services)"
     return ServiceBuildError(
-        service=type(service).__name__,
+        service=kind.__name__,
         problem="an instance of it was given, which is not callable",
         instead=instead,
     )

@@ -42,12 +42,13 @@ def to_dict(snap: Any, /, *, max_objects: int = MAX_OBJECTS) -> dict[str, Any]:
     return tree
 
 
-def _no_snapshot(given: Any) -> SnapshotSourceError:
+def _no_snapshot(given: object) -> SnapshotSourceError:
+    kind = type(given)
     instead = "to_dict(snapshot(entity, ...))"
-    if isinstance(given, (list, tuple, set, frozenset)):
+    if issubclass(kind, (list, tuple, set, frozenset)):
         instead = "[to_dict(snapshot) for snapshot in snapshots]"
     return SnapshotSourceError(
-        problem=f"to_dict() was given an object of type {type(given).__name__}", instead=instead
+        problem=f"to_dict() was given an object of type {kind.__name__}", instead=instead
     )
 
 

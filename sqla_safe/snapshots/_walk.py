@@ -48,14 +48,13 @@ class Limits(NamedTuple):
     depth: int = MAX_DEPTH
 
 
-def checked_limit(name: str, limit: int) -> int:
+def checked_limit(name: str, limit: object) -> int:
     """Return a limit that was given.
 
     Raises:
         SnapshotSourceError: it is no whole number from 0 on.
     """
-    given: object = limit
-    if isinstance(given, bool) or not isinstance(given, int) or given < 0:
+    if isinstance(limit, bool) or not isinstance(limit, int) or limit < 0:
         raise SnapshotSourceError(
             problem=f"{name} is not a whole number from 0 on",
             instead=f"{name}=1_000_000 or another number; there is no way to go without a limit",

@@ -316,8 +316,8 @@ def _no_entity(into: type[Any], given: Any) -> ViewDefinitionError:
     kind, there = type_name(given), "the entity that the view is of"
     if isinstance(given, Executable):
         kind = "a statement"
-        described = getattr(given, "column_descriptions", None) or [{}]
-        mapper = _mapping.mapper_or_none(described[0].get("entity"))
+        described: Any = getattr(given, "column_descriptions", None)
+        mapper = _mapping.mapper_or_none(described[0]["entity"]) if described else None
         there = there if mapper is None else f"view_plan({type_name(into)}, {name_of(mapper)})"
     problem = f"{kind} is not a mapped class; name {there}"
     return ViewDefinitionError(view=type_name(into), entity=kind, problems=(problem,))
