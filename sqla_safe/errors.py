@@ -156,6 +156,9 @@ class SqlaSafeError(Exception):
     def __str__(self) -> str:
         return f"{self._text()} [{self.code}]"
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self)!r})"
+
     def __reduce__(self) -> tuple[Any, ...]:
         return _revive, (type(self), self._facts, getattr(self, "__notes__", []))
 

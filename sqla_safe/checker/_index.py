@@ -177,7 +177,7 @@ class Module:
         self.functions: list[Function] = []
         self.classes: list[Class] = []
         self.names: dict[str, Binding] = {}
-        self.stars: list[tuple[str, int]] = []
+        self.stars: list[Import] = []
         self.block: Block = tuple(node for node in block if node[0] not in (ir.DEF, ir.CLASS))
         for node in flat(block):
             self._take(node)
@@ -195,8 +195,8 @@ class Module:
         elif kind == ir.IMPORT:
             for alias, module, name, level in node[1]:
                 self.names[alias] = (module, name, level)
-                if name == "*":
-                    self.stars.append((module, level))
+                if alias == "*":
+                    self.stars.append((module, None, level))
         else:
             note_assignments(node, self.names)
 
@@ -386,7 +386,7 @@ class Index:
             return ".".join((*parts, name) if name else parts[:1] if level < 0 else parts)
         if level > 0:
             parts = self._relative(module, level) + parts
-        if name is None:
+        if name is None or name == "*":
             parts = parts[:1] if level < 0 else parts
             return self.module(parts, module) or ".".join(parts)
         inner = self.module((*parts, name), module)
@@ -395,26 +395,21 @@ class Index:
             return (owner, name)
         if inner is not None:
             return inner
-        source = self.starred(owner, name) if owner is not None else None
-        if source is not None:
-            return (source, name)
-        below = self._below(parts, name, module) if owner is None else None
-        return below or ".".join((*parts, name))
+        found = self._below(parts, name, module) if owner is None else self.starred(owner, name)
+        return found or ".".join((*parts, name))
 
-    def starred(self, module: Module, name: str) -> Module | None:
-        """Return the module from which `import *` brings a name, also through others."""
-        seen, todo = {module.path}, [module]
-        while todo:
-            near = todo.pop()
-            for path, level in reversed(near.stars):
-                parts = self._relative(near, level) if level > 0 else ()
-                owner = self.module((*parts, *path.split(".")) if path else parts, near)
-                if owner is None or owner.path in seen:
-                    continue
-                if name in owner.names:
-                    return owner
-                seen.add(owner.path)
-                todo.append(owner)
+    def starred(self, module: Module, name: str) -> tuple[Module, str] | None:
+        """Find the module that defines what comes by `import *`, through others if need be."""
+        open_, seen = [module], {module.path}
+        while open_ and not name.startswith("_"):
+            near = open_.pop()
+            for star in reversed(near.stars):
+                owner = self.imported(near, star)
+                if isinstance(owner, Module) and owner.path not in seen:
+                    if name in owner.names:
+                        return owner, name
+                    seen.add(owner.path)
+                    open_.append(owner)
         return None
 
     def _below(self, parts: tuple[str, ...], name: str, near: Module) -> tuple[Module, str] | None:

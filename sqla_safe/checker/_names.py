@@ -126,8 +126,8 @@ class Names:
         return External(found)
 
     def _starred(self, module: Module, name: str) -> Value:
-        owner = self.index.starred(module, name) if module.stars else None
-        return self.of(owner, name) if owner is not None else None
+        found = self.index.starred(module, name)
+        return None if found is None else self.of(*found)
 
     def written(self, module: Module, name: str, written: Written) -> Value:
         """Return what an assigned name means: a sessionmaker, a cache, an alias."""

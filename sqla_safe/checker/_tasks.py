@@ -335,7 +335,9 @@ def _shared(run: Run, frame: Frame, state: State, branches: list[Value], given: 
     for oid, count in counts.items():
         scope = state.heap.get(oid)
         if count > 1 and isinstance(scope, Scope):
-            message = f"{scope.name!r} is used by several branches at once".replace("'", "`")
+            is_ours = scope.name == "the scope"  # of `scoped_services`, where no name is written
+            who = "the session of the scope" if is_ours else f"`{scope.name}`"
+            message = f"{who} is used by several branches at once"
             hint = "await them one after the other, or open a session in each"
             is_sure = oid not in run.unsure and scope.is_async is not False
             severity: Severity = "error" if is_sure else "warning"

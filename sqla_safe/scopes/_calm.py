@@ -136,6 +136,7 @@ def _calm(name: str) -> Any:
         return await Calm(operation, self)
 
     method.__name__, method.__doc__ = name, inherited.__doc__
+    method.__qualname__ = f"AsyncSession.{name}"  # what Python calls a coroutine nobody awaited
     return method
 
 

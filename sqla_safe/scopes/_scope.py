@@ -171,7 +171,10 @@ class BaseScope(Generic[SessionT]):
 
     def _check_callback(self, callback: object) -> None:
         if not callable(callback):
-            msg = f"a callback is a function without arguments, not {type(callback).__name__}"
+            msg = (
+                f"a callback is a function without arguments, not {type(callback).__name__}: "
+                "give it uncalled, as in on_commit(send) or on_commit(lambda: send(text))"
+            )
             raise TypeError(msg)
         if not self._unit.is_async and is_async_callable(callback):
             msg = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Engine
@@ -31,6 +32,7 @@ _INSTEAD: tuple[tuple[tuple[type, ...], str], ...] = (
     ((Session,), "pass the sessionmaker that made the session"),
     ((scoped_session, async_scoped_session), "pass its session_factory"),
 )
+_DECORATED = "@transactional(Session, ...), with your sessionmaker"
 _SESSION_CLASS = "pass sessionmaker(engine) or async_sessionmaker(engine)"
 
 
@@ -53,7 +55,7 @@ def _instead(source: Any) -> str:
     for types, instead in _INSTEAD:
         if isinstance(source, types):
             return instead
-    return _SESSION_CLASS
+    return _DECORATED if isinstance(source, FunctionType) else _SESSION_CLASS
 
 
 def make_async_session(

@@ -70,17 +70,25 @@ def check_callable(service: object) -> None:
         ServiceBuildError: it is not callable, or an async function.
     """
     if not callable(service):
-        raise ServiceBuildError(
-            service=repr(type(service).__name__),
-            problem="it is not callable",
-            instead="pass a class or function that takes the session",
-        )
+        raise _not_callable(service)
     if is_async_callable(service):
         raise ServiceBuildError(
             service=service_name(service),
             problem="it is an async function, and a scope calls its services without awaiting them",
             instead="pass a plain function or class, and await its methods inside the block",
         )
+
+
+def _not_callable(service: object) -> ServiceBuildError:
+    kind = type(service)
+    instead = "pass a class or function that takes the session"
+    if issubclass(kind, (list, tuple, set, frozenset)):
+        instead = "scoped_services(Session, *services)"
+    return ServiceBuildError(
+        service=kind.__name__,
+        problem="an instance of it was given, which is not callable",
+        instead=instead,
+    )
 
 
 def _refuse_session_class(service: object) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
+from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import greenlet
-from sqlalchemy import Row
+from sqlalchemy import Executable, Row
 from sqlalchemy.ext.asyncio import async_object_session
 from sqlalchemy.inspection import inspect
 from sqlalchemy.orm import InstanceState, object_session
@@ -314,6 +315,11 @@ def _no_entity(given: Any, where: str = "") -> SnapshotSourceError:
     elif isinstance(given, Row):
         what = "a Row"
         instead = "session.scalars(select(Entity)) gives entities; rows need no snapshot"
+    elif isawaitable(given):
+        what = f"a {type(given).__name__}"
+        instead = "await asnapshot(await what_gives_the_entity(...), ...)"
+    elif isinstance(given, Executable):
+        what, instead = "a statement", "snapshot(session.scalars(statement), ...)"
     elif _mapping.mapper_or_none(given) is not None:
         what, instead = f"the class {given.__name__}", "an instance of it"
     else:

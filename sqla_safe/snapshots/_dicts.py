@@ -35,14 +35,21 @@ def to_dict(snap: Any, /, *, max_objects: int = MAX_OBJECTS) -> dict[str, Any]:
         {'id': 1, 'name': 'Mona', 'photos': [{'id': 1, 'url': 'https://example.org/1.jpg'}]}
     """
     if not isinstance(snap, Snapshot):
-        raise SnapshotSourceError(
-            problem=f"to_dict() was given an object of type {type(snap).__name__}",
-            instead="to_dict(snapshot(entity, ...))",
-        )
+        raise _no_snapshot(snap)
     found: list[Any] = [None]
     _Tree(checked_limit("max_objects", max_objects)).grow(snap, found, 0)
     tree: dict[str, Any] = found[0]
     return tree
+
+
+def _no_snapshot(given: object) -> SnapshotSourceError:
+    kind = type(given)
+    instead = "to_dict(snapshot(entity, ...))"
+    if issubclass(kind, (list, tuple, set, frozenset)):
+        instead = "[to_dict(snapshot) for snapshot in snapshots]"
+    return SnapshotSourceError(
+        problem=f"to_dict() was given an object of type {kind.__name__}", instead=instead
+    )
 
 
 class _Tree:

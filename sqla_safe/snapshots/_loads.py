@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
     from sqla_safe.snapshots._base import Snapshot
 
+_ELSEWHERE = "a reference leads to an object of another class"
 T = TypeVar("T")
 
 _DECODERS: dict[bool, Any] = {
@@ -247,19 +248,19 @@ class _Reader:
             self._require(part.plan, mapper)
         return self._everything[start:end]
 
-    def _check(self, numbers: list[int], mapper: Mapper[Any]) -> None:
+    def _check(self, numbers: list[int], mapper: Mapper[Any], problem: str = _ELSEWHERE) -> None:
         """Refuse numbers that lead nowhere, or to snapshots of another class."""
         if numbers and max(numbers) >= len(self._everything):
             raise self.refuse("a reference leads nowhere")
         for kind in types_in(list(map(self._everything.__getitem__, numbers))):
-            self._require(kind._sqs_plan, mapper)
+            self._require(kind._sqs_plan, mapper, problem)
 
-    def _require(self, plan: Plan, mapper: Mapper[Any]) -> None:
+    def _require(self, plan: Plan, mapper: Mapper[Any], problem: str = _ELSEWHERE) -> None:
         if not plan.mapper.isa(mapper):
-            raise self.refuse("a reference leads to an object of another class")
+            raise self.refuse(problem)
 
     def _roots(self, document: Document, *, many: bool) -> Any:
-        self._check(document.roots, self._plan.mapper)
+        self._check(document.roots, self._plan.mapper, "it was made of another class")
         if document.many and not many:
             name = self._plan.entity.__name__
             raise SnapshotDecodeError(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from sqlalchemy import Column, update
 from sqlalchemy.ext.asyncio import AsyncSession, async_scoped_session
+from sqlalchemy.orm import RelationshipDirection
 from typing_extensions import TypeIs
 
 from sqla_safe.errors import StaleSnapshotError, WriteBackError
@@ -16,7 +17,7 @@ from sqla_safe.snapshots._values import melt, type_of
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
-    from sqlalchemy.orm import Session, scoped_session
+    from sqlalchemy.orm import RelationshipProperty, Session, scoped_session
 
     from sqla_safe.snapshots._plan import Plan
 
@@ -114,15 +115,23 @@ def _differs(before: dict[str, Any], after: dict[str, Any], name: str) -> bool:
     return old is not new and (type_of(old) is not type_of(new) or bool(old != new))
 
 
+def _relinked(relation: RelationshipProperty[Any]) -> str:
+    """Return how what a relationship leads to is changed: by its foreign key, wherever that is."""
+    if relation.secondary is not None:
+        return "change the collection of the entity itself, in a session"
+    is_here = relation.direction is RelationshipDirection.MANYTOONE
+    owner, place = (relation.parent, 0) if is_here else (relation.mapper, 1)
+    pairs = relation.local_remote_pairs or ()
+    keys = [owner.get_property_by_column(pair[place]).key for pair in pairs]
+    names = ", ".join(f"{owner.class_.__name__}.{key}" for key in sorted(keys))
+    return f"change the foreign key {names}" + ("" if is_here else ", in snapshots of that class")
+
+
 def _require_writable(plan: Plan, name: str) -> None:
     problem = f"{plan.entity.__name__}.{name} was changed, which is "
     relation = plan.mapper.relationships.get(name)
     if relation is not None:
-        columns = ", ".join(sorted(column.key or "" for column in relation.local_columns))
-        raise WriteBackError(
-            problem=f"{problem}a relationship",
-            instead=f"change the foreign key ({columns}), or write back the related snapshots",
-        )
+        raise WriteBackError(problem=f"{problem}a relationship", instead=_relinked(relation))
     if _column_of(plan, name) is None:
         raise WriteBackError(
             problem=f"{problem}computed by the database", instead="change what it is computed from"

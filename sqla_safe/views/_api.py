@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from sqlalchemy import Executable
+
 from sqla_safe import _mapping
 from sqla_safe.errors import (
     ViewAmbiguousError,
@@ -12,6 +14,7 @@ from sqla_safe.errors import (
 )
 from sqla_safe.views._explain import ViewPlan
 from sqla_safe.views._hints import type_name
+from sqla_safe.views._resolver import name_of
 from sqla_safe.views._run import Request, fetch_all
 from sqla_safe.views._sessions import async_session, sync_session
 from sqla_safe.views._statements import read_statement
@@ -301,17 +304,23 @@ def view_plan(into: type[V], entity: type[Any], *, validate: bool = True) -> Vie
     """
     mapper = _mapping.mapper_or_none(entity)
     if mapper is None:
-        kind = type_name(entity)
-        raise ViewDefinitionError(
-            view=type_name(into),
-            entity=kind,
-            problems=(f"{kind} is not a mapped class; name the entity that the view is of",),
-        )
+        raise _no_entity(into, entity)
     plan = plan_of(into, mapper, validate=validate)
     if plan.shown is None:
         plan.shown = ViewPlan(plan)
     shown: ViewPlan[V] = plan.shown
     return shown
+
+
+def _no_entity(into: type[Any], given: Any) -> ViewDefinitionError:
+    kind, there = type_name(given), "the entity that the view is of"
+    if isinstance(given, Executable):
+        kind = "a statement"
+        described: Any = getattr(given, "column_descriptions", None)
+        mapper = _mapping.mapper_or_none(described[0]["entity"]) if described else None
+        there = there if mapper is None else f"view_plan({type_name(into)}, {name_of(mapper)})"
+    problem = f"{kind} is not a mapped class; name {there}"
+    return ViewDefinitionError(view=type_name(into), entity=kind, problems=(problem,))
 
 
 def _only(into: type[V], stmt: Any, found: list[V]) -> V:

@@ -102,6 +102,10 @@ class Filling(Relating):
         key = _key_on(step, spot.mapper)
         relation = None if key is None else spot.mapper.relationships.get(key)
         if relation is None:
+            if isinstance(step, str) and step in spot.mapper.relationships:
+                name = f"{name_of(spot.mapper)}.{step}"
+                self.note(f"{spot.where}: {step!r} is a text; write Path({name}, ...)")
+                return None
             self.note(
                 f"{spot.where}: {_path_name(step)} is no relationship of {name_of(spot.mapper)}; "
                 "a Path goes from each class to the next"

@@ -750,3 +750,27 @@ def test_async_with_tells_which_sessionmakers_a_session_may_be_of() -> None:
     """
     files = {"models": MODELS, "database": KEEPING, "sync": SYNC, "factory": factory}
     assert found("app", app=app, **files) == []
+
+
+def test_services_of_one_scope_share_its_session_by_name_of_the_scope() -> None:
+    """What `gather` shares is the session of the scope, which has no name to quote."""
+    source = """
+        import asyncio
+        from database import Session
+        from sqla_safe import scoped_services
+
+        class Users:
+            def __init__(self, session):
+                self.session = session
+
+            async def get(self, key):
+                return await self.session.get(User, key)
+
+        async def f():
+            async with scoped_services(Session, Users) as users:
+                await asyncio.gather(users.get(1), users.get(2))
+    """
+    files = {"app.py": source, "database.py": ASYNC}
+    modules = [extract(path, dedent(text).encode()) for path, text in files.items()]
+    (one,) = findings(link(modules), modules[0])
+    assert one.message == "the session of the scope is used by several branches at once"

@@ -23,7 +23,7 @@ NO_ENTITIES = {
     "rows": (lambda session: session.execute(select(User)).all(), "item 0 .*a Row"),
     "list of None": (lambda session: [session.get_one(User, 1), None], "item 1 .*None"),
     "list of classes": (lambda _: [User], "item 0 .*the class User"),
-    "statement": (lambda _: select(User), "type Select"),
+    "statement": (lambda _: select(User), "a statement"),
     "alias": (lambda _: aliased(User), "type"),
 }
 NO_PATHS = {
