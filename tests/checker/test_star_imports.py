@@ -78,3 +78,15 @@ def test_a_name_that_no_star_brings_is_not_looked_for_without_end():
     """Packages that import each other by a star define what they define, and no more."""
     found = findings(*project("from app.models import Nobody as User\nfrom app.db import Db"))
     assert "error" not in {each.severity for each in found}
+
+
+def test_the_last_star_wins():
+    """As in Python."""
+    eager = USER.replace("relationship()", 'relationship(lazy="selectin")')
+    one, other = "from app.models.user import *", "from app.eager import *"
+    seen = {}
+    for imports in ((one, other), (other, one)):
+        text = "\n".join(("from app.db import Db", *imports))
+        found = findings(*project(text, **{"app/eager.py": eager}))
+        seen[imports[-1]] = [each.severity for each in found]
+    assert seen == {other: ["info"], one: ["error"]}

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 
 import anyio
+import psycopg
 import pytest
+from packaging.version import Version
 from sqlalchemy import text
 
 from sqla_safe import NoScopeError, current_scope, scoped_services
@@ -114,13 +116,15 @@ async def test_all_tasks_cancelled_during_commit(maker, async_engine, async_data
     work = Work(maker, nothing)
     await until(lambda: is_running(async_database, "COMMIT"))
     tasks = asyncio.all_tasks() - others
-    assert tasks == {work.task}
     for task in tasks:
         task.cancel()
     assert isinstance(await work.result(), asyncio.CancelledError)
     assert async_engine.pool.checkedout() == 0
-    assert work.scope.outcome == "committed"
-    assert stored(async_database) == ["a"]
+    # On CPython 3.11 older releases of psycopg 3 wait in a task of their own, which is torn.
+    is_whole = tasks == {work.task}
+    assert is_whole or Version(psycopg.__version__) < Version("3.3.6")
+    assert work.scope.outcome == ("committed" if stored(async_database) else "rolled_back")
+    assert stored(async_database) == ["a"] or not is_whole
 
 
 async def test_all_tasks_cancelled_as_the_end_begins(maker, async_engine, async_database):
