@@ -57,10 +57,22 @@ def _write_zoned(value: dt.datetime) -> str:
 
 def _read_zoned(text: str) -> dt.datetime:
     wall, key = text.removesuffix("]").split("[")
+    moment = dt.datetime.fromisoformat(wall.removesuffix("~"))
+    return moment.replace(tzinfo=_zone(key), fold=int(wall.endswith("~")))
+
+
+def _zone(key: str) -> zoneinfo.ZoneInfo:
+    """Return the time zone of a name that nobody vouches for.
+
+    Raises:
+        ValueError: there is none.
+    """
     if not _ZONE.fullmatch(key):
         raise ValueError("no name of a time zone")
-    moment = dt.datetime.fromisoformat(wall.removesuffix("~"))
-    return moment.replace(tzinfo=zoneinfo.ZoneInfo(key), fold=int(wall.endswith("~")))
+    try:
+        return zoneinfo.ZoneInfo(key)
+    except OSError:  # where the zones come from `tzdata`: a folder, or longer than a file's name
+        raise ValueError("no name of a time zone") from None
 
 
 _ZONE = re.compile(r"[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*")
