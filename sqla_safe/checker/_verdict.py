@@ -349,9 +349,8 @@ def _sync(read: Read) -> Answer | None:
 
 
 def _keep_hint(read: Read) -> str:
-    return (
-        f"read it inside the block, or take the entity out with `snapshot(entity, {_path(read)})`"
-    )
+    taken = "await asnapshot" if read.is_async else "snapshot"
+    return f"read it inside the block, or take the entity out with `{taken}(entity, {_path(read)})`"
 
 
 def _load_hint(read: Read) -> str:

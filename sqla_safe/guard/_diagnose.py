@@ -318,9 +318,7 @@ def _words_of_session(code: str, session: Any, record: Record | None) -> tuple[s
     title, instead = _TITLES.get(code, _codes.CODES.get(code, "")), _INSTEAD[code]
     if code != _codes.AFTER_FAILED_FLUSH:
         return title, instead
-    if (
-        getattr(session, "_sqs_unit", None) is not None
-    ):  # where a service's own rollback does not help
+    if getattr(session, "_sqs_unit", None) is not None:  # a service's own rollback is no help there
         block = "async with" if is_async else "with"
         step = f"`{block} session.begin_nested():` around the step that may fail"
         return "the session was used after a flush had failed in its scope", step

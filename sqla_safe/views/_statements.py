@@ -139,11 +139,13 @@ def clashes(given: Given, level: Level) -> bool:
 def confuses(given: Given, level: Level) -> bool:
     """Say whether the view joins a column of a name that the user's SELECT is sorted by."""
     names = sorting_names(given.statement)
+    if not names:
+        return False
     joined: list[Any] = [
         table for one in level.joins.values() for table in one.relation.mapper.tables
     ]
     joined += [mapper.local_table for mapper, _ in level.inherited.values()]
-    return bool(names) and any(
+    return any(
         not names.isdisjoint((column.key, f"{table.name}_{column.name}"))
         for table in joined
         for column in table.columns
