@@ -400,8 +400,10 @@ class Index:
 
     def starred(self, module: Module, name: str) -> tuple[Module, str] | None:
         """Find the module that defines what comes by `import *`, through others if need be."""
+        if not module.stars or name.startswith("_"):
+            return None
         open_, seen = [module], {module.path}
-        while open_ and not name.startswith("_"):
+        while open_:
             near = open_.pop()
             for star in reversed(near.stars):
                 owner = self.imported(near, star)

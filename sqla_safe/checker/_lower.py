@@ -108,7 +108,8 @@ class Lowering:
         value, name = self.expr(node.value), node.attr
         if value is not None and value[0] == ir.ATTRIBUTE and value[2] in ir.TELLING:
             self._called.add(ir.OF_A_SESSION)
-            self.loaded.add(f"*.{name}") if value[2] == "awaitable_attrs" else None
+            if value[2] == "awaitable_attrs":
+                self.loaded.add(f"*.{name}")
         return (ir.ATTRIBUTE, value, name, self.start(node), self.end(node))
 
     def on_call(self, node: Any) -> Expr:
@@ -134,7 +135,8 @@ class Lowering:
             self.start(node),
             self.end(node),
         )
-        self.loaded.update(_noted.commit(call, is_awaited=False)) if name == "commit" else None
+        if name == "commit":
+            self.loaded.update(_noted.commit(call, is_awaited=False))
         return call
 
     def _note_maker(self, node: Any, name: str) -> None:
