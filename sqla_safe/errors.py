@@ -188,7 +188,7 @@ class RollbackOnlyError(SqlaSafeError, InvalidRequestError):
     asked: bool = False
 
     _SWALLOWED = (
-        "Let the error leave the block, or run the step that may fail in "
+        "Let the error leave the block, or run the step that may fail in session.begin_nested() or "
         'scoped_services(..., propagation="nested")'
     )
     _ASKED = (
