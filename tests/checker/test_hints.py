@@ -8,18 +8,12 @@ import pytest
 
 from sqla_safe.checker._facts import extract
 from sqla_safe.checker._project import findings, link
+from tests.checker.test_projects import MODELS
 
 PROGRAM = """
-    from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, sessionmaker
+    from sqlalchemy.orm import sessionmaker
     from sqlalchemy.ext.asyncio import async_sessionmaker
-
-    class Base(DeclarativeBase):
-        pass
-
-    class User(Base):
-        __tablename__ = "users"
-        id: Mapped[int] = mapped_column(primary_key=True)
-        name: Mapped[str]
+    from models import User
 
     Session = {maker}()
 
@@ -44,7 +38,8 @@ ASYNC = {
 )
 def test_what_outlives_its_block_is_taken_out_by_the_call_of_its_session(words, call):
     """`snapshot` cannot load through an async session."""
-    module = extract("app.py", dedent(PROGRAM.format(**words)).encode())
-    [found] = findings(link([module]), module)
+    sources = {"models": MODELS, "app": PROGRAM.format(**words)}
+    modules = [extract(f"{stem}.py", dedent(text).encode()) for stem, text in sources.items()]
+    [found] = findings(link(modules), modules[-1])
     assert found.code == "SQS001"
     assert call in found.hint

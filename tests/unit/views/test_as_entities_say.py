@@ -7,7 +7,7 @@ import re
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import InitVar, dataclass
-from typing import Annotated, Any, ClassVar, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 
 import pytest
 from sqlalchemy import (
@@ -28,12 +28,10 @@ from sqlalchemy import (
     select,
     text,
 )
-from sqlalchemy.ext.declarative import ConcreteBase
 from sqlalchemy.orm import (
     DeclarativeBase,
     Mapped,
     Session,
-    aliased,
     mapped_column,
     relationship,
 )
@@ -222,46 +220,6 @@ def test_a_batch_of_a_stream_has_one_object_for_a_row(session: Session) -> None:
     assert first.pins[0].maker is second.maker
 
 
-class Cat(ConcreteBase, Base):
-    __tablename__ = "cats"
-    __mapper_args__: ClassVar[dict[str, Any]] = {"polymorphic_identity": "cat", "concrete": True}
-    id: Mapped[int] = mapped_column(primary_key=True)
-    name: Mapped[str]
-
-
-class Lion(Cat):
-    __tablename__ = "lions"
-    __mapper_args__: ClassVar[dict[str, Any]] = {"polymorphic_identity": "lion", "concrete": True}
-    id: Mapped[int] = mapped_column(primary_key=True)
-    name: Mapped[str]
-    mane: Mapped[int] = mapped_column(default=3)
-
-
-@pytest.mark.parametrize("alias", [False, True])
-def test_concrete_tables_number_their_rows_each_on_its_own(session: Session, alias: bool) -> None:
-    """A cat and a lion with the same number are two."""
-    session.add_all([Cat(id=1, name="Tom"), Lion(id=1, name="Leo"), Lion(id=2, name="Nala")])
-    session.commit()
-    entity: Any = aliased(Cat) if alias else Cat
-    cats = select(entity).order_by(entity.name)
-    expected = [one.name for one in session.scalars(cats)]
-    assert [one.name for one in fetch(session, Named, cats)] == expected == ["Leo", "Nala", "Tom"]
-
-
-@dataclass(frozen=True)
-class LionCard:
-    name: str
-    mane: int
-
-
-def test_a_concrete_table_is_never_joined_to_another(session: Session) -> None:
-    """A union of classes reads it in a statement of its own."""
-    session.add_all([Cat(id=1, name="Tom"), Lion(id=1, name="Leo")])
-    session.commit()
-    found = fetch(session, Named | LionCard, select(Cat).order_by(Cat.name))
-    assert found == [LionCard("Leo", 3), Named(1, "Tom")]
-
-
 # --- one to one --------------------------------------------------------------
 
 
@@ -429,7 +387,7 @@ def test_a_key_may_have_another_type_than_what_refers_to_it() -> None:
         assert fetch(session, BoxOfAll, select(Box)) == [BoxOfAll(key, only, only, only)]
 
 
-# --- what changes to the code have shown that nobody looked at ----------------
+# --- rare types, collections and classes --------------------------------------
 
 
 class More(DeclarativeBase):

@@ -22,7 +22,6 @@ from sqlalchemy import (
     select,
 )
 from sqlalchemy.exc import OperationalError, StatementError
-from sqlalchemy.ext.declarative import ConcreteBase
 from sqlalchemy.orm import (
     DeclarativeBase,
     Mapped,
@@ -167,25 +166,6 @@ def test_aliases_and_subclasses_have_their_own_values(session: Session) -> None:
         assert [one.id for one in engineers] == ([2] if number == 2 else [])
 
 
-class Tables(DeclarativeBase):
-    pass
-
-
-class Cat(ConcreteBase, Tables):
-    __tablename__ = "cats"
-    __mapper_args__: ClassVar[dict[str, Any]] = {"polymorphic_identity": "cat", "concrete": True}
-    id: Mapped[int] = mapped_column(primary_key=True)
-    name: Mapped[str]
-
-
-class Lion(Cat):
-    __tablename__ = "lions"
-    __mapper_args__: ClassVar[dict[str, Any]] = {"polymorphic_identity": "lion", "concrete": True}
-    id: Mapped[int] = mapped_column(primary_key=True)
-    name: Mapped[str]
-    mane: Mapped[str] = mapped_column(default="short")
-
-
 class Asking(Base):
     __tablename__ = "asking"
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -232,34 +212,6 @@ def test_each_engine_reads_values_in_its_own_way(engine: Engine) -> None:
             assert [each.settings for each in batch] == expected
             assert ("other" in expected[0]) == (one is other)
     other.dispose()
-
-
-def test_copied_conditions_have_their_own_values() -> None:
-    """For a union of tables SQLAlchemy copies them with parameters under other names."""
-    engine = create_engine("sqlite://", poolclass=StaticPool)
-    Tables.metadata.create_all(engine)
-    with Session(engine) as session:
-        session.add_all([Cat(id=1, name="Tom"), Cat(id=2, name="Kit"), Lion(id=3, name="Leo")])
-        session.commit()
-        for number in (2, 1, 3, 1):
-            found = fetch(session, Staff, select(Cat).where(Cat.id == number))
-            assert [one.id for one in found] == [number]
-        into: Any = LionCard | CatCard
-        beasts = fetch(session, into, select(Cat).order_by(Cat.id))
-        assert beasts == [CatCard(1), CatCard(2), LionCard(3, "Leo", "short")]
-    engine.dispose()
-
-
-@dataclass(frozen=True)
-class CatCard:
-    id: int
-
-
-@dataclass(frozen=True)
-class LionCard:
-    id: int
-    name: str
-    mane: str
 
 
 def test_options_are_heard_whenever_they_come(session: Session) -> None:
