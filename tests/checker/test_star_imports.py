@@ -8,30 +8,14 @@ import pytest
 
 from sqla_safe.checker._facts import extract
 from sqla_safe.checker._project import findings, link
+from tests.checker.test_projects import MODELS
 
-USER = """
-    from sqlalchemy import ForeignKey
-    from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
-
-    class Base(DeclarativeBase):
-        pass
-
-    class User(Base):
-        __tablename__ = "users"
-        id: Mapped[int] = mapped_column(primary_key=True)
-        posts: Mapped[list["Post"]] = relationship()
-
-    class Post(Base):
-        __tablename__ = "posts"
-        id: Mapped[int] = mapped_column(primary_key=True)
-        user_id: Mapped[int] = mapped_column(ForeignKey("users.id"))
-"""
 FILES = {
     "app/__init__.py": "",
     "app/db.py": "from sqlalchemy.orm import sessionmaker\nDb = sessionmaker()\n",
     "app/models/__init__.py": "from .user import *\nfrom .other import *\n",
     "app/models/other.py": "from . import *\nTWO = 2\n",
-    "app/models/user.py": USER,
+    "app/models/user.py": MODELS,
 }
 READ = """
 from sqlalchemy import select
@@ -68,7 +52,7 @@ def test_a_model_that_comes_by_a_star_is_known(imports: str):
 @pytest.mark.parametrize("imports", IMPORTS)
 def test_a_change_behind_a_star_is_another_analysis(imports: str):
     """A relationship that is loaded from now on concerns whoever gets its class by a star."""
-    eager = USER.replace("relationship()", 'relationship(lazy="selectin")')
+    eager = MODELS.replace("relationship()", 'relationship(lazy="selectin")')
     before, _ = project(imports)
     after, _ = project(imports, **{"app/models/user.py": eager})
     assert before.fingerprint("app/read.py") != after.fingerprint("app/read.py")
@@ -82,7 +66,7 @@ def test_a_name_that_no_star_brings_is_not_looked_for_without_end():
 
 def test_the_last_star_wins():
     """As in Python."""
-    eager = USER.replace("relationship()", 'relationship(lazy="selectin")')
+    eager = MODELS.replace("relationship()", 'relationship(lazy="selectin")')
     one, other = "from app.models.user import *", "from app.eager import *"
     seen = {}
     for imports in ((one, other), (other, one)):
