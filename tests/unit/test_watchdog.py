@@ -8,6 +8,7 @@ import threading
 import time
 
 from sqla_safe.scopes._watchdog import Watchdog
+from tests.calls import python_calls
 
 SOON, LATER = 0.02, 0.06
 
@@ -106,19 +107,13 @@ raise SystemExit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) or not works
 
 def test_no_lock_stays_taken_when_a_signal_handler_raises() -> None:
     """All that it calls is C's: an exception cannot come between a lock and its `with` block."""
-    watchdog, called = Watchdog(), []
+    watchdog = Watchdog()
 
-    def note(frame, event: str, _: object) -> None:
-        if event == "call":
-            called.append(frame.f_code.co_qualname)
-
-    before = sys.getprofile()
-    sys.setprofile(note)
-    try:
+    def arm_and_disarm() -> None:
         first = watchdog.arm(60, list)
         second = watchdog.arm(30, list)
         watchdog.disarm(second)
         watchdog.disarm(first)
-    finally:
-        sys.setprofile(before)
+
+    called = python_calls(arm_and_disarm)
     assert called == ["Watchdog.arm", "Watchdog.arm", "Watchdog.disarm", "Watchdog.disarm"]

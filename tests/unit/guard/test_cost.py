@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import pytest
@@ -11,6 +10,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, sessionmaker
 from sqlalchemy.pool import StaticPool
 
 from sqla_safe import configure
+from tests.calls import python_calls
 
 
 class Base(DeclarativeBase):
@@ -46,20 +46,9 @@ def by_key(maker: Any) -> None:
 
 def calls(program: Any, maker: Any) -> int:
     """Count the Python functions that a program calls, once everything is warm."""
-    count = 0
-
-    def profile(_frame: object, what: str, _argument: object) -> None:
-        nonlocal count
-        count += what == "call"
-
     for _ in range(3):
         program(maker)
-    sys.setprofile(profile)
-    try:
-        program(maker)
-    finally:
-        sys.setprofile(None)
-    return count
+    return len(python_calls(lambda: program(maker)))
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path as File
@@ -24,6 +23,7 @@ from sqla_safe import (
     fetch,
     scoped_services,
 )
+from tests.calls import python_calls
 from tests.unit.views.conftest import store
 from tests.unit.views.models import Base, Comment, Post, User
 
@@ -238,17 +238,7 @@ WATCH_CALLS = 35
 def calls(work: Callable[[], object]) -> int:
     """Count the Python functions that are called, the second time around."""
     work()
-    found = [0]
-
-    def note(_frame: object, what: str, _argument: object) -> None:
-        found[0] += what == "call"
-
-    sys.setprofile(note)
-    try:
-        work()
-    finally:
-        sys.setprofile(None)
-    return found[0]
+    return len(python_calls(work))
 
 
 def by_core(session: Session) -> None:
