@@ -215,10 +215,12 @@ def _bare(annotation: Any) -> Any:
 
 
 def _check_async(source: object) -> None:
-    check_maker(source)
+    check_maker(source, "ScopeMiddleware(Session, ...)")
     if not isinstance(source, async_sessionmaker):
         raise ScopeSourceError(
-            got="sessionmaker", instead="ScopeMiddleware(async_sessionmaker(async_engine), ...)"
+            got="a sync sessionmaker",
+            instead="ScopeMiddleware(async_sessionmaker(create_async_engine(...)), ...)",
+            expected="ScopeMiddleware takes an async_sessionmaker, not",
         )
 
 

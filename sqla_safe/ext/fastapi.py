@@ -16,7 +16,7 @@ from sqla_safe.scopes import _ambient
 from sqla_safe.scopes._async import AsyncScopedServices
 from sqla_safe.scopes._options import ScopeOptions, make_options
 from sqla_safe.scopes._scope import AsyncScope, BaseScope, Scope
-from sqla_safe.scopes._source import check_maker
+from sqla_safe.scopes._source import check_maker, described
 from sqla_safe.scopes._sync import ScopedServices
 from sqla_safe.services._inject import Injected
 
@@ -90,15 +90,25 @@ def setup_scopes(
             finds them by their class.
 
     Raises:
-        ScopeSourceError: ``source`` is not a sessionmaker.
+        ScopeSourceError: ``source`` is not a sessionmaker, or ``app`` not an application.
     """
-    check_maker(source)
+    _check_app(app)
+    check_maker(source, "setup_scopes(app, Session)")
     place = caller(1)
     app.state.sqla_safe = _AppScopes(
         _Opener(source, make_options("required", False, None, None), place),  # noqa: FBT003  (as its signature)
         _Opener(source, make_options("requires_new", True, None, None), place, is_stream=True),  # noqa: FBT003
         {s.cls: s for s in services if isinstance(s, Injected)},
     )
+
+
+def _check_app(app: Any) -> None:
+    if not isinstance(app, FastAPI):
+        raise ScopeSourceError(
+            got=described(app),
+            instead="setup_scopes(app, Session)",
+            expected="setup_scopes takes the FastAPI application first, not",
+        )
 
 
 def depends(
@@ -139,7 +149,7 @@ def depends(
         >>> @app.get("/")
         ... async def index(users: UsersOf) -> None: ...
     """
-    check_maker(source)
+    check_maker(source, "depends(Session, ...)")
     propagation = "requires_new" if stream else "required"
     reads_only = stream if read_only is None else read_only
     options = make_options(propagation, reads_only, isolation_level, timeout)
@@ -256,6 +266,8 @@ def _app_scopes(connection: HTTPConnection) -> _AppScopes:
     found = getattr(connection.app.state, "sqla_safe", None)
     if found is None:
         raise ScopeSourceError(
-            got="an application without a sessionmaker", instead="setup_scopes(app, Session)"
+            got="none",
+            instead="setup_scopes(app, Session), for an application that is mounted as well",
+            expected="Services are made from the application's sessionmaker, and this one has",
         )
     return cast("_AppScopes", found)

@@ -92,7 +92,7 @@ def scoped_container(
         >>> with scoped_container(svcs.Registry(), maker, Users) as container:
         ...     users = container.get(Users)
     """
-    check_maker(source)
+    check_maker(source, "scoped_container(registry, Session, ...)")
     options = make_options("required", read_only, isolation_level, timeout)
     opened = _opened_async if isinstance(source, async_sessionmaker) else _opened
     return opened(registry, source, services, options, caller(1))

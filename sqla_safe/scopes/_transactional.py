@@ -368,7 +368,7 @@ def transactional(
         >>> greet("Vanya")
         'Hello, Vanya'
     """
-    check_maker(source)
+    check_maker(source, "@transactional(Session, ...)")
     options = make_options(propagation, read_only, isolation_level, timeout)
     if type(attempts) is not int or attempts < 1:
         raise ScopeOptionError(problem="attempts is not a positive integer", instead="attempts=5")

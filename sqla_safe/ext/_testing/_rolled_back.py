@@ -197,7 +197,7 @@ def rolled_back(source: Any, /, *, on_commit: OnCommit = "run") -> Any:
         >>> with rolled_back(Session), scoped_services(Session) as scope:
         ...     pass
     """
-    check_maker(source)
+    check_maker(source, "rolled_back(Session)")
     if on_commit not in ("run", "capture"):
         raise ScopeOptionError(
             problem="on_commit is neither 'run' nor 'capture'", instead='on_commit="capture"'
