@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypeVar, cast, get_origin
 
@@ -10,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from sqlalchemy.orm import Session, sessionmaker
 
 from sqla_safe._locations import Place, caller
-from sqla_safe.errors import ScopeSourceError
+from sqla_safe.errors import ScopeOptionError, ScopeSourceError
 from sqla_safe.ext._extras import missing
 from sqla_safe.scopes import _ambient
 from sqla_safe.scopes._async import AsyncScopedServices
@@ -159,17 +160,44 @@ def depends(
 
 def _depends(opener: Any, service: Any, lifetime: Any) -> Any:
     asked = Depends(opener, scope=lifetime)
+    kind = get_origin(service) or service
+    if kind is None or (isinstance(kind, type) and issubclass(kind, BaseScope)):
+        return asked
 
     async def give(connection: HTTPConnection, scope: Any = asked) -> Any:
-        return _given(scope, service, connection)
+        if isinstance(scope, AsyncScope) and lifetime == "function":
+            _refuse_plain(connection.scope.get("route"), give)
+        return _given(scope, service, kind, connection)
 
     return Depends(give, scope=lifetime)
 
 
-def _given(scope: Any, service: Any, connection: HTTPConnection) -> Any:
-    kind = get_origin(service) or service
-    if kind is None or (isinstance(kind, type) and issubclass(kind, BaseScope)):
-        return scope
+def _refuse_plain(route: Any, give: Any) -> None:
+    """Refuse an endpoint that runs in a thread, where nothing of an async service can be awaited.
+
+    One that streams may be such: it gives the service to a generator.
+    """
+    dependant = getattr(route, "dependant", None)
+    if dependant is None or not _is_plain(dependant.call):
+        return
+    for parameter in dependant.dependencies:
+        if parameter.call is give and parameter.name is not None:
+            name = dependant.call.__name__
+            raise ScopeOptionError(
+                problem=f"the endpoint {name} is a plain function with the parameter "
+                f"{parameter.name}, and a service of an async_sessionmaker needs a coroutine one",
+                instead=f"async def {name}(...), or a sessionmaker in place of the "
+                "async_sessionmaker",
+            )
+
+
+def _is_plain(function: Any) -> bool:
+    inner = inspect.unwrap(function)
+    is_async = any(map(inspect.iscoroutinefunction, (function, inner)))
+    return inspect.isfunction(inner) and not (is_async or inspect.isasyncgenfunction(inner))
+
+
+def _given(scope: Any, service: Any, kind: Any, connection: HTTPConnection) -> Any:
     if isinstance(kind, type) and issubclass(kind, (AsyncSession, Session)):
         return scope.session
     app: _AppScopes | None = getattr(connection.app.state, "sqla_safe", None)

@@ -1,14 +1,15 @@
 """One scope for each request: shared, and stored before the response leaves, or not at all."""
 
 import asyncio
+import functools
 import subprocess
 import sys
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
 import pytest
-from fastapi import BackgroundTasks, Depends, FastAPI, HTTPException, Request
-from fastapi.responses import JSONResponse
+from fastapi import APIRouter, BackgroundTasks, Depends, FastAPI, HTTPException, Request
+from fastapi.responses import JSONResponse, StreamingResponse
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session
@@ -35,6 +36,12 @@ async def stored(sessions: Any) -> list[str]:
     """Read the texts from another session."""
     async with sessions() as session:
         return list(await session.scalars(select(Note.text).order_by(Note.id)))
+
+
+async def store(sessions: Any, text: str) -> None:
+    """Store a text by another session."""
+    async with sessions.begin() as session:
+        session.add(Note(text=text))
 
 
 class Counter:
@@ -308,6 +315,78 @@ async def test_a_sync_endpoint_that_raises_stores_nothing(sync_sessions) -> None
         assert (await browser.get("/")).status_code == 409
     with sync_sessions() as session:
         assert session.scalar(COUNT) == 0
+
+
+def with_plain_functions(app: FastAPI) -> None:
+    """Add endpoints with a plain function on their way, which is right."""
+
+    async def texts(notes: Services[Notes]) -> list[str]:
+        return await notes.texts()
+
+    def repository(session: Services[AsyncSession]) -> Notes:
+        return Notes(session)
+
+    @app.get("/dependency")
+    def plain(texts: Annotated[list[str], Depends(texts)]) -> list[str]:
+        return texts
+
+    @app.get("/repository")
+    async def awaiting(notes: Annotated[Notes, Depends(repository)]) -> list[str]:
+        return await notes.texts()
+
+    @app.get("/scope")
+    def later(scope: Services[AsyncScope[AsyncSession]]) -> list[str]:
+        scope.on_commit(lambda: None)
+        return ["a"]
+
+    @app.get("/stream")
+    def stream(notes: StreamServices[Notes]) -> StreamingResponse:
+        return StreamingResponse(f'["{text}"]' async for text in notes.stream())
+
+
+@pytest.mark.parametrize("service", [Notes, AsyncSession], ids=["service", "session"])
+async def test_a_plain_endpoint_is_refused_async_services(app: FastAPI, sessions, service) -> None:
+    """It could not await them: what it called would be a success that stored nothing."""
+    router = APIRouter()
+
+    @router.get("/")
+    def register(notes: Services[service]) -> str:
+        notes.add("a")
+        return "ok"
+
+    app.include_router(router)
+    with pytest.raises(ScopeOptionError) as caught:
+        await sent(app, "/", lambda _message: None)
+    assert str(caught.value) == (
+        "the endpoint register is a plain function with the parameter notes, and a service of an "
+        "async_sessionmaker needs a coroutine one. Instead: async def register(...), or a "
+        "sessionmaker in place of the async_sessionmaker [SQS156]"
+    )
+    assert await stored(sessions) == []
+
+
+@pytest.mark.parametrize("path", ["dependency", "repository", "scope", "stream"])
+async def test_plain_functions_that_await_nothing_are_served(app: FastAPI, sessions, path) -> None:
+    """Dependencies make repositories, endpoints take what was awaited, or start a stream."""
+    with_plain_functions(app)
+    await store(sessions, "a")
+    async with client(app) as browser:
+        assert (await browser.get(f"/{path}")).json() == ["a"]
+
+
+async def test_a_decorated_endpoint_is_what_its_decorator_makes_of_it(app: FastAPI) -> None:
+    """A plain function that a coroutine function wraps runs in the loop."""
+
+    def endpoint(notes: Services[Notes]) -> Any:
+        return notes.add("a")
+
+    @app.get("/")
+    @functools.wraps(endpoint)
+    async def awaiting(notes: Services[Notes]) -> int:
+        return (await endpoint(notes)).id
+
+    async with client(app) as browser:
+        assert (await browser.get("/")).json() == 1
 
 
 async def test_a_task_of_a_sync_request_joins_nothing(sync_sessions) -> None:
