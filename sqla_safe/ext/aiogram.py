@@ -17,6 +17,7 @@ from sqla_safe._locations import caller
 from sqla_safe.errors import FsmDataError, ScopeSourceError
 from sqla_safe.ext._extras import missing
 from sqla_safe.ext._owned import first_owned
+from sqla_safe.guard._hooks import explaining
 from sqla_safe.scopes._async import AsyncScopedServices
 from sqla_safe.scopes._options import make_options
 from sqla_safe.scopes._scope import AsyncScope
@@ -114,7 +115,7 @@ class ScopeMiddleware(BaseMiddleware):
             handler = partial(self._inject, handler)
         async with AsyncScopedServices[Any](self._source, (), self._options, self._place) as scope:
             scope._unit.steering = STEERING
-            with _lent(data, self._keys(scope, data)):
+            with explaining(), _lent(data, self._keys(scope, data)):
                 try:
                     result = await handler(event, data)
                 except STEERING as raised:

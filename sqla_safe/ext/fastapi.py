@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from sqla_safe._locations import Place, caller
 from sqla_safe.errors import ScopeOptionError, ScopeSourceError
 from sqla_safe.ext._extras import missing
+from sqla_safe.guard._hooks import explaining
 from sqla_safe.scopes import _ambient
 from sqla_safe.scopes._async import AsyncScopedServices
 from sqla_safe.scopes._options import ScopeOptions, make_options
@@ -236,7 +237,8 @@ class _Opener:
         async with self._async() if is_async else self._sync() as scope:
             if self._is_stream:  # the endpoint's own blocks must not join what outlives them
                 _ambient.pop(scope)
-            yield scope
+            with explaining():
+                yield scope
 
     def _async(self) -> AsyncScopedServices[AsyncScope[Any]]:
         return AsyncScopedServices(self._source, (), self._options, self._place)

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from sqla_safe import AsyncScope, ScopeClosedError, inject
 from sqla_safe.ext.aiogram import ScopeMiddleware
-from tests.integration.aiogram.support import Chat, Counter, Notes
+from tests.integration.aiogram.support import Chat, Counter, Note, Notes
 
 # control flow
 
@@ -131,6 +131,28 @@ async def test_the_error_goes_on_when_nobody_handles_it(chat: Chat) -> None:
     with pytest.raises(ZeroDivisionError):
         await chat.write()
     assert await chat.stored() == ["kept"]
+
+
+async def test_the_error_handlers_see_what_an_entity_lacked(chat: Chat) -> None:
+    """A note on the exception names the attribute and the repair, without a guard."""
+    chat.use(Notes)
+    seen: list[str] = []
+
+    @chat.dispatcher.message()
+    async def show(message: Message, session: AsyncSession) -> None:
+        session.add(note := Note(text="a"))
+        await session.flush()
+        session.expire(note)
+        session.expunge(note)
+        _ = note.text
+
+    @chat.dispatcher.errors()
+    async def handle(event: ErrorEvent) -> None:
+        seen.extend(event.exception.__notes__)
+
+    await chat.write()
+    assert "SQS101 Note.text was read after its scope had ended" in seen[0]
+    assert "test_errors.py" in seen[0]
 
 
 async def test_a_failed_commit_reaches_the_error_handlers(chat: Chat) -> None:
