@@ -55,8 +55,11 @@ def _of_entity(text: str, attribute: Any, given: Any) -> Explanation | None:
     if code is None:
         return None
     state: Any = sqlalchemy.inspect(given, raiseerr=False)
-    if not isinstance(state, InstanceState):
-        return None
+    is_entity = isinstance(state, InstanceState)
+    return _of_state(code, state, text, attribute) if is_entity else None
+
+
+def _of_state(code: str, state: Any, text: str, attribute: Any) -> Explanation | None:
     _, record = home_of(state)
     told = None if record is None else recent(text, attribute)
     return told or diagnose(code, Access(state, attribute), None)
