@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from sqla_safe._locations import Place, caller
 from sqla_safe.errors import ScopeOptionError, ScopeSourceError
 from sqla_safe.ext._extras import missing
+from sqla_safe.ext._served import note_served
 from sqla_safe.guard._hooks import explaining
 from sqla_safe.scopes import _ambient
 from sqla_safe.scopes._async import AsyncScopedServices
@@ -226,19 +227,31 @@ class _Opener:
     def __hash__(self) -> int:
         return hash(self._key)
 
-    async def __call__(self) -> AsyncIterator[Any]:
-        async with self.opened() as scope:
+    async def __call__(self, connection: HTTPConnection) -> AsyncIterator[Any]:
+        async with self.opened(connection) as scope:
             yield scope
 
     @asynccontextmanager
-    async def opened(self) -> AsyncGenerator[Any]:
-        """Give the scope."""
+    async def opened(self, connection: HTTPConnection) -> AsyncGenerator[Any]:
+        """Give the scope of a request."""
+        is_over = False
+        try:
+            async with self._block() as scope:
+                with explaining():
+                    yield scope
+                is_over = True
+        except Exception as error:
+            if is_over:
+                note_served(error, connection.scope.get("endpoint"))
+            raise
+
+    @asynccontextmanager
+    async def _block(self) -> AsyncGenerator[Any]:
         is_async = isinstance(self._source, async_sessionmaker)
         async with self._async() if is_async else self._sync() as scope:
             if self._is_stream:  # the endpoint's own blocks must not join what outlives them
                 _ambient.pop(scope)
-            with explaining():
-                yield scope
+            yield scope
 
     def _async(self) -> AsyncScopedServices[AsyncScope[Any]]:
         return AsyncScopedServices(self._source, (), self._options, self._place)
@@ -283,12 +296,12 @@ class _AppScopes:
 
 
 async def _of_app(connection: HTTPConnection) -> AsyncIterator[Any]:
-    async with _app_scopes(connection).request.opened() as scope:
+    async with _app_scopes(connection).request.opened(connection) as scope:
         yield scope
 
 
 async def _stream_of_app(connection: HTTPConnection) -> AsyncIterator[Any]:
-    async with _app_scopes(connection).stream.opened() as scope:
+    async with _app_scopes(connection).stream.opened(connection) as scope:
         yield scope
 
 

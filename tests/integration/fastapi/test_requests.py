@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import re
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -11,6 +12,7 @@ import pytest
 from fastapi import APIRouter, BackgroundTasks, Depends, FastAPI, HTTPException, Request
 from fastapi.responses import JSONResponse, StreamingResponse
 from sqlalchemy import func, select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session
 from starlette.middleware.base import BaseHTTPMiddleware
@@ -277,6 +279,32 @@ async def test_a_background_task_can_be_made_to_depend_on_the_commit(app: FastAP
         assert (await browser.get("/first")).status_code == 200
         assert (await browser.get("/second")).status_code == 500
     assert ran == ["first"]
+
+
+async def test_an_error_of_the_end_names_the_endpoint(app: FastAPI) -> None:
+    """The scope was opened for the application, and no frame of the error is the endpoint's."""
+
+    @app.get("/")
+    async def twice(notes: Services[Notes]) -> None:
+        await notes.add("a")
+        await notes.add_late("a")
+
+    with pytest.raises(IntegrityError) as caught:
+        await sent(app, "/", lambda _message: None)
+    [note] = [note for note in caught.value.__notes__ if "at the end of" in note]
+    assert re.search(r"test_requests.py:\d+ in twice$", note)
+
+
+async def test_an_error_of_the_endpoint_itself_gets_no_such_note(app: FastAPI) -> None:
+    """Its frames tell where it was."""
+
+    @app.get("/")
+    async def endpoint(notes: Services[Notes]) -> None:
+        raise LookupError
+
+    with pytest.raises(LookupError) as caught:
+        await sent(app, "/", lambda _message: None)
+    assert not hasattr(caught.value, "__notes__")
 
 
 async def test_sync_endpoints_run_in_threads(sync_sessions) -> None:
