@@ -26,7 +26,7 @@ from sqla_safe.services._inject import Injected
 try:
     from fastapi import Depends, FastAPI
     from fastapi.concurrency import run_in_threadpool
-    from starlette.requests import HTTPConnection  # noqa: TC002  (FastAPI reads it from the annotations)
+    from starlette.requests import HTTPConnection
 except ModuleNotFoundError as _error:
     raise missing(_error, "fastapi") from None
 
@@ -268,6 +268,10 @@ class _Opener:
             await run_in_threadpool(block.__exit__, type(error), error, error.__traceback__)
             raise
         await run_in_threadpool(block.__exit__, None, None, None)
+
+
+_Opener.__call__.__annotations__["connection"] = HTTPConnection
+"""FastAPI reads names in the annotations of functions, and not of objects that can be called."""
 
 
 class _RequestOwner:
