@@ -17,6 +17,7 @@ from sqla_safe._locations import caller
 from sqla_safe.errors import FsmDataError, ScopeSourceError
 from sqla_safe.ext._extras import missing
 from sqla_safe.ext._owned import first_owned
+from sqla_safe.ext._plain import is_plain, must_be_awaited, plain_refused
 from sqla_safe.ext._served import note_served
 from sqla_safe.guard._hooks import explaining
 from sqla_safe.scopes._async import AsyncScopedServices
@@ -175,8 +176,11 @@ class ScopeMiddleware(BaseMiddleware):
         if not isinstance(scope, AsyncScope) or scope._unit.source is not self._source:
             return await handler(event, data)
         self._served[scope] = callback = data["handler"].callback
-        plan = self._plan_of(callback)
-        return await handler(event, {**data, **{name: give(scope) for name, give in plan.items()}})
+        given = {name: give(scope) for name, give in self._plan_of(callback).items()}
+        if is_plain(callback):
+            named = {name: data[name] for name in self._named.keys() & parameters_of(callback)}
+            _refuse_plain(callback, {**named, **given})
+        return await handler(event, {**data, **given})
 
     def _plan_of(self, callback: Callable[..., Any]) -> dict[str, Any]:
         """Return how to make each annotated argument from a scope; read once for a handler."""
@@ -257,6 +261,13 @@ def _root_of(handler: Any, data: dict[str, Any]) -> Router | None:
         trigger = getattr(handler, "__wrapped__", None)
         router = getattr(getattr(trigger, "__self__", None), "router", None)
     return None if router is None else tuple(router.chain_head)[-1]
+
+
+def _refuse_plain(callback: Any, given: dict[str, Any]) -> None:
+    """Refuse a handler that runs in a thread, where nothing of an async service can be awaited."""
+    for name, value in given.items():
+        if not isinstance(value, AsyncScope) and must_be_awaited(type(value)):
+            raise plain_refused("handler", callback, name, "")
 
 
 def _itself(scope: AsyncScope[Any]) -> AsyncScope[Any]:

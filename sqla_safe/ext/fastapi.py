@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypeVar, cast, get_origin
 
@@ -11,8 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from sqlalchemy.orm import Session, sessionmaker
 
 from sqla_safe._locations import Place, caller
-from sqla_safe.errors import ScopeOptionError, ScopeSourceError
+from sqla_safe.errors import ScopeSourceError
 from sqla_safe.ext._extras import missing
+from sqla_safe.ext._plain import is_plain, must_be_awaited, plain_refused
 from sqla_safe.ext._served import note_served
 from sqla_safe.guard._hooks import explaining
 from sqla_safe.scopes import _ambient
@@ -167,36 +167,26 @@ def _depends(opener: Any, service: Any, lifetime: Any) -> Any:
         return asked
 
     async def give(connection: HTTPConnection, scope: Any = asked) -> Any:
+        given = _given(scope, service, kind, connection)
         if isinstance(scope, AsyncScope) and lifetime == "function":
-            _refuse_plain(connection.scope.get("route"), give)
-        return _given(scope, service, kind, connection)
+            _refuse_plain(connection.scope.get("route"), give, given)
+        return given
 
     return Depends(give, scope=lifetime)
 
 
-def _refuse_plain(route: Any, give: Any) -> None:
+def _refuse_plain(route: Any, give: Any, given: object) -> None:
     """Refuse an endpoint that runs in a thread, where nothing of an async service can be awaited.
 
     One that streams may be such: it gives the service to a generator.
     """
     dependant = getattr(route, "dependant", None)
-    if dependant is None or not _is_plain(dependant.call):
+    if dependant is None or not is_plain(dependant.call) or not must_be_awaited(type(given)):
         return
     for parameter in dependant.dependencies:
         if parameter.call is give and parameter.name is not None:
-            name = dependant.call.__name__
-            raise ScopeOptionError(
-                problem=f"the endpoint {name} is a plain function with the parameter "
-                f"{parameter.name}, and a service of an async_sessionmaker needs a coroutine one",
-                instead=f"async def {name}(...), or a sessionmaker in place of the "
-                "async_sessionmaker",
-            )
-
-
-def _is_plain(function: Any) -> bool:
-    inner = inspect.unwrap(function)
-    is_async = any(map(inspect.iscoroutinefunction, (function, inner)))
-    return inspect.isfunction(inner) and not (is_async or inspect.isasyncgenfunction(inner))
+            sync = ", or a sessionmaker in place of the async_sessionmaker"
+            raise plain_refused("endpoint", dependant.call, parameter.name, sync)
 
 
 def _given(scope: Any, service: Any, kind: Any, connection: HTTPConnection) -> Any:

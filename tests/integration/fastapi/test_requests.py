@@ -345,6 +345,13 @@ async def test_a_sync_endpoint_that_raises_stores_nothing(sync_sessions) -> None
         assert session.scalar(COUNT) == 0
 
 
+class Unawaited:
+    """Has nothing to wait for."""
+
+    def __init__(self, session: AsyncSession) -> None:
+        self.texts = ["a"]
+
+
 def with_plain_functions(app: FastAPI) -> None:
     """Add endpoints with a plain function on their way, which is right."""
 
@@ -366,6 +373,10 @@ def with_plain_functions(app: FastAPI) -> None:
     def later(scope: Services[AsyncScope[AsyncSession]]) -> list[str]:
         scope.on_commit(lambda: None)
         return ["a"]
+
+    @app.get("/sync")
+    def sync(mine: Services[Unawaited]) -> list[str]:
+        return mine.texts
 
     @app.get("/stream")
     def stream(notes: StreamServices[Notes]) -> StreamingResponse:
@@ -393,7 +404,7 @@ async def test_a_plain_endpoint_is_refused_async_services(app: FastAPI, sessions
     assert await stored(sessions) == []
 
 
-@pytest.mark.parametrize("path", ["dependency", "repository", "scope", "stream"])
+@pytest.mark.parametrize("path", ["dependency", "repository", "scope", "sync", "stream"])
 async def test_plain_functions_that_await_nothing_are_served(app: FastAPI, sessions, path) -> None:
     """Dependencies make repositories, endpoints take what was awaited, or start a stream."""
     with_plain_functions(app)
