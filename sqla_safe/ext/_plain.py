@@ -15,8 +15,9 @@ def is_plain(function: Any) -> bool:
     return inspect.isfunction(inner) and not (is_async or inspect.isasyncgenfunction(inner))
 
 
-def must_be_awaited(kind: type) -> bool:
-    """Say whether a class has methods that give coroutines, as a service of an async session."""
+def must_be_awaited(service: object) -> bool:
+    """Say whether an object has methods that give coroutines, as one of an async session."""
+    kind: type[object] = type(service)
     members = (inspect.getattr_static(kind, name, None) for name in dir(kind))
     return any(inspect.iscoroutinefunction(member) for member in members)
 

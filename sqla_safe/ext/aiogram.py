@@ -266,7 +266,7 @@ def _root_of(handler: Any, data: dict[str, Any]) -> Router | None:
 def _refuse_plain(callback: Any, given: dict[str, Any]) -> None:
     """Refuse a handler that runs in a thread, where nothing of an async service can be awaited."""
     for name, value in given.items():
-        if not isinstance(value, AsyncScope) and must_be_awaited(type(value)):
+        if not isinstance(value, AsyncScope) and must_be_awaited(value):
             raise plain_refused("handler", callback, name, "")
 
 

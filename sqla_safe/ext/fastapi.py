@@ -181,7 +181,7 @@ def _refuse_plain(route: Any, give: Any, given: object) -> None:
     One that streams may be such: it gives the service to a generator.
     """
     dependant = getattr(route, "dependant", None)
-    if dependant is None or not is_plain(dependant.call) or not must_be_awaited(type(given)):
+    if dependant is None or not is_plain(dependant.call) or not must_be_awaited(given):
         return
     for parameter in dependant.dependencies:
         if parameter.call is give and parameter.name is not None:
