@@ -1,4 +1,4 @@
-"""Plain functions that a framework runs in a thread: nothing can be awaited there."""
+"""Functions that could not use what they are given: plain ones in a thread, and generators."""
 
 from __future__ import annotations
 
@@ -29,4 +29,18 @@ def plain_refused(what: str, function: Any, parameter: str, otherwise: str) -> S
         problem=f"the {what} {name} is a plain function with the parameter {parameter}, "
         "and a service of an async_sessionmaker needs a coroutine one",
         instead=f"async def {name}(...){otherwise}",
+    )
+
+
+def is_generator(function: Any) -> bool:
+    """Say whether a function runs only when what it returned is read; not what it wraps."""
+    return inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
+
+
+def generator_refused(function: Any, parameter: str, service: str) -> ScopeOptionError:
+    """Return the error for a generator and a service whose scope ends before it runs."""
+    return ScopeOptionError(
+        problem=f"the endpoint {function.__name__} is a generator function: it runs when the scope "
+        f"of its parameter {parameter} has ended",
+        instead=f"{parameter}: StreamServices[{service}], or depends(..., stream=True)",
     )

@@ -12,7 +12,13 @@ from sqlalchemy.orm import Session, sessionmaker
 from sqla_safe._locations import Place, caller
 from sqla_safe.errors import ScopeSourceError
 from sqla_safe.ext._extras import missing
-from sqla_safe.ext._plain import is_plain, must_be_awaited, plain_refused
+from sqla_safe.ext._plain import (
+    generator_refused,
+    is_generator,
+    is_plain,
+    must_be_awaited,
+    plain_refused,
+)
 from sqla_safe.ext._served import note_served
 from sqla_safe.guard._hooks import explaining
 from sqla_safe.scopes import _ambient
@@ -168,25 +174,27 @@ def _depends(opener: Any, service: Any, lifetime: Any) -> Any:
 
     async def give(connection: HTTPConnection, scope: Any = asked) -> Any:
         given = _given(scope, service, kind, connection)
-        if isinstance(scope, AsyncScope) and lifetime == "function":
-            _refuse_plain(connection.scope.get("route"), give, given)
+        if lifetime == "function":
+            _check_endpoint(connection.scope.get("route"), give, scope, given)
         return given
 
     return Depends(give, scope=lifetime)
 
 
-def _refuse_plain(route: Any, give: Any, given: object) -> None:
-    """Refuse an endpoint that runs in a thread, where nothing of an async service can be awaited.
-
-    One that streams may be such: it gives the service to a generator.
-    """
+def _check_endpoint(route: Any, give: Any, scope: Any, given: object) -> None:
+    """Refuse an endpoint that could not use what it is given, before it answers."""
     dependant = getattr(route, "dependant", None)
-    if dependant is None or not is_plain(dependant.call) or not must_be_awaited(given):
+    if dependant is None:
         return
-    for parameter in dependant.dependencies:
-        if parameter.call is give and parameter.name is not None:
-            sync = ", or a sessionmaker in place of the async_sessionmaker"
-            raise plain_refused("endpoint", dependant.call, parameter.name, sync)
+    own = [parameter.name for parameter in dependant.dependencies if parameter.call is give]
+    name = next((name for name in own if name is not None), None)
+    if name is None:
+        return
+    if is_generator(dependant.call):
+        raise generator_refused(dependant.call, name, type(given).__name__)
+    if isinstance(scope, AsyncScope) and is_plain(dependant.call) and must_be_awaited(given):
+        sync = ", or a sessionmaker in place of the async_sessionmaker"
+        raise plain_refused("endpoint", dependant.call, name, sync)
 
 
 def _given(scope: Any, service: Any, kind: Any, connection: HTTPConnection) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Annotated, Any
 
 import pytest
@@ -11,7 +11,13 @@ from fastapi import FastAPI, WebSocket
 from fastapi.responses import StreamingResponse
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from sqla_safe import AsyncScope, ReadOnlyScopeError, ScopeClosedError, scoped_services
+from sqla_safe import (
+    AsyncScope,
+    ReadOnlyScopeError,
+    ScopeClosedError,
+    ScopeOptionError,
+    scoped_services,
+)
 from sqla_safe.ext.fastapi import Services, StreamServices, depends
 from tests.integration.fastapi.support import Notes, client, sent
 from tests.integration.fastapi.test_requests import stored
@@ -186,3 +192,24 @@ async def test_websockets_have_a_scope_for_each_message(
     assert await say("b") == ["a", "b"]
     await coming.put({"type": "websocket.disconnect", "code": 1000})
     await task
+
+
+@pytest.mark.parametrize("kind", ["async", "plain"])
+async def test_a_generator_is_refused_a_scope_that_ends_before_it_runs(app: FastAPI, kind) -> None:
+    """Its answer would be a success without a body; the error names the parameter to change."""
+
+    async def streaming(notes: Services[Notes]) -> AsyncIterator[str]:
+        async for text in notes.stream():
+            yield text
+
+    def plain(notes: Services[Notes]) -> Iterator[str]:
+        yield "a"
+
+    app.get("/", response_model=None)(streaming if kind == "async" else plain)
+    with pytest.raises(ScopeOptionError) as caught:
+        await sent(app, "/", lambda _message: None)
+    name = "streaming" if kind == "async" else "plain"
+    assert str(caught.value).startswith(
+        f"the endpoint {name} is a generator function: it runs when the scope of its parameter "
+        "notes has ended. Instead: notes: StreamServices[Notes]"
+    )
