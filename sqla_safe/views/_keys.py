@@ -31,6 +31,8 @@ CHUNKS = {"mysql": 100_000, "mariadb": 100_000, "sqlite": 30_000, "postgresql": 
 
 _WITHOUT_ROWS = ("mssql",)
 """Databases that cannot compare several columns at once."""
+_NUL = r"\u0000"
+"""What SQLite ends a text of JSON at."""
 _ROWS = 100
 """Keys in one statement there: all their columns are parameters, of which it takes 2,100."""
 
@@ -39,13 +41,19 @@ class Asking(NamedTuple):
     """A condition on the key columns, and how its parameters are made from a list of keys."""
 
     condition: ColumnElement[bool]
-    parameters: Callable[[list[Any]], dict[str, Any]]
+    parameters: Callable[[list[Any]], dict[str, Any] | None]
+    """Gives None for keys that cannot be sent so: they take the plain way."""
     chunk: int | None = None
     """How many keys a statement takes; None for any number."""
 
 
-def ask(dialect: Dialect, keys: Sequence[Any]) -> Asking:
-    """Return the condition by which rows of any number of keys are found."""
+def ask(dialect: Dialect, keys: Sequence[Any], *, is_plain: bool = False) -> Asking:
+    """Return the condition by which rows of any number of keys are found.
+
+    The plain way takes any keys: each is a parameter, as SQLAlchemy sends it.
+    """
+    if is_plain:
+        return _expanding(keys, CHUNKS.get(dialect.name, 1_000))
     if dialect.name == "postgresql":
         return _array(keys) if len(keys) == 1 else _arrays(keys)
     if dialect.name == "sqlite" and all(_is_json(key.type, dialect) for key in keys):
@@ -77,25 +85,30 @@ def _arrays(keys: Sequence[Any]) -> Asking:
 
 
 def _json(dialect: Dialect, keys: Sequence[Any]) -> Asking:
-    from msgspec.json import encode  # noqa: PLC0415  (it takes longer to import than all the rest)
-
     table = func.json_each(bindparam(_NAME, type_=String())).table_valued("value")
     binders = [key.type.dialect_impl(dialect).bind_processor(dialect) for key in keys]
     if len(keys) == 1:
         [key], [binder] = keys, binders
 
-        def parameter(values: list[Any]) -> dict[str, Any]:
-            return {_NAME: encode(_bound(values, binder)).decode()}
+        def parameter(values: list[Any]) -> dict[str, Any] | None:
+            return _as_json(_bound(values, binder))
 
         return Asking(key.in_(select(table.c.value)), parameter)
     parts = [func.json_extract(table.c.value, f"$[{place}]") for place in range(len(keys))]
 
-    def parameters(values: list[Any]) -> dict[str, Any]:
+    def parameters(values: list[Any]) -> dict[str, Any] | None:
         columns = zip(*values, strict=True)
         bound = [_bound(list(part), binder) for part, binder in zip(columns, binders, strict=True)]
-        return {_NAME: encode(list(zip(*bound, strict=True))).decode()}
+        return _as_json(list(zip(*bound, strict=True)))
 
     return Asking(tuple_(*keys).in_(select(*parts)), parameters)
+
+
+def _as_json(values: list[Any]) -> dict[str, Any] | None:
+    from msgspec.json import encode  # noqa: PLC0415  (it takes longer to import than all the rest)
+
+    text = encode(values).decode()
+    return None if _NUL in text else {_NAME: text}
 
 
 def _bound(values: list[Any], binder: Any) -> list[Any]:

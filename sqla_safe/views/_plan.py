@@ -58,20 +58,23 @@ class Prepared:
         self.given_mapper = given.mapper
         self.options = given.options
         self.execution_options = given.execution_options
-        self._below: dict[tuple[int, str], tuple[Select[Any], Asking]] = {}
+        self._below: dict[tuple[int, tuple[str, bool]], tuple[Select[Any], Asking]] = {}
 
     def rows(self, found: Sequence[Any]) -> Sequence[Any]:
         """Return the root's rows without what is there for their order only."""
         return found if self.width is None else [row[: self.width] for row in found]
 
-    def below(self, level: Level, dialect: Dialect) -> tuple[Select[Any], Asking]:
-        """Return the statement of a level below the root."""
-        found = level.statements.get(dialect.name)
+    def below(
+        self, level: Level, dialect: Dialect, *, is_plain: bool = False
+    ) -> tuple[Select[Any], Asking]:
+        """Return the statement of a level below the root, and how it is told its keys."""
+        way = dialect.name, is_plain
+        found = level.statements.get(way)
         if found is None:
-            found = level.statements[dialect.name] = level_statement(level, dialect)
+            found = level.statements[way] = level_statement(level, dialect, is_plain=is_plain)
         if not self.options:
             return found
-        key = id(level), dialect.name
+        key = id(level), way
         if key not in self._below:
             statement, asking = found
             self._below[key] = statement.options(*self.options), asking

@@ -205,15 +205,21 @@ class Run:
     def _below(self, level: Level, keys: list[Any]) -> dict[Any, Any]:
         if not keys:
             return {}
-        dialect = self._dialect(level)
-        statement, asking = self.prepared.below(level, dialect)
-        options = self.prepared.execution_options
-        if asking.chunk is None or len(keys) <= asking.chunk:
-            rows, maker = self._rows(level, statement, asking.parameters(keys), options, None)
-        else:
-            rows, maker = self._in_chunks(level, statement, asking, keys)
+        rows, maker = self._asked(level, keys)
         built: dict[Any, Any] = self._built(level, rows, maker)
         return built
+
+    def _asked(self, level: Level, keys: list[Any]) -> Rows:
+        statement, asking = self.prepared.below(level, self._dialect(level))
+        if asking.chunk is not None and len(keys) > asking.chunk:
+            return self._in_chunks(level, statement, asking, keys)
+        parameters = asking.parameters(keys)
+        if parameters is None:
+            return self._in_chunks(level, *self._plainly(level), keys)
+        return self._rows(level, statement, parameters, self.prepared.execution_options, None)
+
+    def _plainly(self, level: Level) -> tuple[Any, Asking]:
+        return self.prepared.below(level, self._dialect(level), is_plain=True)
 
     def _in_chunks(self, level: Level, statement: Any, asking: Asking, keys: list[Any]) -> Rows:
         options, size = self.prepared.execution_options, asking.chunk

@@ -181,8 +181,10 @@ class Level:
     """The last dialect, weakly, and its code: quicker to find than among all that it has."""
     cooked: Any = None
     """The generated code for rows whose values SQLAlchemy has converted already."""
-    statements: dict[str, Any] = field(default_factory=dict[str, Any])
-    """What is executed, by the name of the dialect."""
+    statements: dict[tuple[str, bool], tuple[Any, Any]] = field(
+        default_factory=dict["tuple[str, bool]", "tuple[Any, Any]"]
+    )
+    """What is executed, by the name of the dialect and whether in the plain way."""
 
     def all(self) -> Iterator[Level]:
         """Give this statement, and all below it."""

@@ -152,11 +152,13 @@ def confuses(given: Given, level: Level) -> bool:
     )
 
 
-def level_statement(level: Level, dialect: Dialect) -> tuple[Select[Any], Asking]:
+def level_statement(
+    level: Level, dialect: Dialect, *, is_plain: bool
+) -> tuple[Select[Any], Asking]:
     """Return the SELECT of a level below the root, for any number of keys."""
     link = level.link
     assert link is not None
-    asking = ask(dialect, link.keys)
+    asking = ask(dialect, link.keys, is_plain=is_plain)
     statement = selected_below(level, link).where(asking.condition)
     if link.order_by:
         statement = statement.order_by(*link.keys, *link.order_by)
