@@ -37,6 +37,7 @@ class Prepared:
 
     __slots__ = (
         "_below",
+        "doubted",
         "execution_options",
         "given_mapper",
         "joins",
@@ -55,6 +56,8 @@ class Prepared:
         self.root = root_statement(given, compiled.level)
         is_wider = bool(sorted_distinct(given.statement))
         self.width = len(compiled.level.columns) if is_wider else None
+        self.doubted: Given | None = None
+        """The statement, where it is for listeners to join what an Expr reads."""
         self.given_mapper = given.mapper
         self.options = given.options
         self.execution_options = given.execution_options

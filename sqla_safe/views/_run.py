@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -15,6 +16,7 @@ from sqla_safe.errors import ViewStreamError
 from sqla_safe.views._makers import for_cooked, for_raw
 from sqla_safe.views._selects import RAW_RESULT
 from sqla_safe.views._statements import require_names
+from sqla_safe.views._unjoined import looking_last
 from sqla_safe.views._views import view_of
 
 if TYPE_CHECKING:
@@ -250,9 +252,16 @@ class Run:
 
     def _execute(self, statement: Any, parameters: Any, options: Any) -> Any:
         if self.ask is None:
-            return self.session.execute(statement, parameters, execution_options=options)
+            with self._doubting(statement):
+                return self.session.execute(statement, parameters, execution_options=options)
         options = options | RAW_RESULT if options else RAW_RESULT
         return self.ask(statement, parameters, execution_options=options)
+
+    def _doubting(self, statement: Any) -> AbstractContextManager[None]:
+        given = self.prepared.doubted
+        if given is None or statement is not self.prepared.root:
+            return nullcontext()
+        return looking_last(self.session, self.prepared.level, given)
 
     def _cursor(self, result: Any, dialect: Dialect) -> Any:
         """Return the driver's cursor, None where the rows come from somewhere else."""

@@ -17,7 +17,7 @@ from sqla_safe.views._plan import Plan
 from sqla_safe.views._repeats import Repeats
 from sqla_safe.views._statements import read_statement
 from sqla_safe.views._targets import MAPPED, NOT_A_TARGET, is_target
-from sqla_safe.views._unjoined import require_joined
+from sqla_safe.views._unjoined import unjoined
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -79,8 +79,11 @@ class View:
         given = read_statement(statement)
         plan = self.plan(given.mapper)
         prepared = plan.prepared(given, **around._asdict())
-        if not around.has_listeners:  # which may join more to it
-            require_joined(prepared.level, given, prepared.root)
+        error = unjoined(prepared.level, given, prepared.root)
+        if error is not None:
+            if not around.has_listeners:  # which may join more to it
+                raise error
+            prepared.doubted = given._replace(statement=prepared.root)
         return prepared
 
 
