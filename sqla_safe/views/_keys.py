@@ -8,6 +8,7 @@ from sqlalchemy import (
     ARRAY,
     Integer,
     String,
+    TypeDecorator,
     Uuid,
     and_,
     any_,
@@ -18,6 +19,8 @@ from sqlalchemy import (
     select,
     tuple_,
 )
+
+from sqla_safe.views._dialects import kept_on
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -41,7 +44,7 @@ class Asking(NamedTuple):
     """A condition on the key columns, and how its parameters are made from a list of keys."""
 
     condition: ColumnElement[bool]
-    parameters: Callable[[list[Any]], dict[str, Any] | None]
+    parameters: Callable[[list[Any], Dialect], dict[str, Any] | None]
     """Gives None for keys that cannot be sent so: they take the plain way."""
     chunk: int | None = None
     """How many keys a statement takes; None for any number."""
@@ -68,7 +71,7 @@ def _array(keys: Sequence[Any]) -> Asking:
     return Asking(key == any_(bindparam(_NAME, type_=ARRAY(key.type))), _named)
 
 
-def _named(values: list[Any]) -> dict[str, Any]:
+def _named(values: list[Any], _: Dialect) -> dict[str, Any]:
     return {_NAME: values}
 
 
@@ -78,7 +81,7 @@ def _arrays(keys: Sequence[Any]) -> Asking:
     columns = [column(f"k{place}", key.type) for place, key in enumerate(keys)]
     table = func.unnest(*binds).table_valued(*columns, name="keys").render_derived()
 
-    def parameters(values: list[Any]) -> dict[str, Any]:
+    def parameters(values: list[Any], _: Dialect) -> dict[str, Any]:
         return dict(zip(names, map(list, zip(*values, strict=True)), strict=True))
 
     return Asking(tuple_(*keys).in_(select(*table.c)), parameters)
@@ -86,22 +89,46 @@ def _arrays(keys: Sequence[Any]) -> Asking:
 
 def _json(dialect: Dialect, keys: Sequence[Any]) -> Asking:
     table = func.json_each(bindparam(_NAME, type_=String())).table_valued("value")
-    binders = [key.type.dialect_impl(dialect).bind_processor(dialect) for key in keys]
+    binders = _Binders([key.type for key in keys], dialect)
     if len(keys) == 1:
-        [key], [binder] = keys, binders
+        [key] = keys
 
-        def parameter(values: list[Any]) -> dict[str, Any] | None:
-            return _as_json(_bound(values, binder))
+        def parameter(values: list[Any], dialect: Dialect) -> dict[str, Any] | None:
+            return _as_json(_bound(values, binders.of(dialect)[0]))
 
         return Asking(key.in_(select(table.c.value)), parameter)
     parts = [func.json_extract(table.c.value, f"$[{place}]") for place in range(len(keys))]
 
-    def parameters(values: list[Any]) -> dict[str, Any] | None:
-        columns = zip(*values, strict=True)
-        bound = [_bound(list(part), binder) for part, binder in zip(columns, binders, strict=True)]
+    def parameters(values: list[Any], dialect: Dialect) -> dict[str, Any] | None:
+        columns = zip(zip(*values, strict=True), binders.of(dialect), strict=True)
+        bound = [_bound(list(part), binder) for part, binder in columns]
         return _as_json(list(zip(*bound, strict=True)))
 
     return Asking(tuple_(*keys).in_(select(*parts)), parameters)
+
+
+class _Binders:
+    """What turns keys into values of the database, None for as is."""
+
+    __slots__ = ("__weakref__", "_everywhere", "_kinds")
+
+    def __init__(self, kinds: list[Any], dialect: Dialect) -> None:
+        self._kinds = kinds
+        is_free = any(isinstance(kind, TypeDecorator) for kind in kinds)
+        self._everywhere = None if is_free else self._made(dialect)
+
+    def of(self, dialect: Dialect) -> list[Any]:
+        """Return them as they are for a dialect: a user's own type may ask which one it is."""
+        if self._everywhere is not None:
+            return self._everywhere
+        kept = kept_on(dialect)
+        found: list[Any] | None = kept.get(self)
+        if found is None:
+            found = kept[self] = self._made(dialect)
+        return found
+
+    def _made(self, dialect: Dialect) -> list[Any]:
+        return [kind.dialect_impl(dialect).bind_processor(dialect) for kind in self._kinds]
 
 
 def _as_json(values: list[Any]) -> dict[str, Any] | None:
@@ -136,7 +163,7 @@ def _one_by_one(keys: Sequence[Any]) -> Asking:
         for row in names
     ]
 
-    def parameters(values: list[Any]) -> dict[str, Any]:
+    def parameters(values: list[Any], _: Dialect) -> dict[str, Any]:
         padded = [*values, *[values[-1]] * (_ROWS - len(values))]
         pairs = zip(names, padded, strict=True)
         return {name: part for row, key in pairs for name, part in zip(row, key, strict=True)}

@@ -212,24 +212,22 @@ class Run:
         return built
 
     def _asked(self, level: Level, keys: list[Any]) -> Rows:
-        statement, asking = self.prepared.below(level, self._dialect(level))
+        dialect = self._dialect(level)
+        statement, asking = self.prepared.below(level, dialect)
         if asking.chunk is not None and len(keys) > asking.chunk:
             return self._in_chunks(level, statement, asking, keys)
-        parameters = asking.parameters(keys)
+        parameters = asking.parameters(keys, dialect)
         if parameters is None:
-            return self._in_chunks(level, *self._plainly(level), keys)
+            return self._in_chunks(level, *self.prepared.below(level, dialect, is_plain=True), keys)
         return self._rows(level, statement, parameters, self.prepared.execution_options, None)
 
-    def _plainly(self, level: Level) -> tuple[Any, Asking]:
-        return self.prepared.below(level, self._dialect(level), is_plain=True)
-
     def _in_chunks(self, level: Level, statement: Any, asking: Asking, keys: list[Any]) -> Rows:
-        options, size = self.prepared.execution_options, asking.chunk
+        options, size, dialect = self.prepared.execution_options, asking.chunk, self._dialect(level)
         assert size is not None
         found: list[Any] = []
         maker = for_cooked(level)
         for start in range(0, len(keys), size):
-            parameters = asking.parameters(keys[start : start + size])
+            parameters = asking.parameters(keys[start : start + size], dialect)
             rows, maker = self._rows(level, statement, parameters, options, None)
             found += rows
         return found, maker

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from sqlalchemy import (
     CTE,
     Alias,
+    AliasedReturnsRows,
     Join,
     Lateral,
     Select,
@@ -41,6 +42,8 @@ SUBQUERY = (
     "user.id).scalar_subquery()"
 )
 """What to write in place of an Expr that reads a table which nothing joins."""
+_NAMED_ANEW = (AliasedReturnsRows, Values)
+"""What SQLAlchemy does not tell apart in two statements, unless by its name or what is in it."""
 _GIVEN = "the entity that the Expr is given, as in lambda user: user.name"
 
 
@@ -115,6 +118,26 @@ def apart(places: dict[str, int], statement: Any, base: Any) -> Iterator[Apart]:
         for one in _froms(expressions[place]):
             if one in added and not _may_be_joined(one, base):
                 yield Apart(where, called(one))
+
+
+def names_alias(level: Level, root: Select[Any]) -> bool:
+    """Say whether an Expr reads an alias, a subquery or the like that is always the same one.
+
+    Two statements are alike to SQLAlchemy whichever of their aliases is the one. What an Expr makes
+    anew each time is no other statement's.
+    """
+    described = root.column_descriptions
+    return any(
+        not _aliases(level.columns[place].sample).isdisjoint(_aliases(described[place]["expr"]))
+        for place in level.computed.values()
+    )
+
+
+def _aliases(expression: Any) -> set[Any]:
+    clause = getattr(expression, "__clause_element__", lambda: expression)()
+    parts = list(visitors.iterate(clause))
+    tables = [getattr(part, "table", None) for part in parts]
+    return {one for one in (*parts, *tables) if isinstance(one, _NAMED_ANEW)}
 
 
 def _added(statement: Any, base: Any) -> set[Any]:
