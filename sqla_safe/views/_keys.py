@@ -91,12 +91,7 @@ def _json(dialect: Dialect, keys: Sequence[Any]) -> Asking:
     table = func.json_each(bindparam(_NAME, type_=String())).table_valued("value")
     binders = _Binders([key.type for key in keys], dialect)
     if len(keys) == 1:
-        [key] = keys
-
-        def parameter(values: list[Any], dialect: Dialect) -> dict[str, Any] | None:
-            return _as_json(_bound(values, binders.of(dialect)[0]))
-
-        return Asking(key.in_(select(table.c.value)), parameter)
+        return Asking(keys[0].in_(select(table.c.value)), _single(binders))
     parts = [func.json_extract(table.c.value, f"$[{place}]") for place in range(len(keys))]
 
     def parameters(values: list[Any], dialect: Dialect) -> dict[str, Any] | None:
@@ -107,20 +102,31 @@ def _json(dialect: Dialect, keys: Sequence[Any]) -> Asking:
     return Asking(tuple_(*keys).in_(select(*parts)), parameters)
 
 
+def _single(binders: _Binders) -> Callable[[list[Any], Dialect], dict[str, Any] | None]:
+    if binders.everywhere == [None]:
+        return _as_json
+
+    def parameters(values: list[Any], dialect: Dialect) -> dict[str, Any] | None:
+        return _as_json(_bound(values, binders.of(dialect)[0]))
+
+    return parameters
+
+
 class _Binders:
     """What turns keys into values of the database, None for as is."""
 
-    __slots__ = ("__weakref__", "_everywhere", "_kinds")
+    __slots__ = ("__weakref__", "_kinds", "everywhere")
 
     def __init__(self, kinds: list[Any], dialect: Dialect) -> None:
         self._kinds = kinds
         is_free = any(isinstance(kind, TypeDecorator) for kind in kinds)
-        self._everywhere = None if is_free else self._made(dialect)
+        self.everywhere = None if is_free else self._made(dialect)
+        """The same for all dialects of a name; None where each may have its own."""
 
     def of(self, dialect: Dialect) -> list[Any]:
         """Return them as they are for a dialect: a user's own type may ask which one it is."""
-        if self._everywhere is not None:
-            return self._everywhere
+        if self.everywhere is not None:
+            return self.everywhere
         kept = kept_on(dialect)
         found: list[Any] | None = kept.get(self)
         if found is None:
@@ -131,7 +137,7 @@ class _Binders:
         return [kind.dialect_impl(dialect).bind_processor(dialect) for kind in self._kinds]
 
 
-def _as_json(values: list[Any]) -> dict[str, Any] | None:
+def _as_json(values: list[Any], _: Dialect | None = None) -> dict[str, Any] | None:
     from msgspec.json import encode  # noqa: PLC0415  (it takes longer to import than all the rest)
 
     text = encode(values).decode()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine import Dialect
 
-    from sqla_safe.views._keys import Asking
     from sqla_safe.views._makers import Maker
     from sqla_safe.views._plan import Prepared
     from sqla_safe.views._shapes import Level
@@ -163,7 +161,8 @@ class Run:
     def all(self, limit: int | None) -> list[Any]:
         """Return the root's objects."""
         level = self.prepared.level
-        rows, maker = self._rows(level, self.prepared.root, self.parameters, {}, limit)
+        root = self.prepared.root
+        rows, maker = self._rows(level, self.dialect, root, self.parameters, {}, limit)
         if limit is not None and len(rows) >= limit:
             return list(rows)
         built: list[Any] = self._built(level, self.prepared.rows(rows), maker)
@@ -207,37 +206,41 @@ class Run:
     def _below(self, level: Level, keys: list[Any]) -> dict[Any, Any]:
         if not keys:
             return {}
-        rows, maker = self._asked(level, keys)
+        dialect = self._dialect(level)
+        statement, asking = self.prepared.below(level, dialect)
+        parameters = asking.parameters(keys, dialect) if asking.chunk is None else None
+        if parameters is None:
+            rows, maker = self._in_chunks(level, dialect, keys)
+        else:
+            options = self.prepared.execution_options
+            rows, maker = self._rows(level, dialect, statement, parameters, options)
         built: dict[Any, Any] = self._built(level, rows, maker)
         return built
 
-    def _asked(self, level: Level, keys: list[Any]) -> Rows:
-        dialect = self._dialect(level)
+    def _in_chunks(self, level: Level, dialect: Dialect, keys: list[Any]) -> Rows:
         statement, asking = self.prepared.below(level, dialect)
-        if asking.chunk is not None and len(keys) > asking.chunk:
-            return self._in_chunks(level, statement, asking, keys)
-        parameters = asking.parameters(keys, dialect)
-        if parameters is None:
-            return self._in_chunks(level, *self.prepared.below(level, dialect, is_plain=True), keys)
-        return self._rows(level, statement, parameters, self.prepared.execution_options, None)
-
-    def _in_chunks(self, level: Level, statement: Any, asking: Asking, keys: list[Any]) -> Rows:
-        options, size, dialect = self.prepared.execution_options, asking.chunk, self._dialect(level)
-        assert size is not None
+        if asking.chunk is None:
+            statement, asking = self.prepared.below(level, dialect, is_plain=True)
+        options, size = self.prepared.execution_options, asking.chunk or len(keys)
         found: list[Any] = []
         maker = for_cooked(level)
         for start in range(0, len(keys), size):
             parameters = asking.parameters(keys[start : start + size], dialect)
-            rows, maker = self._rows(level, statement, parameters, options, None)
+            rows, maker = self._rows(level, dialect, statement, parameters, options)
             found += rows
         return found, maker
 
-    def _rows(
-        self, level: Level, statement: Any, parameters: Any, options: Any, limit: int | None
+    def _rows(  # noqa: PLR0917  (called for each statement, where keywords cost)
+        self,
+        level: Level,
+        dialect: Dialect,
+        statement: Any,
+        parameters: Any,
+        options: Any,
+        limit: int | None = None,
     ) -> Rows:
         """Return the rows as the driver gives them, and the code that knows what they mean."""
         result = self._execute(statement, parameters, options)
-        dialect = self._dialect(level)
         cursor = self._cursor(result, dialect)
         given = result if cursor is None else cursor
         try:
@@ -250,16 +253,16 @@ class Run:
 
     def _execute(self, statement: Any, parameters: Any, options: Any) -> Any:
         if self.ask is None:
-            with self._doubting(statement):
-                return self.session.execute(statement, parameters, execution_options=options)
+            return self._execute_by_session(statement, parameters, options)
         options = options | RAW_RESULT if options else RAW_RESULT
         return self.ask(statement, parameters, execution_options=options)
 
-    def _doubting(self, statement: Any) -> AbstractContextManager[None]:
-        given = self.prepared.doubted
-        if given is None or statement is not self.prepared.root:
-            return nullcontext()
-        return looking_last(self.session, self.prepared.level, given)
+    def _execute_by_session(self, statement: Any, parameters: Any, options: Any) -> Any:
+        execute, doubted = self.session.execute, self.prepared.doubted
+        if doubted is None or statement is not self.prepared.root:
+            return execute(statement, parameters, execution_options=options)
+        with looking_last(self.session, self.prepared.level, doubted):
+            return execute(statement, parameters, execution_options=options)
 
     def _cursor(self, result: Any, dialect: Dialect) -> Any:
         """Return the driver's cursor, None where the rows come from somewhere else."""
