@@ -399,6 +399,33 @@ def test_generic_classes_are_filled_in(session: Session) -> None:
     assert fetch_one(session, OfText, ANN) == OfText(1, "Ann")
 
 
+@dataclass(frozen=True)
+class Holding(Generic[T]):
+    posts: tuple[T, ...]
+
+
+@dataclass(frozen=True)
+class OfLater(Holding["Later"]):
+    id: int
+
+
+@dataclass(frozen=True)
+class OfNobody(Holding["Nobody"]):  # type: ignore[name-defined]
+    id: int
+
+
+@dataclass(frozen=True)
+class Later:
+    text: str
+
+
+def test_a_base_names_its_argument_as_text(session: Session) -> None:
+    """The class that it means may come later, but must come."""
+    assert fetch_one(session, OfLater, ANN).posts[0] == Later("one")
+    with pytest.raises(ViewDefinitionError, match="its annotation names 'Nobody', which cannot be"):
+        view_plan(OfNobody, User)
+
+
 def test_hooks_run(session: Session) -> None:
     """`__post_init__`, `__setattr__`, converters and validators are the class's own business."""
     assert fetch_one(session, Hooked, ANN).loud == "ANN"
