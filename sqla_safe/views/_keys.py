@@ -55,14 +55,15 @@ def ask(dialect: Dialect, keys: Sequence[Any], *, is_plain: bool = False) -> Ask
 
     The plain way takes any keys: each is a parameter, as SQLAlchemy sends it.
     """
-    if is_plain:
+    is_wrapped = any(_is_wrapped(key.type, dialect) for key in keys)
+    if len(keys) > 1 and (is_wrapped or dialect.name in _WITHOUT_ROWS):
+        return _one_by_one(keys)
+    if is_plain or is_wrapped:
         return _expanding(keys, CHUNKS.get(dialect.name, 1_000))
     if dialect.name == "postgresql":
         return _array(keys) if len(keys) == 1 else _arrays(keys)
     if dialect.name == "sqlite" and all(_is_json(key.type, dialect) for key in keys):
         return _json(dialect, keys)
-    if dialect.name in _WITHOUT_ROWS and len(keys) > 1:
-        return _one_by_one(keys)
     return _expanding(keys, CHUNKS.get(dialect.name, 1_000))
 
 
@@ -97,7 +98,7 @@ def _json(dialect: Dialect, keys: Sequence[Any]) -> Asking:
     def parameters(values: list[Any], dialect: Dialect) -> dict[str, Any] | None:
         columns = zip(zip(*values, strict=True), binders.of(dialect), strict=True)
         bound = [_bound(list(part), binder) for part, binder in columns]
-        return _as_json(list(zip(*bound, strict=True)))
+        return _as_json(list(zip(*bound, strict=True))) if all(map(_are_json, bound)) else None
 
     return Asking(tuple_(*keys).in_(select(*parts)), parameters)
 
@@ -107,7 +108,8 @@ def _single(binders: _Binders) -> Callable[[list[Any], Dialect], dict[str, Any] 
         return _as_json
 
     def parameters(values: list[Any], dialect: Dialect) -> dict[str, Any] | None:
-        return _as_json(_bound(values, binders.of(dialect)[0]))
+        bound = _bound(values, binders.of(dialect)[0])
+        return _as_json(bound) if _are_json(bound) else None
 
     return parameters
 
@@ -137,6 +139,11 @@ class _Binders:
         return [kind.dialect_impl(dialect).bind_processor(dialect) for kind in self._kinds]
 
 
+def _are_json(values: list[Any]) -> bool:
+    """Say whether values are sent as JSON has them, whatever a type of the user's is made of."""
+    return all(isinstance(value, (str, int)) for value in values)
+
+
 def _as_json(values: list[Any], _: Dialect | None = None) -> dict[str, Any] | None:
     from msgspec.json import encode  # noqa: PLC0415  (it takes longer to import than all the rest)
 
@@ -146,6 +153,13 @@ def _as_json(values: list[Any], _: Dialect | None = None) -> dict[str, Any] | No
 
 def _bound(values: list[Any], binder: Any) -> list[Any]:
     return values if binder is None else [binder(value) for value in values]
+
+
+def _is_wrapped(kind: Any, dialect: Dialect) -> bool:
+    """Say whether a type puts each parameter into an expression."""
+    # An IN leaves that out where it compares several columns at once.
+    impl = kind.dialect_impl(dialect)
+    return impl.bind_expression(bindparam(_NAME, type_=impl)) is not None
 
 
 def _is_json(kind: Any, dialect: Dialect) -> bool:
