@@ -89,7 +89,7 @@ def looking_last(session: Session, level: Level, given: Given) -> Generator[None
     def look(state: ORMExecuteState) -> None:
         statement: Any = state.statement
         # A listener may have put something else in its place, or send a statement of its own.
-        if isinstance(statement, Select) and _computed(level, statement) == computed:
+        if _is_select(statement) and _computed(level, statement) == computed:
             error = unjoined(level, given._replace(statement=statement), statement)
             if error is not None:
                 raise error
@@ -118,6 +118,10 @@ def apart(places: dict[str, int], statement: Any, base: Any) -> Iterator[Apart]:
         for one in _froms(expressions[place]):
             if one in added and not _may_be_joined(one, base):
                 yield Apart(where, called(one))
+
+
+def _is_select(value: Any) -> bool:
+    return isinstance(value, Select)
 
 
 def names_alias(level: Level, root: Select[Any]) -> bool:
