@@ -11,6 +11,7 @@ from sqla_safe.views._resolve import Resolver
 from sqla_safe.views._resolver import Mode
 from sqla_safe.views._selects import sorted_distinct
 from sqla_safe.views._statements import (
+    Way,
     clashes,
     confuses,
     level_statement,
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
     from sqla_safe.views._shapes import Level
     from sqla_safe.views._statements import Given
     from sqla_safe.views._unjoined import Apart
+
+
+DIRECT = Way()
 
 
 class Prepared:
@@ -61,23 +65,23 @@ class Prepared:
         self.given_mapper = given.mapper
         self.options = given.options
         self.execution_options = given.execution_options
-        self._below: dict[tuple[int, tuple[str, bool]], tuple[Select[Any], Asking]] = {}
+        self._below: dict[tuple[int, tuple[str, Way]], tuple[Select[Any], Asking]] = {}
 
     def rows(self, found: Sequence[Any]) -> Sequence[Any]:
         """Return the root's rows without what is there for their order only."""
         return found if self.width is None else [row[: self.width] for row in found]
 
     def below(
-        self, level: Level, dialect: Dialect, *, is_plain: bool = False
+        self, level: Level, dialect: Dialect, way: Way = DIRECT
     ) -> tuple[Select[Any], Asking]:
         """Return the statement of a level below the root, and how it is told its keys."""
-        way = dialect.name, is_plain
-        found = level.statements.get(way)
+        known = dialect.name, way
+        found = level.statements.get(known)
         if found is None:
-            found = level.statements[way] = level_statement(level, dialect, is_plain=is_plain)
+            found = level.statements[known] = level_statement(level, dialect, way)
         if not self.options:
             return found
-        key = id(level), way
+        key = id(level), known
         if key not in self._below:
             statement, asking = found
             self._below[key] = statement.options(*self.options), asking

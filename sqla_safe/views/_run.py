@@ -13,8 +13,9 @@ from sqlalchemy.orm import Session
 from sqla_safe._reading import base_of, unwatched, watched_read
 from sqla_safe.errors import ViewStreamError
 from sqla_safe.views._makers import for_cooked, for_raw
+from sqla_safe.views._plan import DIRECT
 from sqla_safe.views._selects import RAW_RESULT
-from sqla_safe.views._statements import require_names
+from sqla_safe.views._statements import Way, require_names
 from sqla_safe.views._unjoined import looking_last
 from sqla_safe.views._views import view_of
 
@@ -37,6 +38,8 @@ _OWN = unwatched(Session.execute)
 _EXECUTE = None if hasattr(_OWN, "__wrapped__") else _OWN
 _GET_BIND = Session.get_bind
 """The session's own, which somebody may have put something in the place of."""
+
+LOOSE = Way(is_loose=True)
 
 Rows = tuple["Sequence[Any]", "Maker"]
 
@@ -206,21 +209,27 @@ class Run:
     def _below(self, level: Level, keys: list[Any]) -> dict[Any, Any]:
         if not keys:
             return {}
-        dialect = self._dialect(level)
-        statement, asking = self.prepared.below(level, dialect)
-        parameters = asking.parameters(keys, dialect) if asking.chunk is None else None
-        if parameters is None:
-            rows, maker = self._in_chunks(level, dialect, keys)
-        else:
-            options = self.prepared.execution_options
-            rows, maker = self._rows(level, dialect, statement, parameters, options)
+        dialect, link = self._dialect(level), level.link
+        assert link is not None
+        rows, maker = self._asked(level, dialect, keys, DIRECT)
+        if link.loose is not None and not _are_known(rows, len(link.keys), keys):
+            rows, maker = self._asked(level, dialect, keys, LOOSE)
         built: dict[Any, Any] = self._built(level, rows, maker)
         return built
 
-    def _in_chunks(self, level: Level, dialect: Dialect, keys: list[Any]) -> Rows:
-        statement, asking = self.prepared.below(level, dialect)
+    def _asked(self, level: Level, dialect: Dialect, keys: list[Any], way: Way) -> Rows:
+        statement, asking = self.prepared.below(level, dialect, way)
+        parameters = asking.parameters(keys, dialect) if asking.chunk is None else None
+        if parameters is None:
+            return self._in_chunks(level, dialect, keys, way)
+        options = self.prepared.execution_options
+        return self._rows(level, dialect, statement, parameters, options)
+
+    def _in_chunks(self, level: Level, dialect: Dialect, keys: list[Any], way: Way) -> Rows:
+        statement, asking = self.prepared.below(level, dialect, way)
         if asking.chunk is None:
-            statement, asking = self.prepared.below(level, dialect, is_plain=True)
+            plain = way._replace(is_plain=True)
+            statement, asking = self.prepared.below(level, dialect, plain)
         options, size = self.prepared.execution_options, asking.chunk or len(keys)
         found: list[Any] = []
         maker = for_cooked(level)
@@ -271,6 +280,13 @@ class Run:
             return None
         # Any other strategy has taken rows from the cursor already, as for server-side cursors.
         return raw.cursor if type(raw.cursor_strategy) is CursorFetchStrategy else None
+
+
+def _are_known(rows: Sequence[Any], width: int, keys: list[Any]) -> bool:
+    """Say whether the keys of rows, their last columns, are among those that were asked for."""
+    if width == 1:
+        return {row[-1] for row in rows}.issubset(keys)
+    return {tuple(row[-width:]) for row in rows}.issubset(keys)
 
 
 def _some(rows: Any, size: int | None, dialect: Dialect) -> Sequence[Any]:
