@@ -5,14 +5,14 @@ from __future__ import annotations
 import sys
 from collections import defaultdict
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple, get_args, get_origin
+from typing import TYPE_CHECKING, Any, NamedTuple, cast, get_args, get_origin
 from weakref import WeakKeyDictionary
 
 from sqlalchemy import Select
 
 from sqla_safe import _mapping
 from sqla_safe.errors import ViewDefinitionError
-from sqla_safe.views._hints import read_hint, type_name
+from sqla_safe.views._hints import collection_of, read_hint, type_name
 from sqla_safe.views._plan import Plan
 from sqla_safe.views._repeats import Repeats
 from sqla_safe.views._statements import read_statement
@@ -152,6 +152,29 @@ def _require_targets(into: Any, mapper: Mapper[Any]) -> None:
     if is_target(kind) or kind is dict:
         view, problem = kind.__name__, f"this is an instance; write {kind.__name__}, its class"
     else:
-        view = type_name(into)
-        problem = f"{view} {MAPPED if hasattr(into, '__mapper__') else NOT_A_TARGET}"
+        view = repr(into) if isinstance(into, str) else type_name(into)
+        problem = f"{view} {_repair(into)}"
     raise ViewDefinitionError(view=view, entity=mapper.class_.__name__, problems=(problem,))
+
+
+def _repair(into: Any) -> str:
+    """Say why something is no view's class, and what to write."""
+    if isinstance(into, str):
+        return "is a text; write the class itself, without quotes"
+    if hasattr(into, "__mapper__"):
+        return MAPPED
+    inner = _inner(into)
+    if inner is None:
+        return NOT_A_TARGET
+    return f"is not a class alone; write {type_name(inner)}, of which fetch makes a list"
+
+
+def _inner(into: Any) -> Any:
+    """Return the class that a collection is of, or that may be None."""
+    members = into if isinstance(into, (list, tuple)) else read_hint(into).members
+    for member in cast("Any", members):
+        found = collection_of(member)
+        element = member if found is None else found[2]
+        if is_target(element):
+            return element
+    return None

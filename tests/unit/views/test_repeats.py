@@ -373,7 +373,7 @@ def test_classes_of_a_moment_are_let_go(session: Session) -> None:
 
 def test_what_cannot_be_a_key_is_refused(session: Session) -> None:
     """A list of classes is no class, and is told so."""
-    with pytest.raises(ViewDefinitionError, match="is no dataclass"):
+    with pytest.raises(ViewDefinitionError, match="is not a class alone; write"):
         fetch(session, [UserCard], select(User))  # type: ignore[arg-type]
 
 
