@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections import defaultdict
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple, cast, get_args, get_origin
+from typing import TYPE_CHECKING, Any, NamedTuple, get_args, get_origin
 from weakref import WeakKeyDictionary
 
 from sqlalchemy import Select
@@ -20,7 +20,7 @@ from sqla_safe.views._targets import MAPPED, NOT_A_TARGET, is_target
 from sqla_safe.views._unjoined import unjoined
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from sqlalchemy.engine import Dialect
     from sqlalchemy.orm import Mapper
@@ -169,10 +169,14 @@ def _repair(into: Any) -> str:
     return f"is not a class alone; write {type_name(inner)}, of which fetch makes a list"
 
 
+def _is_list(value: Any) -> bool:
+    return isinstance(value, (list, tuple))
+
+
 def _inner(into: Any) -> Any:
     """Return the class that a collection is of, or that may be None."""
-    members = into if isinstance(into, (list, tuple)) else read_hint(into).members
-    for member in cast("Any", members):
+    members: Iterable[Any] = into if _is_list(into) else read_hint(into).members
+    for member in members:
         found = collection_of(member)
         element = member if found is None else found[2]
         if is_target(element):
