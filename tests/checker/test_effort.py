@@ -1,0 +1,90 @@
+"""What a check does not do, or not twice: counted, since seconds depend on the machine."""
+
+from __future__ import annotations
+
+import gc
+import sys
+
+import pytest
+
+from sqla_safe.checker import _mend, _project, cli, fixes
+from sqla_safe.checker._cache import Cache
+from sqla_safe.checker._pipeline import Means, Run, Tree
+from tests.checker.shop import FILES
+from tests.checker.support import write
+
+
+@pytest.fixture
+def shop(here):
+    """Give a folder with a small application."""
+    write(here, FILES)
+    return here
+
+
+def run_over(folder, cache, progress=lambda *_: None):
+    """Check a folder in this process."""
+    names = sorted(str(file.relative_to(folder)) for file in folder.rglob("*.py"))
+    return Run(Tree(names, root=str(folder)), Means(cache, progress=progress)).outcome()
+
+
+# --- garbage --------------------------------------------------------------------
+
+
+@pytest.fixture
+def looks():
+    """Say whether garbage is looked for, and look for it again afterwards."""
+    assert gc.isenabled()
+    yield gc.isenabled
+    gc.enable()
+
+
+def test_no_garbage_is_looked_for_while_files_are_checked(shop, looks):
+    """Neither in a step nor between two, and again after the last."""
+    seen = []
+    run_over(shop, Cache(None), lambda *_: seen.append(looks()))
+    assert seen
+    assert not any(seen)
+    assert looks()
+
+
+def test_a_process_of_its_own_looks_for_no_garbage(monkeypatch, looks):
+    """Not even at its end: what is left then is set aside."""
+    seen = []
+    monkeypatch.setattr(cli, "run", lambda _: seen.append(looks()) or 0)
+    monkeypatch.setattr(cli.gc, "freeze", lambda: seen.append("frozen"))
+    monkeypatch.setattr(sys, "argv", ["sqla-safe"])
+    assert cli.main() == 0
+    assert seen == [False, "frozen"]
+    assert looks()
+
+
+@pytest.mark.parametrize("work", ["mended", "promised"])
+def test_garbage_is_looked_for_where_sources_are_changed(shop, looks, command, monkeypatch, work):
+    """Syntax trees to be changed are much, and refer to each other."""
+    seen = []
+    change = getattr(fixes, work)
+    monkeypatch.setattr(_mend.fixes, work, lambda *given: seen.append(looks()) or change(*given))
+    gc.disable()
+    command("check", ".", *(["--fix"] if work == "mended" else []))
+    assert seen
+    assert all(seen)
+    assert not looks()
+
+
+# --- fingerprints ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("is_kept", [True, False])
+def test_what_findings_depend_on_is_worked_out_for_a_cache_alone(
+    shop, monkeypatch, tmp_path_factory, is_kept
+):
+    """Nobody else asks."""
+    made = []
+    dependencies = _project.Dependencies
+    monkeypatch.setattr(
+        _project, "Dependencies", lambda *given: made.append(1) or dependencies(*given)
+    )
+    cache = Cache(tmp_path_factory.mktemp("kept") if is_kept else None)
+    assert run_over(shop, cache).findings
+    assert len(made) == is_kept
+    cache.close()
