@@ -148,8 +148,8 @@ def renamed_thing(thing: Thing, names: dict[int, int]) -> Thing:
     if isinstance(thing, Entity):
         related = tuple([(key, renamed(value, names)) for key, value in thing.related])
         scope = None if thing.scope is None else names.get(thing.scope)
-        return thing._replace(scope=scope, related=related)
+        return structs.replace(thing, scope=scope, related=related)
     if isinstance(thing, Instance):
         pairs = [(key, renamed(value, names)) for key, value in thing.attributes]
-        return thing._replace(attributes=tuple(pairs))
+        return Instance(thing.cls, tuple(pairs))
     return thing

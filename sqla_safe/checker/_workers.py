@@ -52,7 +52,7 @@ def mapped(
 
 @contextmanager
 def uncollected() -> Generator[None]:
-    """Do not look for garbage meanwhile: there is hardly any, and what is looked through is much."""
+    """Do not look for garbage meanwhile: there is hardly any in much that is looked through."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:

@@ -10,8 +10,18 @@ import pytest
 from sqla_safe.checker import _mend, _project, cli, fixes
 from sqla_safe.checker._cache import Cache
 from sqla_safe.checker._pipeline import Means, Run, Tree
+from sqla_safe.checker._relevance import Relevance
 from tests.checker.shop import FILES
 from tests.checker.support import write
+
+SERVICE = """\
+class Users:
+    def __init__(self, session):
+        self.session = session
+
+    async def load(self):
+        return await self.session.execute("...")
+"""
 
 
 @pytest.fixture
@@ -69,6 +79,21 @@ def test_garbage_is_looked_for_where_sources_are_changed(shop, looks, command, m
     assert seen
     assert all(seen)
     assert not looks()
+
+
+# --- functions ------------------------------------------------------------------
+
+
+def test_each_function_is_asked_once_whether_it_leads_to_sessions(shop, monkeypatch):
+    """Methods as well, which count for their classes too."""
+    write(shop, {"app/service.py": SERVICE})
+    asked = []
+    is_seed = Relevance.is_seed
+    monkeypatch.setattr(
+        Relevance, "is_seed", lambda self, one: asked.append(one.name) or is_seed(self, one)
+    )
+    run_over(shop, Cache(None))
+    assert sorted(asked) == ["__init__", "load", "show"]
 
 
 # --- fingerprints ---------------------------------------------------------------
