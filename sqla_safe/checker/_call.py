@@ -158,16 +158,16 @@ def _super(run: Run, frame: Frame, state: State) -> Value:
 
 
 def _one(run: Run, frame: Frame, state: State, callee: Value, name: str, given: Given) -> Value:
+    if isinstance(callee, Method):
+        return _method(run, frame, state, callee, given)
+    if isinstance(callee, External):
+        return _external(run, frame, state, callee, given)
     if isinstance(callee, FunctionRef):
         return _follow.invoke(run, frame, state, callee, given)
     if isinstance(callee, ClassRef):
         return _follow.construct(run, frame, state, callee.of, given)
     if isinstance(callee, Maker):
         return _sqla.made(run, frame, state, callee, given)
-    if isinstance(callee, Method):
-        return _method(run, frame, state, callee, given)
-    if isinstance(callee, External):
-        return _external(run, frame, state, callee, given)
     if not given.expr[2] and _is_factory(run, frame, name):
         seen = run.linked.makers.expiry_near(frame.module, is_async=None)
         maker = Maker(None, False if seen is False else None, name)

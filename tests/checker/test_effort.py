@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import sys
+from textwrap import indent
 
 import pytest
 
@@ -11,6 +12,7 @@ from sqla_safe.checker import _mend, _project, cli, fixes
 from sqla_safe.checker._cache import Cache
 from sqla_safe.checker._pipeline import Means, Run, Tree
 from sqla_safe.checker._relevance import Relevance
+from sqla_safe.checker._values import State
 from tests.checker.shop import FILES
 from tests.checker.support import write
 
@@ -94,6 +96,38 @@ def test_each_function_is_asked_once_whether_it_leads_to_sessions(shop, monkeypa
     )
     run_over(shop, Cache(None))
     assert sorted(asked) == ["__init__", "load", "show"]
+
+
+# --- states ---------------------------------------------------------------------
+
+
+@pytest.fixture
+def copies(shop, monkeypatch):
+    """Count how often a state is copied while the functions of a file are followed."""
+
+    def count(body: str) -> int:
+        made = []
+        copy = State.copy
+        with monkeypatch.context() as patch:
+            patch.setattr(State, "copy", lambda state: made.append(1) or copy(state))
+            write(shop, {"app/loose.py": f"async def run(session):\n{indent(body, '    ')}"})
+            run_over(shop, Cache(None))
+        return len(made)
+
+    return count
+
+
+def test_a_block_that_may_fail_is_copied_as_often_as_one_statement_of_it(copies):
+    """What each statement leaves is joined with what those before it have left."""
+    tried = "try:\n{}except ValueError:\n    pass\n"
+    statement = "    await session.flush()\n"
+    assert copies(tried.format(statement)) == copies(tried.format(statement * 5))
+
+
+def test_a_condition_that_holds_costs_no_copy(copies):
+    """There is one way only."""
+    test = "if True:\n    await session.flush()\n"
+    assert copies(test * 3) == copies(test)
 
 
 # --- fingerprints ---------------------------------------------------------------
