@@ -89,7 +89,7 @@ def _summarise(
     seen = len(run.troubles)
     found, joined = _follow.run_body(run, inner, local, ref.of)
     new = [each for each in run.troubles[seen:] if each.oid in inputs]
-    troubles = tuple(of_callers(new, state.heap, ref.of, bound))
+    troubles = tuple(of_callers(new, state.heap, ref.of, bound)) if new else ()
     del run.troubles[seen:]
     heap = joined.heap if joined is not None else {}
     operations = [each for oid, probe in probes.items() for each in _happened(heap.get(probe), oid)]
