@@ -108,7 +108,7 @@ def call(run: Run, frame: Frame, state: State, expr: Node) -> Value:
     return found
 
 
-def _name_of(target: Node, kind: int) -> str:
+def _name_of(target: Any, kind: int) -> str:
     """Return what is called, by its name: also `session_factory` of `ctx["session_factory"]()`."""
     if kind == ir.ATTRIBUTE:  # nearly always
         return str(target[2])

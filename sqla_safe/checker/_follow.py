@@ -129,7 +129,9 @@ def bind(run: Run, frame: Frame, state: State, ref: FunctionRef, given: Given) -
     if function.cls is not None and not is_static and ref.bound is not None:
         args = [ref.bound, *args]
     env: dict[str, Value] = {}
-    for at, (name, note, default) in enumerate(params):
+    for at, param in enumerate(params):
+        name: str = param[0]
+        note, default = param[1:]
         if at < len(args):
             env[name] = args[at]
         elif name in given.keywords:
