@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TextIO
 
-from sqla_safe.checker import _atomic, reports
+from sqla_safe.checker import _atomic, _workers, reports
 from sqla_safe.checker._check import Check
 from sqla_safe.checker._explain import explanation, fitted
 from sqla_safe.checker._mend import Mending, promised
@@ -47,7 +47,8 @@ def run(options: Options) -> int:
 
 def _checked(check: Check, wanted: Request, options: Options) -> int:
     if options.fix or options.diff:
-        return _mended(Mending(check), check, wanted, options)
+        with _workers.collected():  # syntax trees to be changed
+            return _mended(Mending(check), check, wanted, options)
     result = check.result()
     _tell(result, options)
     if options.write_baseline:
