@@ -14,6 +14,6 @@ def note_served(error: BaseException, function: Any) -> None:
     """Name the function after which a scope could not end; it is in no frame of that error."""
     while isinstance(function, partial):
         function = function.func
-    code = getattr(inspect.unwrap(function), "__code__", None) if callable(function) else None
+    code = getattr(function and inspect.unwrap(function), "__code__", None)
     if inspect.iscode(code):
         error.add_note(f"sqla_safe: at the end of the scope of {in_function(Place((code, 0)))}")

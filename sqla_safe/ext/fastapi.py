@@ -183,18 +183,17 @@ def _depends(opener: Any, service: Any, lifetime: Any) -> Any:
 
 def _check_endpoint(route: Any, give: Any, scope: Any, given: object) -> None:
     """Refuse an endpoint that could not use what it is given, before it answers."""
-    dependant = getattr(route, "dependant", None)
-    if dependant is None:
-        return
-    own = [parameter.name for parameter in dependant.dependencies if parameter.call is give]
+    parameters = getattr(getattr(route, "dependant", None), "dependencies", ())
+    own = [parameter.name for parameter in parameters if parameter.call is give]
     name = next((name for name in own if name is not None), None)
     if name is None:
         return
-    if is_generator(dependant.call):
-        raise generator_refused(dependant.call, name, type(given).__name__)
-    if isinstance(scope, AsyncScope) and is_plain(dependant.call) and must_be_awaited(given):
+    endpoint = route.dependant.call
+    if is_generator(endpoint):
+        raise generator_refused(endpoint, name, type(given).__name__)
+    if isinstance(scope, AsyncScope) and is_plain(endpoint) and must_be_awaited(given):
         sync = ", or a sessionmaker in place of the async_sessionmaker"
-        raise plain_refused("endpoint", dependant.call, name, sync)
+        raise plain_refused("endpoint", endpoint, name, sync)
 
 
 def _given(scope: Any, service: Any, kind: Any, connection: HTTPConnection) -> Any:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, Engine, event, insert
+from sqlalchemy import Connection, Dialect, Engine, event, insert
 from sqlalchemy.orm import Session, sessionmaker
 
 from sqla_safe import ScopeOptionError, scoped_services
@@ -131,3 +132,19 @@ def test_sqlite_with_a_begin_of_its_own_is_a_transaction(
     with scoped_services(sessionmaker(engine)) as scope:
         scope.session.add(Note(text="b"))
     assert stored(sync_database) == ["b"]
+
+
+@on_servers
+def test_a_dialect_that_cannot_tell_is_trusted(
+    sync_maker, make_engine, sync_database, monkeypatch
+) -> None:
+    """Those of other databases may not know; then execution options alone count."""
+    engine: Engine = make_engine(sync_database)
+    unknown = partial(Dialect.detect_autocommit_setting, engine.dialect)
+    monkeypatch.setattr(engine.dialect, "detect_autocommit_setting", unknown)
+    with scoped_services(sessionmaker(engine)) as scope:
+        scope.session.add(Note(text="a"))
+    alone = sessionmaker(engine.execution_options(isolation_level="AUTOCOMMIT"))
+    with pytest.raises(ScopeOptionError), scoped_services(alone) as scope:
+        scope.session.execute(insert(Note).values(text="b"))
+    assert stored(sync_database) == ["a"]
