@@ -65,11 +65,13 @@ class Models:
         self._models: dict[Class, bool] = {}
         self._attributes: dict[Class, dict[str, Attribute]] = {}
         self._by_name: dict[str, list[Class]] = {}
+        self._named: dict[tuple[str, Module | None], Class | None] = {}
         self._backrefs: dict[str, list[tuple[Class, str, Expr]]] | None = None
 
     def note(self, cls: Class) -> None:
         """Make a class known by its name, so that `relationship("User")` finds it."""
         self._by_name.setdefault(cls.name, []).append(cls)
+        self._named.clear()
 
     def is_model(self, cls: Class | str | None) -> bool:
         """Return whether a class of the project is mapped (or a base or mixin of mapped ones)."""
@@ -98,6 +100,13 @@ class Models:
 
     def named(self, name: str, near: Module | None = None) -> Class | None:
         """Return the mapped class of a name, the nearest one when there are several."""
+        key = (name, near)
+        if key not in self._named:
+            self._named[key] = self.nearest(name, near)
+        return self._named[key]
+
+    def nearest(self, name: str, near: Module | None) -> Class | None:
+        """Look for it."""
         found = [cls for cls in self.called(name) if self.is_model(cls)]
         if len(found) > 1 and near is not None:
             shared = [

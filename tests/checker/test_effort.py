@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import subprocess
 import sys
 from textwrap import indent
 
@@ -10,10 +11,11 @@ import pytest
 
 from sqla_safe.checker import _mend, _project, cli, fixes
 from sqla_safe.checker._cache import Cache
+from sqla_safe.checker._models import Models
 from sqla_safe.checker._pipeline import Means, Run, Tree
 from sqla_safe.checker._relevance import Relevance
 from sqla_safe.checker._values import State
-from tests.checker.shop import FILES
+from tests.checker.shop import FILES, HANDLERS
 from tests.checker.support import write
 
 SERVICE = """\
@@ -130,6 +132,32 @@ def test_a_condition_that_holds_costs_no_copy(copies):
     """There is one way only."""
     test = "if True:\n    await session.flush()\n"
     assert copies(test * 3) == copies(test)
+
+
+# --- models ---------------------------------------------------------------------
+
+
+def test_the_model_of_a_name_is_looked_for_once(shop, monkeypatch):
+    """However many functions read a relationship to it."""
+    searched = []
+    nearest = Models.nearest
+    monkeypatch.setattr(
+        Models, "nearest", lambda self, *given: searched.append(given) or nearest(self, *given)
+    )
+    write(shop, {f"app/h{number}.py": HANDLERS for number in range(3)})
+    run_over(shop, Cache(None))
+    assert searched
+    assert len(searched) == len(set(searched))
+
+
+# --- repairs --------------------------------------------------------------------
+
+
+def test_repairs_are_promised_without_the_matchers_of_libcst():
+    """Importing these takes as long as importing the rest of it."""
+    code = "import sys, sqla_safe.checker.fixes._promise; print('libcst.matchers' in sys.modules)"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+    assert ran.stdout == "False\n"
 
 
 # --- fingerprints ---------------------------------------------------------------

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from itertools import takewhile
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import libcst as cst
-import libcst.matchers as m
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-_IMPORT: Final = m.SimpleStatementLine([m.OneOf(m.Import(), m.ImportFrom())])
-_DOCSTRING: Final = m.SimpleStatementLine([m.Expr(m.SimpleString())])
 
 
 def with_imports(module: cst.Module, wanted: Iterable[tuple[str, str]]) -> cst.Module:
@@ -103,11 +99,26 @@ def _place(module: cst.Module, source: str) -> int:
 
 def _is_at_top(numbered: tuple[int, cst.CSTNode]) -> bool:
     index, line = numbered
-    return m.matches(line, _IMPORT) or (index == 0 and m.matches(line, _DOCSTRING))
+    return _is_import(line) or (index == 0 and _is_docstring(line))
+
+
+def _is_import(line: cst.CSTNode) -> bool:
+    return isinstance(_alone(line), cst.Import | cst.ImportFrom)
+
+
+def _is_docstring(line: cst.CSTNode) -> bool:
+    statement = _alone(line)
+    return isinstance(statement, cst.Expr) and isinstance(statement.value, cst.SimpleString)
+
+
+def _alone(line: cst.CSTNode) -> cst.CSTNode | None:
+    """Return the statement of a line, if it is the only one."""
+    is_one = isinstance(line, cst.SimpleStatementLine) and len(line.body) == 1
+    return line.body[0] if is_one and isinstance(line, cst.SimpleStatementLine) else None
 
 
 def _is_of(line: cst.CSTNode, package: str) -> bool:
-    return m.matches(line, _IMPORT) and _package(line) == package
+    return _is_import(line) and _package(line) == package
 
 
 def _package(line: cst.CSTNode) -> str:

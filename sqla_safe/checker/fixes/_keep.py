@@ -6,11 +6,11 @@ import builtins
 from typing import TYPE_CHECKING, Final
 
 import libcst as cst
-import libcst.matchers as m
 from libcst.metadata import ClassScope
 
 from sqla_safe.checker.fixes._none import is_tested_after
 from sqla_safe.checker.fixes._plan import add
+from sqla_safe.checker.fixes._tree import inside
 
 if TYPE_CHECKING:
     from libcst.metadata import Scope
@@ -20,9 +20,7 @@ if TYPE_CHECKING:
     from sqla_safe.checker.fixes._tree import Tree
 
 _EXPIRING: Final = ("commit", "rollback", "expire", "expire_all", "expunge", "expunge_all")
-_EXPIRES: Final = m.Call(m.Attribute(attr=m.OneOf(*map(m.Name, _EXPIRING))))
 """After these the last statement of the block would not find the value any more."""
-_LEAVES: Final = m.OneOf(m.Return(), m.Raise(), m.Break(), m.Continue())
 
 
 def keep_value(tree: Tree, finding: Finding, plan: Plan) -> bool:
@@ -37,6 +35,12 @@ def keep_value(tree: Tree, finding: Finding, plan: Plan) -> bool:
         add(plan.appended, block, f"{keeping.saved} = {keeping.value(block)}")
     plan.replaced[read] = cst.Name(keeping.saved)
     return True
+
+
+def _expires(node: cst.CSTNode) -> bool:
+    if not isinstance(node, cst.Call) or not isinstance(node.func, cst.Attribute):
+        return False
+    return node.func.attr.value in _EXPIRING
 
 
 class _Keeping:
@@ -60,7 +64,7 @@ class _Keeping:
 
     def can_save(self, block: cst.With, read: cst.Attribute) -> bool:
         """Return whether the name can be bound at the end of the block and read there."""
-        if not self._ends(block) or m.findall(block, _EXPIRES):
+        if not self._ends(block) or any(map(_expires, inside(block))):
             return False
         here, there = self._tree.scope(block), self._tree.scope(read)
         if here is None or there is None or isinstance(here, ClassScope):
@@ -82,7 +86,8 @@ class _Keeping:
         if not isinstance(body, cst.IndentedBlock):
             return False
         last = body.body[-1]
-        return not m.matches(last, m.SimpleStatementLine([m.ZeroOrMore(), _LEAVES]))
+        final = last.body[-1] if isinstance(last, cst.SimpleStatementLine) else None
+        return not isinstance(final, cst.Return | cst.Raise | cst.Break | cst.Continue)
 
     def _is_taken(self, scope: Scope, block: cst.With) -> bool:
         """Return whether the name has another meaning than what an earlier fix has saved."""

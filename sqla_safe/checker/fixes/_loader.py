@@ -6,7 +6,6 @@ import re
 from typing import TYPE_CHECKING, Final
 
 import libcst as cst
-import libcst.matchers as m
 
 from sqla_safe.checker.fixes._plan import add
 
@@ -56,10 +55,16 @@ def _options_call(tree: Tree, call: cst.Call) -> cst.Call | None:
 
 def _is_bound(tree: Tree, name: str) -> bool:
     """Return whether the module imports the name at its top level, where every function sees it."""
-    imported = m.ImportFrom(
-        names=[m.ZeroOrMore(), m.ImportAlias(name=m.Name(name), asname=None), m.ZeroOrMore()]
-    )
     return any(
-        m.matches(line, m.SimpleStatementLine([m.ZeroOrMore(), imported, m.ZeroOrMore()]))
+        _imports(statement, name)
         for line in tree.module.body
+        if isinstance(line, cst.SimpleStatementLine)
+        for statement in line.body
     )
+
+
+def _imports(statement: cst.CSTNode, name: str) -> bool:
+    """Return whether a statement imports a name from somewhere, as what it is called there."""
+    if not isinstance(statement, cst.ImportFrom) or isinstance(statement.names, cst.ImportStar):
+        return False
+    return any(each.asname is None and each.name.value == name for each in statement.names)

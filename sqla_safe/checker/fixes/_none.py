@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import libcst as cst
-import libcst.matchers as m
+
+from sqla_safe.checker.fixes._tree import inside
 
 if TYPE_CHECKING:
     from sqla_safe.checker.fixes._tree import Tree
@@ -17,18 +18,21 @@ def is_tested_after(tree: Tree, node: cst.CSTNode, name: str) -> bool:
     function = next(
         (outer for outer in tree.around(node) if isinstance(outer, cst.FunctionDef)), tree.module
     )
-    return any(tree.line(test) > end for test in m.findall(function, _test(m.Name(name))))
+    tested = [node for node in inside(function) if _tests(node, name)]
+    return any(tree.line(test) > end for test in tested)
 
 
-def _test(name: m.Name) -> m.OneOf[Any]:
-    """Return a matcher for what tests a name: `if user`, `user is None`, `not user`, ..."""
-    return m.OneOf(
-        m.If(test=name),
-        m.While(test=name),
-        m.Assert(test=name),
-        m.IfExp(test=name),
-        m.UnaryOperation(operator=m.Not(), expression=name),
-        m.BooleanOperation(left=name),
-        m.BooleanOperation(right=name),
-        m.Comparison(left=name),
-    )
+def _tests(node: cst.CSTNode, name: str) -> bool:
+    """Return whether a node tests a name: `if user`, `user is None`, `not user`, ..."""
+    return any(isinstance(each, cst.Name) and each.value == name for each in _tested(node))
+
+
+def _tested(node: cst.CSTNode) -> tuple[cst.CSTNode, ...]:
+    """Return what a node tests."""
+    if isinstance(node, cst.If | cst.While | cst.Assert | cst.IfExp):
+        return (node.test,)
+    if isinstance(node, cst.UnaryOperation) and isinstance(node.operator, cst.Not):
+        return (node.expression,)
+    if isinstance(node, cst.BooleanOperation):
+        return (node.left, node.right)
+    return (node.left,) if isinstance(node, cst.Comparison) else ()

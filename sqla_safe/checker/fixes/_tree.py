@@ -24,6 +24,13 @@ if TYPE_CHECKING:
 NodeT = TypeVar("NodeT", bound=cst.CSTNode)
 
 
+def inside(node: cst.CSTNode) -> Iterator[cst.CSTNode]:
+    """Give a node and all that are part of it, in order."""
+    yield node
+    for part in node.children:
+        yield from inside(part)
+
+
 class Tree:
     """A module with its positions, parents and scopes."""
 
