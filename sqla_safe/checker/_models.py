@@ -221,7 +221,7 @@ class Models:
 
     def _relation(self, cls: Class, name: str, call: Expr, note: Expr) -> Attribute:
         assert call is not None
-        keywords = dict(call[3])
+        keywords: dict[str | None, Expr] = dict(call[3])
         sa = keywords.get("sa_relationship_kwargs")
         if sa is not None and sa[0] == ir.DICT:
             pairs = zip(sa[1], sa[2], strict=True)
@@ -230,7 +230,8 @@ class Models:
             )
         lazy = keywords.get("lazy")
         strategy = lazy[1] if lazy is not None and lazy[0] == ir.CONST else "select"
-        is_known = lazy is None or lazy[0] == ir.CONST
+        is_told = None not in keywords and (sa is None or sa[0] == ir.DICT)
+        is_known = is_told if lazy is None else lazy[0] == ir.CONST
         is_many = _says_many(note) or last_name(note) in ("DynamicMapped", "WriteOnlyMapped")
         is_odd = strategy in _NEVER or last_name(note) in ("DynamicMapped", "WriteOnlyMapped")
         if is_odd or not is_known:
@@ -243,7 +244,7 @@ class Models:
         is_eager = strategy is False or strategy in _EAGER
         return Attribute(name, "relation", is_eager, is_many, points_up, target, back=back)
 
-    def _points_up(self, cls: Class, name: str, keywords: dict[str, Expr], target: str) -> bool:
+    def _points_up(self, cls: Class, name: str, keywords: dict[str | None, Expr], target: str) -> bool:
         if "foreign_keys" in keywords and dotted(keywords["foreign_keys"]):
             column = dotted(keywords["foreign_keys"]).rpartition(".")[2]
             return column in cls.names

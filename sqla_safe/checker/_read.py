@@ -39,20 +39,24 @@ from sqla_safe.checker._values import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sqla_safe.checker._ir import Expr, Node
     from sqla_safe.checker._run import Frame, Run
 
 BY_NAME: Final = frozenset(("getattr", "hasattr", "setattr"))
 _WITHOUT_METHODS: Final = frozenset((Const, FunctionRef))
 _NO_READ: Final = frozenset(("metadata", "registry", "query"))
+_TELLING: Final = frozenset(("unloaded", "dict", "__dict__"))
+"""What code looks into before it reads: of `inspect(entity)`, and of the entity itself."""
 
 
 def attribute(run: Run, frame: Frame, state: State, expr: Node, owner: Value) -> Value:
     """Read an attribute."""
     found: Value = None
     owner = _awaitable(run, frame, state, expr) or owner
-    frame.forgiven += expr[2] == "unloaded"  # the code asks SQLAlchemy before it reads
     ones = meanings(owner)
+    frame.forgiven += expr[2] in _TELLING and _tells(state, ones, expr[2])
     if len(ones) == 1:
         found = _one(run, frame, state, expr, ones[0], "read")
     else:
@@ -64,6 +68,14 @@ def attribute(run: Run, frame: Frame, state: State, expr: Node, owner: Value) ->
     if found is None:
         return _ambient.session_named(run, frame, state, expr[2], owner, expr)
     return found
+
+
+def _tells(state: State, owners: Sequence[Value], name: str) -> bool:
+    """Return whether the code asks what is loaded: `"posts" in inspect(user).dict`."""
+    if name == "unloaded":
+        return True
+    are_entities = any(state.entity(one) is not None for one in owners)
+    return are_entities is (name == "__dict__")
 
 
 def _awaitable(run: Run, frame: Frame, state: State, expr: Node) -> Value:
@@ -161,6 +173,8 @@ def _of_class(run: Run, frame: Frame, state: State, owner: ClassRef, name: str) 
     if not isinstance(cls, Class):
         return ClassAttribute(cls, name)
     found = run.names.method(cls, name)
+    if found is not None and run.models.attribute(cls, name) is not None:  # a `declared_attr`
+        return ClassAttribute(cls, name)
     if found is not None and not found.is_property:
         bound = owner if "classmethod" in found.decorator_names() else None
         return FunctionRef(found, bound)
@@ -290,12 +304,15 @@ def _child(
     loads = frozenset([path[len(prefix) :] for path in entity.loads if path.startswith(prefix)])
     if mapped.back:
         loads |= {mapped.back}
+    cls = run.models.target(entity.cls, mapped)
+    back = run.models.attribute(cls, mapped.back) if mapped.back else None
+    is_ours = back is not None and back.points_up  # the session has it: it is the owner itself
     child = entity._replace(
-        cls=run.models.target(entity.cls, mapped),
+        cls=cls,
         source="child" if entity.source in ("load", "child", "new") else entity.source,
         loads=loads,
         is_here=False,
-        related=(),
+        related=((mapped.back, owner),) if is_ours else (),
     )
     ref = run.known(("child", owner.oid, name))
     before = state.heap.get(ref.oid)
@@ -394,17 +411,22 @@ def _is_in_row(mapped: Attribute | None) -> bool:
 
 
 def set_back(run: Run, state: State, owner: Ref, mapped: Attribute, value: Value) -> None:
-    """Let an assignment set the other side of its relationship, where that is no collection."""
+    """Let an assignment set the other side of its relationship.
+
+    A collection grows if it is there: that of a new entity is.
+    """
     for one in refs_in(value):
         other = state.heap.get(one.oid)
         if not isinstance(other, Entity):
             continue
         back = run.models.attribute(other.cls, mapped.back)
-        if back is not None and not back.is_many:
-            related = tuple([pair for pair in other.related if pair[0] != mapped.back])
-            state.heap[one.oid] = other._replace(
-                related=(*related, (mapped.back, owner)), back=other.back | {mapped.back}
-            )
+        if back is None or (back.is_many and other.source != "new"):
+            continue
+        ours: Value = Many(owner) if back.is_many else owner
+        related = tuple([pair for pair in other.related if pair[0] != mapped.back])
+        state.heap[one.oid] = other._replace(
+            related=(*related, (mapped.back, ours)), back=other.back | {mapped.back}
+        )
 
 
 # --- what called functions do to the caller's entities ------------------------------------

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from sqla_safe.checker import _follow, _kinds, _mixed
 from sqla_safe.checker import _ir as ir
+from sqla_safe.checker._index import Class
 from sqla_safe.checker._names import last
 from sqla_safe.checker._values import (
     ClassRef,
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sqla_safe.checker._given import Given
-    from sqla_safe.checker._index import Class
+    from sqla_safe.checker._models import Attribute
     from sqla_safe.checker._run import Frame, Run
 
 METHODS: Final = frozenset(
@@ -371,6 +372,8 @@ def fetched(run: Run, frame: Frame, state: State, rows: Rows, at: int) -> Value:
 
 def row(run: Run, frame: Frame, state: State, query: Query, at: int, *, is_scalar: bool) -> Value:
     """Return one row of a statement."""
+    if len(query.targets) > 1 and query.loads:
+        query = _by_one_another(run, query)
     parts = [
         _loaded(run, frame, state, query, target, at, number)
         for number, target in enumerate(query.targets)
@@ -378,6 +381,28 @@ def row(run: Run, frame: Frame, state: State, query: Query, at: int, *, is_scala
     if is_scalar:
         return parts[0] if parts else None
     return Tup(tuple(parts))
+
+
+def _by_one_another(run: Run, query: Query) -> Query:
+    """Let what is loaded with one entity of a row be loaded where another one leads to it.
+
+    `select(Project, Branch).options(selectinload(Branch.states))`: the session has one `Branch`.
+    """
+    classes = [target.of for target in query.targets if isinstance(target, ClassRef)]
+    found = [
+        f"{name}.{path}"
+        for cls in classes
+        for name, mapped in _relations(run, cls)
+        if run.models.target(cls, mapped) in classes
+        for path in query.loads
+        if run.models.attribute(run.models.target(cls, mapped), path.partition(".")[0])
+    ]
+    return replace(query, loads=query.loads.union(found))
+
+
+def _relations(run: Run, cls: Class | str) -> list[tuple[str, Attribute]]:
+    attributes = run.models.attributes(cls).items() if isinstance(cls, Class) else ()
+    return [(name, mapped) for name, mapped in attributes if mapped.kind == "relation"]
 
 
 def _requeried(state: State, query: Query, cls: Class | str | None) -> None:
