@@ -93,7 +93,7 @@ def _summarise(
     heap = joined.heap if joined is not None else {}
     operations = [each for oid, probe in probes.items() for each in _happened(heap.get(probe), oid)]
     swallowed = _swallowed_by(inner, heap, probes, inputs)
-    heap = settled(heap, {})
+    heap = settled(heap, {oid: state.heap[oid] for oid in inputs})
     changed = [oid for oid in inputs if heap.get(oid) is not state.heap[oid]]
     kept = reachable_from(heap, [found, *[Ref(oid) for oid in changed]])
     summary = Summary(
@@ -248,10 +248,7 @@ def _changed(state: State, oid: int, thing: Thing) -> None:
     if isinstance(thing, Instance):
         state.heap[oid] = thing
     elif isinstance(thing, Entity) and isinstance(before, Entity):
-        changed = thing._replace(at=before.at, is_here=before.is_here)
-        if thing.expired is None and not thing.is_free:
-            changed = changed._replace(expired=before.expired, back=before.back | thing.back)
-        state.heap[oid] = changed
+        state.heap[oid] = thing._replace(at=before.at, is_here=before.is_here)
     elif isinstance(thing, Scope) and isinstance(before, Scope):
         has_committed = thing.has_committed or before.has_committed
         state.heap[oid] = before._replace(is_busy=thing.is_busy, has_committed=has_committed)

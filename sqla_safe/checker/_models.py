@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from sqla_safe.checker import _ir as ir
 from sqla_safe.checker._index import Class, Module, dotted, last_name
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from sqla_safe.checker._index import Function, Written
     from sqla_safe.checker._ir import Expr
     from sqla_safe.checker._names import Names
+
+Words: TypeAlias = "dict[str | None, Expr]"
+"""The keywords of a call; None stands for `**settings`."""
 
 _EAGER: Final = frozenset(("selectin", "joined", "subquery", "immediate", "select_in"))
 _NEVER: Final = frozenset(("dynamic", "write_only", "noload", None))
@@ -221,7 +224,7 @@ class Models:
 
     def _relation(self, cls: Class, name: str, call: Expr, note: Expr) -> Attribute:
         assert call is not None
-        keywords: dict[str | None, Expr] = dict(call[3])
+        keywords: Words = dict(call[3])
         sa = keywords.get("sa_relationship_kwargs")
         if sa is not None and sa[0] == ir.DICT:
             pairs = zip(sa[1], sa[2], strict=True)
@@ -244,7 +247,9 @@ class Models:
         is_eager = strategy is False or strategy in _EAGER
         return Attribute(name, "relation", is_eager, is_many, points_up, target, back=back)
 
-    def _points_up(self, cls: Class, name: str, keywords: dict[str | None, Expr], target: str) -> bool:
+    def _points_up(
+        self, cls: Class, name: str, keywords: dict[str | None, Expr], target: str
+    ) -> bool:
         if "foreign_keys" in keywords and dotted(keywords["foreign_keys"]):
             column = dotted(keywords["foreign_keys"]).rpartition(".")[2]
             return column in cls.names
