@@ -26,8 +26,10 @@ if TYPE_CHECKING:
 class Linked:
     """The index with everything that is derived from it."""
 
-    def __init__(self, modules: Iterable[ModuleFacts], settings: Settings) -> None:
-        """Read and link the facts of all files."""
+    def __init__(
+        self, modules: Iterable[ModuleFacts], settings: Settings, loaded: Iterable[str] = ()
+    ) -> None:
+        """Read and link the facts of all files; what is loaded elsewhere is known by name."""
         self.settings = settings
         self.index = Index(modules)
         self.names = Names(self.index)
@@ -51,6 +53,7 @@ class Linked:
             for name in module.loaded
             if not name.startswith("!")
         }
+        self._loaded.update(loaded)
 
     def begin(self, file: Module) -> None:
         """Forget what one file has taught: no file's findings depend on which came before it."""
