@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from sqla_safe.checker import _eval, _mixed, _tasks
 from sqla_safe.checker import _ir as ir
 from sqla_safe.checker._given import Given
+from sqla_safe.checker._holding import scopes_of
 from sqla_safe.checker._index import last_name
 from sqla_safe.checker._run import Frame, Report
 from sqla_safe.checker._values import (
@@ -212,17 +213,21 @@ def into_container(
 def on_instance(
     run: Run, frame: Frame, state: State, owner: Ref, name: str, value: Value, start: int, end: int
 ) -> None:
-    """Follow `self.name = value`: entities of a session that this function opened and closes."""
+    """Follow `self.name = value`: entities of a session that this function opened and closes.
+
+    Where the object keeps the session too, they live as long as each other.
+    """
     function = frame.function
     is_self = function is not None and function.cls is not None and function.name != "__init__"
     if not frame.is_top or not is_self or function is None:
         return
     if not function.params or state.env.get(function.params[0][0]) != owner:
         return
+    beside = scopes_of(state, owner)
     for _, entity in entities_in(state, value):
         scope = scope_behind(state, entity)
         if scope is not None and scope.owner == "local" and not entity.is_free:
-            if entity.source == "guess":
+            if entity.source == "guess" or entity.scope in beside:
                 continue
             stored(run, frame, state, f"self.{name}", value, start, end)
 

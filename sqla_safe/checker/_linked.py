@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from functools import cached_property
+from typing import TYPE_CHECKING, Final
 
 from sqla_safe.checker._index import Class, Function, Index, Module, bound_in
 from sqla_safe.checker._makers import Makers
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from sqla_safe.checker._facts import ModuleFacts
     from sqla_safe.checker._ir import Expr
     from sqla_safe.checker._settings import Settings
+
+
+_QUEUEING: Final = frozenset(("enqueue", "enqueue_job", "submit", "add_job"))
 
 
 class Linked:
@@ -68,11 +72,24 @@ class Linked:
         """Return whether a name is one that people, or this code base, give to sessions."""
         return is_session_name(name) or self.settings.is_session(name)
 
+    @cached_property
+    def queueing(self) -> frozenset[str]:
+        """The names, also called like what puts a job into a queue, of methods of the files."""
+        return frozenset(
+            [
+                function.name
+                for module in self.reach.counted
+                for function in module.all_functions()
+                if function.name in _QUEUEING and function.cls is not None
+            ]
+        )
+
     @property
     def everywhere(self) -> tuple[bytes, ...]:
         """What the findings of all files depend on."""
         loaded, modules = sorted(self._loaded), sorted(self.index.modules)
-        parts = (self.settings, self.makers.facts, loaded, modules, self.models.referring)
+        makers, own = self.makers.facts, sorted(self.queueing)
+        parts = (self.settings, makers, loaded, modules, self.models.referring, own)
         return tuple([repr(each).encode() for each in parts])
 
     def related_to(self, module: Module) -> list[Class]:

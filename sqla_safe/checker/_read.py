@@ -60,14 +60,30 @@ def attribute(run: Run, frame: Frame, state: State, expr: Node, owner: Value) ->
     if len(ones) == 1:
         found = _one(run, frame, state, expr, ones[0], "read")
     else:
-        doubt = any(_verdict.is_there(run, frame, state, one, expr[2]) for one in ones)
+        there = [one for one in ones if _verdict.is_there(run, frame, state, one, expr[2])]
+        doubt = bool(there)
         frame.unsure += doubt
         for one in ones:
+            if doubt and _is_replaced(state, one, there):
+                continue
             found = join_values(found, _one(run, frame, state, expr, one, "read"))
         frame.unsure -= doubt
     if found is None:
         return _ambient.session_named(run, frame, state, expr[2], owner, expr)
     return found
+
+
+def _is_replaced(state: State, value: Value, others: Sequence[Value]) -> bool:
+    """Return whether a rollback has expired an entity where a newer one has taken its place.
+
+    `except IntegrityError: await session.rollback(); user = await reload(session)`
+    """
+    entity = state.entity(value)
+    expired = entity.expired if entity is not None else None
+    if expired is None or expired.by != "rollback" or expired.is_certain:
+        return False
+    newer = [state.entity(other) for other in others]
+    return any(other is not None and other.at > expired.at for other in newer)
 
 
 def _tells(state: State, owners: Sequence[Value], name: str) -> bool:
