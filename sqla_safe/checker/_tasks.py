@@ -335,7 +335,7 @@ def _is_within(call: Node, block: Node) -> bool:
 def _lives_on(state: State, entity: Entity, block: Node) -> bool:
     """Return whether the session of an entity was there before a block, and is so after it."""
     scope = state.heap.get(entity.scope) if entity.scope is not None else None
-    return isinstance(scope, Scope) and (scope.owner != "local" or scope.at < block[4])
+    return not isinstance(scope, Scope) or scope.owner != "local" or scope.at < block[4]
 
 
 def _is_self(frame: Frame, state: State, value: Value) -> bool:
