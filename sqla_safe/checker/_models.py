@@ -95,6 +95,19 @@ class Models:
                 return True
         return any(name == "mapped" for name in map(last_name, cls.decorators))
 
+    def fills(self, cls: Class) -> bool:
+        """Return whether making an entity may set more than what it is given.
+
+        Dataclasses have defaults, and who knows what a constructor of one's own does.
+        """
+        order = self._names.mro(cls)
+        owners = [each for each in order if isinstance(each, Class)]
+        words = [last(each) for each in order if isinstance(each, str)]
+        words += [last_name(written) for each in owners for written in each.decorators]
+        is_dataclass = any("dataclass" in word.lower() for word in words)
+        has_own = any("__init__" in each.methods for each in owners)
+        return is_dataclass or has_own or not self.is_complete(cls)
+
     def called(self, name: str) -> list[Class]:
         """Return every class of a name, mapped or not."""
         return self._by_name.get(last(name), [])

@@ -8,7 +8,17 @@ from sqla_safe.checker import _ir as ir
 from sqla_safe.checker import _session
 from sqla_safe.checker._holding import held_by, scopes_of
 from sqla_safe.checker._names import last
-from sqla_safe.checker._values import Const, Entity, External, Instance, Pending, Ref, State, Value
+from sqla_safe.checker._values import (
+    WHOLE,
+    Const,
+    Entity,
+    External,
+    Instance,
+    Pending,
+    Ref,
+    State,
+    Value,
+)
 
 if TYPE_CHECKING:
     from sqla_safe.checker._given import Given
@@ -120,6 +130,7 @@ def unresolved(
         run.touch(state, oid)
         run.unsure.add(oid)
     _deleted(run, frame, state, name, scopes, given)
+    _loaded_again(state, given)
     if len(scopes) != 1 or not run.linked.is_own(frame.module, owner):
         return Pending(None, frozenset(scopes)) if scopes and frame.is_async else None
     oid = scopes.pop()
@@ -128,6 +139,14 @@ def unresolved(
         return found
     _, entities = held_by(run, state, given.all(), None)
     return Pending(found, frozenset((oid,)), entities, name)
+
+
+def _loaded_again(state: State, given: Given) -> None:
+    """Let something unknown refresh an entity that was made here."""
+    for value in given.all():
+        entity = state.entity(value)
+        if entity is not None and isinstance(value, Ref) and entity.is_made:
+            state.heap[value.oid] = entity._replace(loads=entity.loads | {WHOLE})
 
 
 def _made_of(

@@ -14,6 +14,7 @@ from sqla_safe.checker._names import last
 from sqla_safe.checker._run import Report
 from sqla_safe.checker._session import METHODS
 from sqla_safe.checker._values import (
+    WHOLE,
     ClassAttribute,
     ClassRef,
     Const,
@@ -47,8 +48,6 @@ if TYPE_CHECKING:
 BY_NAME: Final = frozenset(("getattr", "hasattr", "setattr"))
 _WITHOUT_METHODS: Final = frozenset((Const, FunctionRef))
 _NO_READ: Final = frozenset(("metadata", "registry", "query"))
-_TELLING: Final = frozenset(("unloaded", "dict", "__dict__"))
-"""What code looks into before it reads: of `inspect(entity)`, and of the entity itself."""
 
 
 def attribute(run: Run, frame: Frame, state: State, expr: Node, owner: Value) -> Value:
@@ -56,7 +55,7 @@ def attribute(run: Run, frame: Frame, state: State, expr: Node, owner: Value) ->
     found: Value = None
     owner = _awaitable(run, frame, state, expr) or owner
     ones = meanings(owner)
-    frame.forgiven += expr[2] in _TELLING and _tells(state, ones, expr[2])
+    frame.forgiven += expr[2] == "unloaded"  # the code asks SQLAlchemy before it reads
     if len(ones) == 1:
         found = _one(run, frame, state, expr, ones[0], "read")
     else:
@@ -84,14 +83,6 @@ def _is_replaced(state: State, value: Value, others: Sequence[Value]) -> bool:
         return False
     newer = [state.entity(other) for other in others]
     return any(other is not None and other.at > expired.at for other in newer)
-
-
-def _tells(state: State, owners: Sequence[Value], name: str) -> bool:
-    """Return whether the code asks what is loaded: `"posts" in inspect(user).dict`."""
-    if name == "unloaded":
-        return True
-    are_entities = any(state.entity(one) is not None for one in owners)
-    return are_entities is (name == "__dict__")
 
 
 def _awaitable(run: Run, frame: Frame, state: State, expr: Node) -> Value:
@@ -284,7 +275,10 @@ def of_entity(
         return None
     if not _verdict.judge(run, frame, state, owner, entity, name, mapped, span, how, written):
         return None
-    if mapped is not None and _verdict.loads_itself(run, frame, state, entity, mapped):
+    if mapped is not None and (
+        (entity.source == "new" and mapped.is_many)  # it is empty, and may be filled
+        or _verdict.loads_itself(run, frame, state, entity, mapped)
+    ):
         state.heap[owner.oid] = entity = entity._replace(loads=entity.loads | {name})
     return _child(run, frame, state, owner, entity, name, mapped)
 
@@ -320,6 +314,8 @@ def _child(
     loads = frozenset([path[len(prefix) :] for path in entity.loads if path.startswith(prefix)])
     if mapped.back:
         loads |= {mapped.back}
+    if entity.is_made:
+        loads |= {WHOLE}
     cls = run.models.target(entity.cls, mapped)
     back = run.models.attribute(cls, mapped.back) if mapped.back else None
     is_ours = back is not None and back.points_up  # the session has it: it is the owner itself

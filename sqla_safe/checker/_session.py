@@ -11,6 +11,7 @@ from sqla_safe.checker import _ir as ir
 from sqla_safe.checker._index import Class
 from sqla_safe.checker._names import last
 from sqla_safe.checker._values import (
+    WHOLE,
     ClassRef,
     Const,
     Entity,
@@ -212,7 +213,7 @@ def _refresh(run: Run, frame: Frame, state: State, ref: Ref, given: Given) -> Va
 def _fresh(run: Run, entity: Entity, names: Value, scope: int) -> Entity:
     if names is None or (isinstance(names, Const) and names.value is None):
         is_new = entity.source == "new" or entity.is_made
-        loads = frozenset[str]() if is_new else _whole(entity.loads)
+        loads = frozenset((WHOLE,)) if is_new else _whole(entity.loads)
         related = tuple([pair for pair in entity.related if _stays(run, entity, pair[0], loads)])
         return entity._replace(
             source="load" if entity.source == "new" else entity.source,
@@ -412,7 +413,8 @@ def _requeried(state: State, query: Query, cls: Class | str | None) -> None:
         if not isinstance(thing, Entity) or thing.expired is None or thing.scope != query.scope:
             continue
         if is_wide or thing.cls == cls:
-            state.heap[oid] = thing._replace(expired=None)
+            loads = thing.loads | {WHOLE} if thing.is_made else thing.loads
+            state.heap[oid] = thing._replace(expired=None, loads=loads)
 
 
 def _loaded(

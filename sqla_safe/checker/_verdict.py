@@ -9,7 +9,7 @@ from sqla_safe.checker import _swallowed
 from sqla_safe.checker._index import Class
 from sqla_safe.checker._names import last
 from sqla_safe.checker._run import Report, Trouble
-from sqla_safe.checker._values import Entity, Scope, State
+from sqla_safe.checker._values import WHOLE, Entity, Scope, State
 from sqla_safe.checker.findings import Fix
 
 if TYPE_CHECKING:
@@ -107,8 +107,17 @@ class Read:
             return False
         if mapped.kind == "relation":
             is_known = mapped.points_up and not entity.is_detached and self._has_target()
-            return mapped.is_eager or is_known
+            return self._comes_along() or is_known
         return not mapped.is_deferred and ("!" not in entity.loads or mapped.is_key)
+
+    def _comes_along(self) -> bool:
+        """Whether the relationship was loaded with its entity, by a query or `refresh`.
+
+        What was made here and flushed has its columns, and the collections that were filled.
+        """
+        assert self.mapped is not None
+        is_loaded = not self.entity.is_made or WHOLE in self.entity.loads
+        return self.mapped.is_eager and is_loaded
 
     def _has_target(self) -> bool:
         """Whether the session knows an entity of the class that a many-to-one leads to."""

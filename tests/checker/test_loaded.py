@@ -8,7 +8,14 @@ from tests.checker.test_projects import ASYNC, found
 
 MODELS = """
     from sqlalchemy import ForeignKey
-    from sqlalchemy.orm import DeclarativeBase, Mapped, declared_attr, mapped_column, relationship
+    from sqlalchemy.orm import (
+        DeclarativeBase,
+        Mapped,
+        MappedAsDataclass,
+        declared_attr,
+        mapped_column,
+        relationship,
+    )
 
     COMMON = {"lazy": "selectin"}
 
@@ -38,6 +45,7 @@ MODELS = """
         tasks: Mapped[list["Task"]] = relationship(back_populates="build")
         repos: Mapped[list["Repo"]] = relationship()
         logs: Mapped[list["Log"]] = relationship(**COMMON)
+        entries: Mapped[list["Entry"]] = relationship(lazy="selectin", back_populates="build")
 
     class Task(Base):
         __tablename__ = "tasks"
@@ -57,6 +65,16 @@ MODELS = """
     class Log(Base):
         __tablename__ = "logs"
         build_id: Mapped[int] = mapped_column(ForeignKey("builds.id"))
+
+    class Entry(Base):
+        __tablename__ = "entries"
+        build_id: Mapped[int] = mapped_column(ForeignKey("builds.id"))
+        build: Mapped["Build"] = relationship(back_populates="entries")
+
+    class Record(MappedAsDataclass, Base):
+        __tablename__ = "records"
+        build_id: Mapped[int] = mapped_column(ForeignKey("builds.id"))
+        entries: Mapped[list["Build"]] = relationship(lazy="selectin")
 """
 APP = """
     from database import Session
@@ -78,6 +96,9 @@ HELPERS = """
     def looked_up(build):
         return build.tasks if "tasks" in build.__dict__ else []
 
+    def told(build):
+        return {**build.__dict__, "tasks": len(build.tasks)}
+
     def plain(build):
         return build.tasks if inspect(build).session else []
 """
@@ -97,6 +118,7 @@ def read(expression: str, options: str = "", targets: str = "Build") -> list[str
         "build.tasks[0].steps",
         "[task.build.repos for task in build.tasks]",
         "plain(build)",
+        "told(build)",
     ],
 )
 def test_what_no_option_loads_is_found(expression: str) -> None:
@@ -160,3 +182,44 @@ def test_the_collection_of_one_that_has_a_row_does_not() -> None:
     app = MADE.format(before="session.add(build); await session.flush()")
     codes = [code for _, _, code in found("app", app=app, models=MODELS, database=ASYNC)]
     assert codes == ["SQS010"]
+
+
+EAGER = """
+    from database import Keeping
+    from elsewhere import tell
+    from models import Build, Entry, Record
+
+    async def make(name):
+        async with Keeping() as session:
+            build = {make}
+            session.add(build)
+            {before}
+            print(build.{name})
+"""
+KEEPING = f"""{ASYNC}
+    Keeping = async_sessionmaker(expire_on_commit=False)
+"""
+
+
+@pytest.mark.parametrize(
+    ("make", "before", "name", "codes"),
+    [
+        ("Build()", "await session.commit()", "entries", ["SQS010"]),
+        ("Build()", "await session.flush()", "entries", ["SQS010"]),
+        ("Build()", "await session.flush()", "id", []),
+        ("Build()", "pass", "entries", []),
+        ("Build()", "await session.commit(); await session.refresh(build)", "entries", []),
+        ("Build()", "await session.flush(); tell(build)", "entries", []),
+        ("Build(entries=[])", "await session.flush()", "entries", []),
+        ("Build()", "build.entries.append(Entry()); await session.flush()", "entries", []),
+        ("Build()", "Entry(build=build); await session.flush()", "entries", []),
+        ("Record()", "await session.flush()", "entries", []),
+        ("Build(**name)", "await session.flush()", "entries", []),
+    ],
+)
+def test_an_eager_relationship_of_what_was_made_here_comes_with_the_next_load(
+    make: str, before: str, name: str, codes: list[str]
+) -> None:
+    """A flush loads nothing: `lazy="selectin"` is for statements and `refresh`."""
+    app = EAGER.format(make=make, before=before, name=name)
+    assert [code for _, _, code in found("app", app=app, models=MODELS, database=KEEPING)] == codes
