@@ -344,7 +344,12 @@ def by_name(run: Run, frame: Frame, state: State, expr: Node, how: str) -> Value
             _set_some(state, owner)
         return None
     found: Value = None
-    for one in meanings(owner):
+    ones = meanings(owner)
+    doubt = len(ones) > 1 and any(
+        _verdict.is_there(run, frame, state, one, name.value) for one in ones
+    )
+    frame.unsure += doubt
+    for one in ones:
         if how == "setattr":
             _set_on(run, frame, state, one, name.value, rest[0] if rest else None, expr[4], expr[5])
         elif state.entity(one) is not None and isinstance(one, Ref):
@@ -354,6 +359,7 @@ def by_name(run: Run, frame: Frame, state: State, expr: Node, how: str) -> Value
         else:
             pretended = (ir.ATTRIBUTE, expr[2][0], name.value, expr[4], expr[5])
             found = _one(run, frame, state, pretended, one, "read")
+    frame.unsure -= doubt
     return found if how == "getattr" else None
 
 

@@ -9,7 +9,7 @@ from sqla_safe.checker import _branches, _escape, _eval, _mixed
 from sqla_safe.checker import _ir as ir
 from sqla_safe.checker._given import Given
 from sqla_safe.checker._holding import scopes_of, taken, taken_by_lambda
-from sqla_safe.checker._index import bound_in, last_name
+from sqla_safe.checker._index import bound_in, dotted, last_name
 from sqla_safe.checker._run import Frame, Report
 from sqla_safe.checker._values import (
     Alternatives,
@@ -27,6 +27,7 @@ from sqla_safe.checker._values import (
     Value,
     alternatives,
     join_values,
+    refs_in,
 )
 from sqla_safe.checker._wording import entities_in, label_of
 
@@ -188,12 +189,36 @@ def kept(run: Run, frame: Frame, state: State, node: Node, value: Value) -> None
     target, call = node[1][0], node[2]
     if call is None or call[0] != ir.CALL or last_name(call[1]) not in _TASKS:
         return
+    if target is not None and target[0] == ir.ATTRIBUTE and frame.function is not None:
+        _kept_by_object(run, frame, state, target, call, value)
     is_name = len(node[1]) == 1 and target is not None and target[0] == ir.NAME
     if not is_name or target is None or frame.function is None:
         return
     if _is_left(frame.function, target[1], node[3]):
         group = _group_of(run, frame, state, call)
         _fire_and_forget(run, frame, state, value, call, group)
+
+
+def _kept_by_object(
+    run: Run, frame: Frame, state: State, target: Node, call: Node, value: Value
+) -> None:
+    """Report what a task is given that an object keeps: `self._task = create_task(work(session))`.
+
+    What the object itself holds lives as long as it does.
+    """
+    work = call[2][0] if call[2] else None
+    if work is None or work[0] != ir.CALL or not isinstance(value, Pending):
+        return
+    assert frame.function is not None
+    waited = [node[1] for node in _mixed.nodes_of(frame.function.body) if node[0] == ir.AWAIT]
+    if any(one is not None and dotted(one) == dotted(target) for one in waited):
+        return
+    parts = [*work[2], *[part for _, part in work[3]]]
+    names = [part[1] for part in parts if part is not None and part[0] == ir.NAME]
+    given = {ref.oid for name in names for ref in refs_in(state.env.get(name))}
+    scopes, entities = value.scopes & given, value.entities & given
+    started = Pending(value.result, scopes, entities, value.called)
+    _fire_and_forget(run, frame, state, started, call, None)
 
 
 def handed(run: Run, frame: Frame, state: State, callee: Value, given: Given) -> None:

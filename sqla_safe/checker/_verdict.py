@@ -231,7 +231,8 @@ def judge(
     elif severity != "info":
         severity = "warning" if frame.doubts else severity
         target = run.models.target(entity.cls, mapped) if mapped and mapped.points_up else None
-        trouble = Trouble(owner.oid, code, severity, message, hint, entity.expired, target)
+        oid = run.root(owner.oid) if read.is_relation and entity.expired is None else owner.oid
+        trouble = Trouble(oid, code, severity, message, hint, entity.expired, target)
         run.troubles.append(trouble)
     return not (severity == "error" and entity.is_detached)
 
