@@ -407,10 +407,15 @@ def _relations(run: Run, cls: Class | str) -> list[tuple[str, Attribute]]:
 
 
 def _requeried(state: State, query: Query, cls: Class | str | None) -> None:
-    """Let a statement bring back what had expired: its rows may be those entities."""
+    """Let a statement bring back what had expired: its rows may be those entities.
+
+    The eager relationships of those that were made here come with it as well.
+    """
     is_wide = query.is_open or bool(query.loads)
     for oid, thing in state.heap.items():
-        if not isinstance(thing, Entity) or thing.expired is None or thing.scope != query.scope:
+        if not isinstance(thing, Entity) or thing.scope != query.scope:
+            continue
+        if thing.expired is None and not thing.is_made:
             continue
         if is_wide or thing.cls == cls:
             loads = thing.loads | {WHOLE} if thing.is_made else thing.loads

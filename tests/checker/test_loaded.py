@@ -188,6 +188,7 @@ EAGER = """
     from database import Keeping
     from elsewhere import tell
     from models import Build, Entry, Record
+    from sqlalchemy import select
 
     async def make(name):
         async with Keeping() as session:
@@ -210,6 +211,7 @@ KEEPING = f"""{ASYNC}
         ("Build()", "pass", "entries", []),
         ("Build()", "await session.commit(); await session.refresh(build)", "entries", []),
         ("Build()", "await session.flush(); tell(build)", "entries", []),
+        ("Build()", "await session.flush(); await session.scalar(select(Build))", "entries", []),
         ("Build(entries=[])", "await session.flush()", "entries", []),
         ("Build()", "build.entries.append(Entry()); await session.flush()", "entries", []),
         ("Build()", "Entry(build=build); await session.flush()", "entries", []),
