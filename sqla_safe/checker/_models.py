@@ -263,9 +263,9 @@ class Models:
     def _points_up(
         self, cls: Class, name: str, keywords: dict[str | None, Expr], target: str
     ) -> bool:
-        if "foreign_keys" in keywords and dotted(keywords["foreign_keys"]):
-            column = dotted(keywords["foreign_keys"]).rpartition(".")[2]
-            return column in cls.names
+        keys_named = _only(keywords.get("foreign_keys"))
+        if dotted(keys_named):
+            return dotted(keys_named).rpartition(".")[2] in cls.names
         wanted = (f"{name}_id", f"{name}_uuid", f"{target.lower()}_id", f"id_{name}")
         owners = [each for each in self._names.mro(cls) if isinstance(each, Class)]
         keys = {
@@ -282,6 +282,14 @@ class Models:
         found = self.named(target, cls.module)
         written = found.names.get("__tablename__") if found is not None else None
         return _text(written.values[-1]) if written is not None and written.values else ""
+
+
+def _only(expr: Expr) -> Expr:
+    """Return the one element of a list: `foreign_keys=[user_id]`."""
+    if expr is None or expr[0] != ir.TUPLE or len(expr[1]) != 1:
+        return expr
+    element: Expr = expr[1][0]
+    return element
 
 
 def _backref(call: Expr) -> Expr:

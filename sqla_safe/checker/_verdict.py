@@ -134,6 +134,22 @@ class Read:
         is_top = self.frame.is_top and self.mapped is not None and self.mapped.points_up
         return is_top and (self.scope is None or self.scope.owner in ("param", "ambient"))
 
+    def may_be_known(self) -> bool:
+        """Whether the session holds one of the same class that has it: maybe the same entity.
+
+        `user = await get(session, user.id)` gives back what was loaded with it before.
+        """
+        entity = self.entity
+        return any(
+            isinstance(other, Entity)
+            and other is not entity
+            and other.cls == entity.cls
+            and other.scope == entity.scope
+            and self.name in other.loads
+            and other.expired is None
+            for other in self.state.heap.values()
+        )
+
     def is_stale(self) -> bool:
         """Whether the database has filled the column in a flush, and nobody has fetched it."""
         is_known = self.entity.stale is None or self.name in self.entity.back
@@ -336,8 +352,8 @@ def _unloaded(read: Read) -> Answer | None:
     severity: Severity
     if read.is_certain():
         message = f"{read.label} was not loaded: reading it is implicit I/O"
-        severity = "warning" if read.may_have_target() else "error"
-        return code, severity, message, _load_hint(read)
+        is_doubtful = read.may_have_target() or read.may_be_known()
+        return code, "warning" if is_doubtful else "error", message, _load_hint(read)
     if code == "SQS011":
         severity = "info" if read.is_loaded_somewhere() else "warning"
         message = (

@@ -71,6 +71,13 @@ MODELS = """
         build_id: Mapped[int] = mapped_column(ForeignKey("builds.id"))
         build: Mapped["Build"] = relationship(back_populates="entries")
 
+    class Review(Base):
+        __tablename__ = "reviews"
+        by: Mapped[int]
+        of: Mapped[int]
+        author: Mapped["Team"] = relationship(foreign_keys=[by], primaryjoin="...")
+        owner: Mapped["Team"] = relationship(foreign_keys=[of], primaryjoin="...")
+
     class Record(MappedAsDataclass, Base):
         __tablename__ = "records"
         build_id: Mapped[int] = mapped_column(ForeignKey("builds.id"))
@@ -182,6 +189,32 @@ def test_the_collection_of_one_that_has_a_row_does_not() -> None:
     app = MADE.format(before="session.add(build); await session.flush()")
     codes = [code for _, _, code in found("app", app=app, models=MODELS, database=ASYNC)]
     assert codes == ["SQS010"]
+
+
+REVIEW = """
+    from database import Session
+    from models import Review
+    from sqlalchemy import select
+    from sqlalchemy.orm import selectinload
+
+    async def read():
+        async with Session() as session:
+            statement = select(Review){options}
+            review = (await session.scalars(statement)).first()
+            print(review.owner)
+"""
+
+
+@pytest.mark.parametrize(
+    ("options", "codes"),
+    [("", ["SQS010"]), (".options(selectinload(Review.author))", [])],
+)
+def test_foreign_keys_in_a_list_say_which_way_a_relationship_leads(
+    options: str, codes: list[str]
+) -> None:
+    """Many-to-one: its target may be one that the session has already."""
+    app = REVIEW.format(options=options)
+    assert [code for _, _, code in found("app", app=app, models=MODELS, database=ASYNC)] == codes
 
 
 EAGER = """

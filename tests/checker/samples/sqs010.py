@@ -278,3 +278,10 @@ async def of_what_a_callee_reaches(session: AsyncSession, user_id):
 
 def photos_of(user: User):
     return [photo.id for avatar in user.avatars for photo in avatar.photos]
+
+
+async def loaded_before(session: AsyncSession, user_id):
+    user = await session.get(User, user_id, options=[selectinload(User.avatars)])
+    user = await session.get(User, user.id)
+    print(user.avatars)  # warning: SQS010
+    print(user.balance)  # error: SQS010
