@@ -18,6 +18,11 @@ def current_owner() -> Any:
     return get_ident() if loop is None else asyncio.current_task(loop)
 
 
+def current_kind() -> str:
+    """Return what is running: a task, or a thread outside a loop."""
+    return "thread" if _get_running_loop() is None else "task"
+
+
 def owner_name(owner: object) -> str:
     """Return the name of a task or thread."""
     if isinstance(owner, asyncio.Task):

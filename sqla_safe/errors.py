@@ -288,14 +288,16 @@ class NoScopeError(SqlaSafeError, LookupError):
 
     Attributes:
         wanted: what asked for the scope.
+        asker: who has none: ``"task"``, or ``"thread"`` outside of an event loop.
     """
 
     code: str | None = "SQS155"
     wanted: str
+    asker: str = "task"
 
     def _text(self) -> str:
         return (
-            f"{self.wanted}, but this task has no open scope for that sessionmaker. "
+            f"{self.wanted}, but this {self.asker} has no open scope for that sessionmaker. "
             "Call it inside `with scoped_services(Session, ...)`. Child tasks and threads do not "
             "inherit a scope: open one in them, or hand the scope over: scoped_services(scope, ...)"
         )

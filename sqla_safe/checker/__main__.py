@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 
-from sqla_safe.checker.cli import run
+from sqla_safe.checker.cli import main
 
 if __name__ == "__main__":
-    sys.exit(run(["check", *sys.argv[1:]]))
+    sys.argv[1:1] = ["check"]
+    sys.exit(main())

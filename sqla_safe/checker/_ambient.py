@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final, Literal
+
+from msgspec.structs import replace
 
 from sqla_safe.checker import _ir as ir
 from sqla_safe.checker import _manage, _memo, _mixed, _objects
@@ -137,14 +138,15 @@ def parameters(run: Run, frame: Frame, state: State, function: Function) -> None
     if is_method and names:
         state.env[names[0][0]] = _self(run, frame, state, function)
         names = names[1:]
-    later: list[tuple[int, str, Expr, Expr]] = []
+    later: list[tuple[int, str, Expr, Function | None]] = []
     for at, (name, note, default) in enumerate(names):
-        found = _session_parameter(run, frame, state, name, note, default)
+        provider = _provider(run, frame, note, default)
+        found = _session_parameter(run, frame, state, name, note, provider)
         state.env[name] = found
         if found is None:
-            later.append((at, name, note, default))
-    for at, name, note, default in later:
-        state.env[name] = _parameter(run, frame, state, name, note, default, function.start + at)
+            later.append((at, name, note, provider))
+    for at, name, note, provider in later:
+        state.env[name] = _parameter(run, frame, state, name, note, provider, function.start + at)
 
 
 def _self(run: Run, frame: Frame, state: State, function: Function) -> Value:
@@ -169,10 +171,9 @@ def _self(run: Run, frame: Frame, state: State, function: Function) -> Value:
 
 
 def _session_parameter(
-    run: Run, frame: Frame, state: State, name: str, note: Expr, default: Expr
+    run: Run, frame: Frame, state: State, name: str, note: Expr, provider: Function | None
 ) -> Value:
-    provider = _provider(run, frame, note, default)
-    kind = _session_kind(run, frame, note)
+    kind = "" if note is None else _session_kind(run, frame, note)
     if provider is not None:
         found = _provided(run, frame, state, provider)
         if found is not None:
@@ -199,16 +200,23 @@ def _kind_nearby(run: Run, frame: Frame) -> bool | None:
 
 
 def _parameter(
-    run: Run, frame: Frame, state: State, name: str, note: Expr, default: Expr, at: int
+    run: Run,
+    frame: Frame,
+    state: State,
+    name: str,
+    note: Expr,
+    provider: Function | None,
+    at: int,
 ) -> Value:
-    provider = _provider(run, frame, note, default)
+    if note is None and name not in ("self", "cls"):
+        note = _by_its_name(run, frame, name)
+    if note is None and provider is None:  # most parameters of most functions
+        return None
     scope = the_scope(state)
     if provider is not None:
         found = _provided(run, frame, state, provider)
         if found is not None:
             return found
-    if note is None and name not in ("self", "cls"):
-        note = _by_its_name(run, frame, name)
     found = annotated(run, frame, state, note, at, name, scope)
     for one in alternatives(found):
         _equip(run, frame, state, one)
@@ -285,6 +293,8 @@ def _within(frame: Frame, module: Module) -> Frame:
 
 def _provider(run: Run, frame: Frame, note: Expr, default: Expr) -> Function | None:
     """Return the function that FastAPI calls for a parameter."""
+    if note is None and default is None:
+        return None
     for module, expr in ((frame.module, default), *_metadata(run, frame, note)):
         if (
             expr is not None

@@ -52,6 +52,11 @@ class Cache:
             _forget(self._file.parent)
             self._open(self._file)
 
+    @property
+    def is_open(self) -> bool:
+        """Whether anything is kept."""
+        return self._database is not None
+
     def get(self, keys: Iterable[bytes]) -> dict[bytes, bytes]:
         """Return what is known of some keys."""
         found: dict[bytes, bytes] = {}

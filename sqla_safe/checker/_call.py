@@ -56,6 +56,10 @@ _KEYED: Final = frozenset(("sort", "sorted", "max", "min", "filter", "map"))
 _PICKED_OF: Final = (1, 2)
 
 
+_LISTED: Final = (Many, Tup)
+_NAMELESS: Final = (-1, ir.CALL)
+
+
 _GROUPS: Final = frozenset(("TaskGroup", "create_task_group", "open_nursery"))
 
 
@@ -66,12 +70,13 @@ _STACKS: Final = frozenset(("ExitStack", "AsyncExitStack"))
 def call(run: Run, frame: Frame, state: State, expr: Node) -> Value:
     """Follow one call."""
     target: Any = expr[1]
-    name = _name_of(target) if target is not None and target[0] != ir.CALL else ""
     kind = -1 if target is None else target[0]
-    if name == "super" and kind == ir.NAME:
-        return _super(run, frame, state)
-    if name in _read.BY_NAME and kind == ir.NAME and len(expr[2]) > 1:
-        return _read.by_name(run, frame, state, expr, name)
+    name: str = "" if kind in _NAMELESS else _name_of(target, kind)
+    if kind == ir.NAME:
+        if name == "super":
+            return _super(run, frame, state)
+        if name in _read.BY_NAME and len(expr[2]) > 1:
+            return _read.by_name(run, frame, state, expr, name)
     callee = _callee(run, frame, state, target)
     frame.forgiven += name == "run_sync"
     args: list[Value] = []
@@ -103,9 +108,11 @@ def call(run: Run, frame: Frame, state: State, expr: Node) -> Value:
     return found
 
 
-def _name_of(target: Node) -> str:
+def _name_of(target: Any, kind: int) -> str:
     """Return what is called, by its name: also `session_factory` of `ctx["session_factory"]()`."""
-    key = target[2] if target[0] == ir.ITEM else None
+    if kind == ir.ATTRIBUTE:  # nearly always
+        return str(target[2])
+    key = target[2] if kind == ir.ITEM else None
     return str(key[1]) if key is not None and key[0] == ir.CONST else last_name(target)
 
 
@@ -151,16 +158,16 @@ def _super(run: Run, frame: Frame, state: State) -> Value:
 
 
 def _one(run: Run, frame: Frame, state: State, callee: Value, name: str, given: Given) -> Value:
+    if isinstance(callee, Method):
+        return _method(run, frame, state, callee, given)
+    if isinstance(callee, External):
+        return _external(run, frame, state, callee, given)
     if isinstance(callee, FunctionRef):
         return _follow.invoke(run, frame, state, callee, given)
     if isinstance(callee, ClassRef):
         return _follow.construct(run, frame, state, callee.of, given)
     if isinstance(callee, Maker):
         return _sqla.made(run, frame, state, callee, given)
-    if isinstance(callee, Method):
-        return _method(run, frame, state, callee, given)
-    if isinstance(callee, External):
-        return _external(run, frame, state, callee, given)
     if not given.expr[2] and _is_factory(run, frame, name):
         seen = run.linked.makers.expiry_near(frame.module, is_async=None)
         maker = Maker(None, False if seen is False else None, name)
@@ -200,10 +207,8 @@ def _external(run: Run, frame: Frame, state: State, callee: External, given: Giv
 
 def _copied(run: Run, frame: Frame, state: State, given: Given) -> Value:
     source = given.args[-1] if given.args else None
-    if isinstance(source, Many | Tup):
+    if type(source) in _LISTED:
         return source
-    if isinstance(source, Rows | Query):
-        return Many(_eval.element(run, frame, state, source, given.start))
     return Many(_eval.element(run, frame, state, source, given.start))
 
 
@@ -220,7 +225,7 @@ def _method(run: Run, frame: Frame, state: State, callee: Method, given: Given) 
         return _session.rows_method(run, frame, state, owner, name, given)
     if isinstance(owner, Query):
         return _sqla.query_method(run, frame, state, owner, name, given)
-    if isinstance(owner, Many | Tup):
+    if isinstance(owner, _LISTED):
         return _many_method(run, frame, state, owner, name, given)
     if isinstance(owner, Kept):
         return _escape.kept_method(run, frame, state, owner, name, given)

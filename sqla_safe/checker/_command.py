@@ -10,9 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TextIO
 
-from sqla_safe.checker import _atomic, reports
+from sqla_safe.checker import _atomic, _workers, reports
 from sqla_safe.checker._check import Check
-from sqla_safe.checker._explain import explanation
+from sqla_safe.checker._explain import explanation, fitted
 from sqla_safe.checker._mend import Mending, promised
 from sqla_safe.checker._paint import Paint, paint_for
 from sqla_safe.checker._problems import UsageError
@@ -37,7 +37,8 @@ def run(options: Options) -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # names of files can be any bytes
     if options.explain:
-        _print([explanation(options.explain, paint_for(sys.stdout, options.color))])
+        text = explanation(options.explain, paint_for(sys.stdout, options.color))
+        _print([fitted(text) if sys.stdout.isatty() else text])
         return 0
     wanted = request(options)
     with closing(Check(wanted, options)) as check:
@@ -46,7 +47,8 @@ def run(options: Options) -> int:
 
 def _checked(check: Check, wanted: Request, options: Options) -> int:
     if options.fix or options.diff:
-        return _mended(Mending(check), check, wanted, options)
+        with _workers.collected():  # syntax trees to be changed
+            return _mended(Mending(check), check, wanted, options)
     result = check.result()
     _tell(result, options)
     if options.write_baseline:

@@ -202,7 +202,7 @@ def _if(run: Run, frame: Frame, state: State, node: Node) -> State | None:
     _eval.value(run, frame, state, node[1])
     doubts = _swallowed.asked(run, state) if run.doubts else ()
     truth = _eval.truth(run, frame, state, node[1])
-    other = state.copy()
+    other = state.copy() if truth is not True or doubts or frame.ties else state
     if doubts or frame.ties:
         _swallowed.narrowed(frame, state, node[1], doubts, truth=True)
         _swallowed.narrowed(frame, other, node[1], doubts, truth=False)

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from inspect import cleandoc
+from shutil import get_terminal_size
+from textwrap import fill
 from typing import TYPE_CHECKING
 
 from sqla_safe.checker._problems import UsageError, unknown
 from sqla_safe.checker.rules import RULES
+
+_WIDEST = 100
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -28,6 +32,30 @@ def explanation(code: str, paint: Paint) -> str:
     if wanted in at_run_time:
         return "\n".join(_of_run_time(wanted, at_run_time[wanted], paint))
     raise UsageError(f"--explain: {unknown('code', code, (*RULES, *at_run_time))}")
+
+
+def fitted(text: str) -> str:
+    """Return a text with lines that fit the terminal, where words would be cut else."""
+    width = min(get_terminal_size().columns, _WIDEST)
+    heading, _, rest = text.partition("\n")
+    parts = (_part(lines, width) for lines in rest.split("\n\n"))
+    return heading + "\n" + "\n\n".join(parts)
+
+
+def _part(part: str, width: int) -> str:
+    """Fill a paragraph, or the rules of a list; code stays as it is."""
+    lines = part.splitlines()
+    if not any(line.startswith(" ") for line in lines):
+        return _filled(" ".join(lines), width, "")
+    return "\n".join(
+        _filled(line, width, " " * 6) if line.startswith("  SQS") else line for line in lines
+    )
+
+
+def _filled(line: str, width: int, indent: str) -> str:
+    return fill(
+        line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    )
 
 
 def _of_rule(rule: Rule, paint: Paint) -> Iterator[str]:

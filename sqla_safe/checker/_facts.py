@@ -25,7 +25,7 @@ def extract(path: str, source: bytes) -> ModuleFacts:
         ValueError: the file is no text (null bytes, a broken encoding).
     """
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+        warnings.simplefilter("ignore")  # what a file's literals warn of is not our business
         try:
             tree = ast.parse(source, path)
             return ModuleFacts(path, lower_module(source, tree))

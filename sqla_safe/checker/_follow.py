@@ -124,17 +124,17 @@ def enter_frame(frame: Frame, ref: FunctionRef, at: int) -> Frame:
 def bind(run: Run, frame: Frame, state: State, ref: FunctionRef, given: Given) -> dict[str, Value]:
     """Return the names that a call binds in the function."""
     function = ref.of
-    params: list[Any] = list(function.params)
-    args = list(given.args)
+    params: tuple[Any, ...] = function.params
+    args = given.args
     is_static = "staticmethod" in function.decorator_names()
     if function.cls is not None and not is_static and ref.bound is not None:
-        args.insert(0, ref.bound)
+        args = [ref.bound, *args]
     env: dict[str, Value] = {}
-    for param in params:
-        name: str = str(param[0])
+    for at, param in enumerate(params):
+        name: str = param[0]
         note, default = param[1:]
-        if args:
-            env[name] = args.pop(0)
+        if at < len(args):
+            env[name] = args[at]
         elif name in given.keywords:
             env[name] = given.keywords[name]
         elif default is not None and default[0] != ir.CALL:

@@ -46,6 +46,7 @@ class Linked:
         self.cut_short = 0
         self.assigned: dict[Class, dict[str, tuple[Function, Expr]]] = {}
         self._bound: dict[Function, frozenset[str]] = {}
+        self._session_names: dict[str, bool] = {}
         for module in self.index.modules.values():
             for cls in module.classes:
                 self.models.note(cls)
@@ -70,7 +71,11 @@ class Linked:
 
     def is_session_name(self, name: str) -> bool:
         """Return whether a name is one that people, or this code base, give to sessions."""
-        return is_session_name(name) or self.settings.is_session(name)
+        found = self._session_names.get(name)
+        if found is None:
+            found = is_session_name(name) or self.settings.is_session(name)
+            self._session_names[name] = found
+        return found
 
     @cached_property
     def queueing(self) -> frozenset[str]:

@@ -37,6 +37,7 @@ _LOADERS = frozenset(
     )
 )
 _MAKERS = frozenset(("sessionmaker", "async_sessionmaker"))
+_TELLING = _LOADERS | _MAKERS | _REPLACING | {"options", "run_sync"}
 _MAKERS_OF = frozenset(("sqlalchemy", "sqlmodel"))
 _TASKS = frozenset(("create_task", "ensure_future", "run_coroutine_threadsafe"))
 _ANY_CLASS = frozenset(("self", "cls", "model", "Model"))
@@ -72,6 +73,7 @@ class Lowering:
     def __init__(self, source: bytes) -> None:
         """Take the file's bytes: columns of lines that are not ASCII must be counted anew."""
         self._wide: dict[int, bytes] = {} if source.isascii() else _wide_lines(source)
+        self._is_plain = not self._wide and len(source) < _LAST_COLUMN
         self.start = self._start_in_wide if self._wide else _start
         self.end = self._end_in_wide if self._wide else _end
         self._flags = 0
@@ -112,30 +114,30 @@ class Lowering:
         return (ir.PARTS, found) if found else None
 
     def on_name(self, node: Any) -> Expr:
+        if self._is_plain:  # half of all expressions
+            return (ir.NAME, node.id, node.lineno << 16 | node.col_offset + 1)
         return (ir.NAME, node.id, self.start(node))
 
     def on_attribute(self, node: Any) -> Expr:
-        value, name = self.expr(node.value), node.attr
+        inner, name = node.value, node.attr
+        value = _LOWER(inner.__class__, _no_value)(self, inner)
         if value is not None and value[0] == ir.ATTRIBUTE and value[2] in ir.TELLING:
             self._called.add(ir.OF_A_SESSION)
             if value[2] == "awaitable_attrs":
                 self.loaded.add(f"*.{name}")
+        if self._is_plain:
+            start = node.lineno << 16 | node.col_offset + 1
+            end = node.end_lineno << 16 | node.end_col_offset + 1
+            return (ir.ATTRIBUTE, value, name, start, end)
         return (ir.ATTRIBUTE, value, name, self.start(node), self.end(node))
 
     def on_call(self, node: Any) -> Expr:
-        function = self.expr(node.func)
+        target = node.func
+        function = _LOWER(target.__class__, _no_value)(self, target)
         name = _name_called(function)
         self._called.add(name)
-        if name in _LOADERS:
-            self._note_loaded(node)
-        elif name in _MAKERS or name in self._makers:
-            self._note_maker(node, self._makers.get(name, name))
-        elif name in _REPLACING:
-            self._note_replaced(node, name)
-        elif name == "options":
-            self._note_helpers(node.args)
-        elif name == "run_sync" and node.args:
-            self.loaded.add(f"!run:{_name_of(node.args[0])}")
+        if name in _TELLING or name in self._makers:
+            self._note(node, name)
         args, words = node.args, node.keywords
         call = (
             ir.CALL,
@@ -148,6 +150,19 @@ class Lowering:
         if name == "commit":
             self.loaded.update(_noted.commit(call, is_awaited=False))
         return call
+
+    def _note(self, node: Any, name: str) -> None:
+        """Note what a call says of the whole code base."""
+        if name in _LOADERS:
+            self._note_loaded(node)
+        elif name in _MAKERS or name in self._makers:
+            self._note_maker(node, self._makers.get(name, name))
+        elif name in _REPLACING:
+            self._note_replaced(node, name)
+        elif name == "options":
+            self._note_helpers(node.args)
+        elif name == "run_sync" and node.args:
+            self.loaded.add(f"!run:{_name_of(node.args[0])}")
 
     def _note_maker(self, node: Any, name: str) -> None:
         is_bare = not node.args and not node.keywords
@@ -302,6 +317,8 @@ class Lowering:
 
     def annotation(self, node: Any) -> Expr:
         """Lower an annotation; one that is quoted is parsed."""
+        if node is None:
+            return None
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             try:
                 parsed = ast.parse(node.value.strip(), mode="eval").body

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from msgspec import Struct, structs
+from msgspec import Struct
+from msgspec.structs import replace
 
 from sqla_safe.checker import _follow, _objects, _swallowed
 from sqla_safe.checker._given import Given
@@ -88,7 +89,7 @@ def _summarise(
     seen = len(run.troubles)
     found, joined = _follow.run_body(run, inner, local, ref.of)
     new = [each for each in run.troubles[seen:] if each.oid in inputs]
-    troubles = tuple(of_callers(new, state.heap, ref.of, bound))
+    troubles = tuple(of_callers(new, state.heap, ref.of, bound)) if new else ()
     del run.troubles[seen:]
     heap = joined.heap if joined is not None else {}
     operations = [each for oid, probe in probes.items() for each in _happened(heap.get(probe), oid)]
@@ -96,19 +97,28 @@ def _summarise(
     heap = settled(heap, {oid: state.heap[oid] for oid in inputs})
     changed = [oid for oid in inputs if heap.get(oid) is not state.heap[oid]]
     kept = reachable_from(heap, [found, *[Ref(oid) for oid in changed]])
+    in_sight = kept.union(inputs)
     summary = Summary(
         found,
         {oid: heap[oid] for oid in kept if oid not in inputs or oid in changed},
         inputs,
-        {oid: run.known_keys[oid] for oid in kept if oid in run.known_keys and oid not in inputs},
+        _known(run, kept, inputs),
         tuple(operations),
-        frozenset(run.touched) & (kept | frozenset(inputs)),
-        frozenset(run.unsure) & (kept | frozenset(inputs)),
+        in_sight.intersection(run.touched),
+        in_sight.intersection(run.unsure),
         troubles,
         swallowed,
     )
     run.log, run.touched, run.unsure = outer
     return summary
+
+
+def _known(run: Run, kept: frozenset[int], inputs: tuple[int, ...]) -> dict[int, Any]:
+    """Return the keys of those objects that are found by name, the oldest first."""
+    if not run.known_keys:
+        return {}
+    found = [oid for oid in kept if oid in run.known_keys and oid not in inputs]
+    return {oid: run.known_keys[oid] for oid in sorted(found)}
 
 
 def of_callers(
@@ -215,7 +225,7 @@ def _replayed(
     if summary.unsure:
         run.unsure |= {names[oid] for oid in summary.unsure}
     if summary.troubles:
-        run.troubles += [structs.replace(each, oid=names[each.oid]) for each in summary.troubles]
+        run.troubles += [replace(each, oid=names[each.oid]) for each in summary.troubles]
     run.doubts += doubts
     return renamed(summary.found, names)
 
@@ -236,7 +246,7 @@ def _names(
     for oid in summary.heap:
         if oid not in names and oid not in summary.known:
             names[oid] = run.oid(frame, given.start, (summary, oid))
-    for oid in sorted(summary.known):
+    for oid in summary.known:
         key = tuple([names.get(p, p) if type(p) is int else p for p in summary.known[oid]])
         names[oid] = run.known(key).oid
     return names
@@ -248,10 +258,10 @@ def _changed(state: State, oid: int, thing: Thing) -> None:
     if isinstance(thing, Instance):
         state.heap[oid] = thing
     elif isinstance(thing, Entity) and isinstance(before, Entity):
-        state.heap[oid] = thing._replace(at=before.at, is_here=before.is_here)
+        state.heap[oid] = replace(thing, at=before.at, is_here=before.is_here)
     elif isinstance(thing, Scope) and isinstance(before, Scope):
         has_committed = thing.has_committed or before.has_committed
-        state.heap[oid] = before._replace(is_busy=thing.is_busy, has_committed=has_committed)
+        state.heap[oid] = replace(before, is_busy=thing.is_busy, has_committed=has_committed)
 
 
 def _is_busy(summary: Summary, oid: int) -> bool:
@@ -269,9 +279,7 @@ def made_self(run: Run, frame: Frame, state: State, ref: Ref, cls: Class, init: 
         outer = Frame(None, init.module, frame.is_async)
         _objects.construct(run, outer, local, ref, init)
         kept = reachable_from(local.heap, [ref])
-        known = {
-            oid: run.known_keys[oid] for oid in kept if oid in run.known_keys and oid != ref.oid
-        }
+        known = _known(run, kept, (ref.oid,))
         heap = {oid: local.heap[oid] for oid in kept}
         nothing: frozenset[int] = frozenset()
         summary = Summary(ref, heap, (ref.oid,), known, (), nothing, nothing, ())

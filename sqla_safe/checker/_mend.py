@@ -11,7 +11,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from sqla_safe.checker import _atomic, fixes
+from sqla_safe.checker import _atomic, _workers, fixes
 from sqla_safe.checker._problems import UsageError
 from sqla_safe.checker._record import digest
 from sqla_safe.checker._text import decoded
@@ -96,6 +96,7 @@ class Mending:
                     yield "\\ No newline at end of file"
 
 
+@_workers.collected()
 def promised(findings: Iterable[Finding], sources: Sources, cache: Cache) -> list[Finding]:
     """Return findings without the repairs that `--fix` would not make.
 

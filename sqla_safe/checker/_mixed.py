@@ -229,9 +229,9 @@ def anonymous(run: Run, frame: Frame, state: State, name: str, given: Given, fou
     """Report a session that is made in the arguments of a call, and kept by nobody after it."""
     if not frame.is_top or found is None or isinstance(found, Const) or "context" in name:
         return
-    if frame.function is not None and frame.function.is_test:  # which may have made a double
+    if not [value for value in given.args if type(value) is Ref and state.scope(value) is not None]:
         return
-    if not any(state.scope(value) is not None for value in given.args):
+    if frame.function is not None and frame.function.is_test:  # which may have made a double
         return
     kept = entities_in(state, found)
     scopes = {each.scope for _, each in kept if not each.is_weak}

@@ -124,15 +124,19 @@ def unresolved(
 ) -> Value:
     """Return what may come out of a call of something unknown that is given a session."""
     scopes: set[int] = set()
-    for value in (*given.all(), owner):
-        scopes |= scopes_of(state, value)
+    for value in (*given.args, *given.keywords.values(), owner):
+        if value is not None:
+            scopes |= scopes_of(state, value)
+        if type(value) is Ref and value is not owner:
+            _loaded_again(state, value)
+    if not scopes:
+        return None
     for oid in scopes:
         run.touch(state, oid)
         run.unsure.add(oid)
     _deleted(run, frame, state, name, scopes, given)
-    _loaded_again(state, given)
     if len(scopes) != 1 or not run.linked.is_own(frame.module, owner):
-        return Pending(None, frozenset(scopes)) if scopes and frame.is_async else None
+        return Pending(None, frozenset(scopes)) if frame.is_async else None
     oid = scopes.pop()
     found = _made_of(run, frame, state, name, owner, oid, given)
     if _makes_service(name) or not frame.is_async:
@@ -141,12 +145,11 @@ def unresolved(
     return Pending(found, frozenset((oid,)), entities, name)
 
 
-def _loaded_again(state: State, given: Given) -> None:
+def _loaded_again(state: State, ref: Ref) -> None:
     """Let something unknown refresh an entity that was made here."""
-    for value in given.all():
-        entity = state.entity(value)
-        if entity is not None and isinstance(value, Ref) and entity.is_made:
-            state.heap[value.oid] = entity._replace(loads=entity.loads | {WHOLE})
+    entity = state.entity(ref)
+    if entity is not None and entity.is_made:
+        state.heap[ref.oid] = entity._replace(loads=entity.loads | {WHOLE})
 
 
 def _made_of(
@@ -182,7 +185,7 @@ def _deleted(
     run: Run, frame: Frame, state: State, name: str, scopes: set[int], given: Given
 ) -> None:
     """Let an unknown helper that deletes an entity commit as well, where that would expire it."""
-    if name not in ("delete", "remove", "destroy") or not scopes:
+    if name not in ("delete", "remove", "destroy"):
         return
     for part, value in zip(given.expr[2], given.args, strict=False):
         entity = state.entity(value)

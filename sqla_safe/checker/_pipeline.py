@@ -93,6 +93,10 @@ class Run:
 
     def outcome(self) -> Outcome:
         """Return what is wrong in the files, from the cache if nothing has changed."""
+        with _workers.uncollected():
+            return self._outcome()
+
+    def _outcome(self) -> Outcome:
         key = self._key()
         known = _decoded(_record.decode_outcome, self._means.cache.get([key]).get(key))
         if known is not None:
@@ -115,7 +119,7 @@ class Run:
 
     def _keep(self, key: bytes, data: bytes) -> None:
         """Put an entry into the cache, together with others and before they are too many."""
-        if not key:  # the file has gone
+        if not key:  # the file has gone, or there is no cache
             return
         self._fresh[key] = data
         self._held += len(data)
@@ -171,11 +175,9 @@ class Run:
     ) -> tuple[list[Looked], list[Skip]]:
         """Return what is wrong in files; what those that cannot be parsed load is known by name."""
         mine = [name for name in self._mine if name in modules]
-        with _workers.uncollected():
-            whole = project.link(modules.values(), self._settings, loaded)
-            linked = _looking.Linked(whole, modules)
-            prints = linked.project.fingerprint
-            keys = {name: digest(b"findings", prints(name), self._keys[name]) for name in mine}
+        whole = project.link(modules.values(), self._settings, loaded)
+        linked = _looking.Linked(whole, modules)
+        keys = self._looked_keys(linked, mine)
         stored = self._means.cache.get(keys.values())
         known = {name: _decoded(_record.decode_looked, stored.get(keys[name])) for name in mine}
         skips: list[Skip] = []
@@ -188,6 +190,13 @@ class Run:
             else:
                 self._keep(keys[name], encode(found))
         return [each for name in mine if (each := known[name]) is not None], skips
+
+    def _looked_keys(self, linked: _looking.Linked, names: list[str]) -> dict[str, bytes]:
+        """Return what the findings of files depend on, which nobody asks for without a cache."""
+        if not self._means.cache.is_open:
+            return dict.fromkeys(names, b"")
+        prints = linked.project.fingerprint
+        return {name: digest(b"findings", prints(name), self._keys[name]) for name in names}
 
     def _looked(self, linked: _looking.Linked, names: list[str]) -> Iterator[_looking.Result]:
         groups = self._groups(names, _LOOKED_AT)

@@ -53,9 +53,11 @@ _NO_READ: Final = frozenset(("metadata", "registry", "query"))
 def attribute(run: Run, frame: Frame, state: State, expr: Node, owner: Value) -> Value:
     """Read an attribute."""
     found: Value = None
-    owner = _awaitable(run, frame, state, expr) or owner
-    ones = meanings(owner)
+    inner = expr[1]
+    if inner is not None and inner[0] == ir.ATTRIBUTE and inner[2] == "awaitable_attrs":
+        owner = _awaitable(run, frame, state, expr, inner) or owner
     frame.forgiven += expr[2] == "unloaded"  # the code asks SQLAlchemy before it reads
+    ones = meanings(owner)
     if len(ones) == 1:
         found = _one(run, frame, state, expr, ones[0], "read")
     else:
@@ -85,11 +87,8 @@ def _is_replaced(state: State, value: Value, others: Sequence[Value]) -> bool:
     return any(other is not None and other.at > expired.at for other in newer)
 
 
-def _awaitable(run: Run, frame: Frame, state: State, expr: Node) -> Value:
+def _awaitable(run: Run, frame: Frame, state: State, expr: Node, inner: Node) -> Value:
     """Return the entity of `entity.awaitable_attrs.name`, with what is awaited loaded."""
-    inner = expr[1]
-    if inner is None or inner[0] != ir.ATTRIBUTE or inner[2] != "awaitable_attrs":
-        return None
     owner = _eval.value(run, frame, state, inner[1])
     for one in meanings(owner):
         entity = state.entity(one)
@@ -109,8 +108,11 @@ def method(run: Run, frame: Frame, state: State, expr: Node, owner: Value) -> Va
         ref = _duck(run, frame, state, expr[1], owner)
         if ref is not None:
             return Method(ref, expr[2])
+    ones = meanings(owner)
+    if len(ones) == 1:
+        return _one(run, frame, state, expr, ones[0], "call")
     found: Value = None
-    for one in meanings(owner):
+    for one in ones:
         found = join_values(found, _one(run, frame, state, expr, one, "call"))
     return found
 
@@ -129,6 +131,8 @@ def _duck(run: Run, frame: Frame, state: State, expr: Expr, owner: Value) -> Ref
 
 
 def _one(run: Run, frame: Frame, state: State, expr: Node, owner: Value, how: str) -> Value:
+    if owner is None:
+        return None
     name = expr[2]
     if isinstance(owner, Ref):
         return _of_object(run, frame, state, expr, owner, how)
@@ -141,17 +145,18 @@ def _one(run: Run, frame: Frame, state: State, expr: Node, owner: Value, how: st
         return _of_external(run, frame, state, owner, name)
     if isinstance(owner, Tup):
         return _of_row(state, owner, name)
-    return None if owner is None or type(owner) in _WITHOUT_METHODS else Method(owner, name)
+    return None if type(owner) in _WITHOUT_METHODS else Method(owner, name)
 
 
 def _of_external(run: Run, frame: Frame, state: State, owner: External, name: str) -> Value:
-    if name == "session" and owner.name.endswith("SQLAlchemy()"):
+    is_made = owner.name.endswith("SQLAlchemy()")
+    if name == "session" and is_made:
         ref = _ambient.ambient_scope(run, state, owner.name, "db.session")
         scope = state.heap[ref.oid]
         assert isinstance(scope, Scope)
         state.heap[ref.oid] = scope._replace(is_async=False, expires=True)
         return ref
-    if owner.name.endswith("SQLAlchemy()"):
+    if is_made:
         return External(f"{owner.name}.{name}")
     if run.linked.is_session_name(name) and run.linked.is_own(frame.module, owner):
         text = f"{last(owner.name)}.{name}"
@@ -222,8 +227,9 @@ def _of_instance(
     run: Run, frame: Frame, state: State, owner: Ref, thing: Instance, expr: Node, how: str
 ) -> Value:
     name = expr[2]
-    if thing.has(name):
-        return thing.get(name)
+    for key, value in thing.attributes:
+        if key == name:
+            return value
     cls = thing.cls
     if not isinstance(cls, Class):
         return Method(owner, name) if how == "call" else None
@@ -234,10 +240,10 @@ def _of_instance(
             given = Given([], {}, expr[3], expr[4], expr)
             return _eval.unwrapped(_follow.invoke(run, frame, state, ref, given))
         return FunctionRef(found, None if "staticmethod" in found.decorator_names() else owner)
-    value = _objects.attribute_value(run, frame, state, owner, cls, name)
-    if value is None and how == "call":
+    outside = _objects.attribute_value(run, frame, state, owner, cls, name)
+    if outside is None and how == "call":
         return Method(owner, name) if scopes_of(state, owner) else None
-    return value
+    return outside
 
 
 # --- entities --------------------------------------------------------------------------

@@ -6,7 +6,6 @@ import os
 import re
 import sys
 import traceback
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -87,19 +86,17 @@ def key_of(name: str, source: bytes) -> bytes:
 def extracted(path: str, source: bytes) -> Read:
     """Return the facts of a source, or why there are none."""
     lines = source.count(b"\n") + (not source.endswith(b"\n"))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what a file's literals warn of is not our business
-        try:
-            return Read(lines, encode(facts.extract(path, source)))
-        except SyntaxError as error:
-            found = _skipped(path, error.lineno, f"{PYTHON} cannot parse it: {error.msg}")
-            return replace(found, loaded=_loaded_in(source))
-        except ValueError as error:
-            return _skipped(path, None, f"{PYTHON} cannot read it: {error}")
-        except (RecursionError, MemoryError):
-            return _skipped(path, None, f"{PYTHON} cannot parse it: it is nested too deeply")
-        except Exception as error:  # noqa: BLE001 - one file must not take the others along
-            return _skipped(path, None, internal(error))
+    try:
+        return Read(lines, encode(facts.extract(path, source)))
+    except SyntaxError as error:
+        found = _skipped(path, error.lineno, f"{PYTHON} cannot parse it: {error.msg}")
+        return replace(found, loaded=_loaded_in(source))
+    except ValueError as error:
+        return _skipped(path, None, f"{PYTHON} cannot read it: {error}")
+    except (RecursionError, MemoryError):
+        return _skipped(path, None, f"{PYTHON} cannot parse it: it is nested too deeply")
+    except Exception as error:  # noqa: BLE001 - one file must not take the others along
+        return _skipped(path, None, internal(error))
 
 
 def _loaded_in(source: bytes) -> tuple[str, ...]:

@@ -100,7 +100,9 @@ class Relevance:
         self._spawned = self._noted("!task:")
         self._run_sync = self._noted("!run:")
         self._keepers: dict[Class, bool] = {}
-        self._by_async, self._by_sync = self._callers()
+        self._by_async: set[str] = set()
+        self._by_sync: set[str] = set()
+        self._called_by = self._callers()
         self._relations = {
             name
             for module in self._counted
@@ -126,34 +128,31 @@ class Relevance:
     def _is_session_name(self, name: str) -> bool:
         return is_session_name(name) or self._settings.is_session(name)
 
-    def _callers(self) -> tuple[set[str], set[str]]:
-        by_async: set[str] = set()
-        by_sync: set[str] = set()
+    def _callers(self) -> dict[str, set[str]]:
+        """Note what coroutines call and what others do; return who calls each name."""
+        called_by: dict[str, set[str]] = {}
         for module in self._counted:
             for function in module.all_functions():
-                (by_async if function.is_async else by_sync).update(function.called)
-        return by_async, by_sync
+                (self._by_async if function.is_async else self._by_sync).update(function.called)
+                for name in function.called:
+                    called_by.setdefault(name, set()).add(function.name)
+        return called_by
 
     def _find_relevant(self) -> set[str]:
         """Return the names of functions that may lead to a session, to a fixed point."""
-        called_by: dict[str, set[str]] = {}
-        todo: list[str] = []
-        for module in self._counted:
-            for function in module.all_functions():
-                for name in function.called:
-                    called_by.setdefault(name, set()).add(function.name)
-                if self._is_seed(function):
-                    todo.append(function.name)
+        functions = [each for module in self._counted for each in module.all_functions()]
+        seeds = set(filter(self.is_seed, functions))
+        todo = [function.name for function in seeds]
         for module in self._counted:
             for cls in module.classes:
-                if any(self._is_seed(method) for method in cls.methods.values()):
+                if not seeds.isdisjoint(cls.methods.values()):
                     todo += [cls.name, *cls.methods]
         found = set(todo)
         while todo:
             name = todo.pop()
             if name in _COMMON:
                 continue
-            for caller in called_by.get(name, ()):
+            for caller in self._called_by.get(name, ()):
                 if caller not in found:
                     found.add(caller)
                     todo.append(caller)
@@ -161,19 +160,17 @@ class Relevance:
 
     def _find_sources(self) -> set[str]:
         """Return the names of functions that open sessions, and of those that lead to them."""
-        called_by: dict[str, set[str]] = {}
         todo: list[str] = []
         for module in self._counted:
             for function in module.all_functions():
-                for name in function.called:
-                    called_by.setdefault(name, set()).add(function.name)
                 has_with = bool(function.flags & ir.HAS_WITH)
                 if (has_with and self._opens(function)) or _is_called(function, self._makers_named):
                     todo.append(function.name)
         found = set(todo)
         while todo:
             name = todo.pop()
-            callers = () if name in _COMMON or name.startswith("__") else called_by.get(name, ())
+            is_told = name not in _COMMON and not name.startswith("__")
+            callers = self._called_by.get(name, ()) if is_told else ()
             new = [caller for caller in callers if caller not in found]
             found.update(new)
             todo += new
@@ -262,10 +259,11 @@ class Relevance:
             ) or any(_OPENS.search(name) for name in (*cls.names, *cls.methods))
         return self._holders[cls]
 
-    def _is_seed(self, function: Function) -> bool:
+    def is_seed(self, function: Function) -> bool:
+        """Return whether a function leads to a session by itself, without what it calls."""
         if function.flags & ir.HAS_WITH and self._opens(function):
             return True
-        if any(map(self._settings.opens, function.called)):
+        if self._settings.scopes and any(map(self._settings.opens, function.called)):
             return True
         if not SEEDS.isdisjoint(function.called) or _ALWAYS.search(function.name):
             return True

@@ -51,7 +51,8 @@ def pruned(
 def reachable_from(heap: dict[int, Thing], roots: list[Value]) -> frozenset[int]:
     """Return the objects that values lead to."""
     found: set[int] = set()
-    todo: list[int] = [oid for value in roots for oid in _oids(value)]
+    todo: list[int] = []
+    _take(todo, roots)
     while todo:
         oid = todo.pop()
         if oid in found or oid not in heap:
@@ -59,12 +60,20 @@ def reachable_from(heap: dict[int, Thing], roots: list[Value]) -> frozenset[int]
         found.add(oid)
         thing = heap[oid]
         if isinstance(thing, Entity):
-            todo += [part for _, value in thing.related for part in _oids(value)]
+            _take(todo, [value for _, value in thing.related])
             if thing.scope is not None:
                 todo.append(thing.scope)
         elif isinstance(thing, Instance):
-            todo += [part for _, value in thing.attributes for part in _oids(value)]
+            _take(todo, [value for _, value in thing.attributes])
     return frozenset(found)
+
+
+def _take(oids: list[int], values: list[Value]) -> None:
+    for value in values:
+        if type(value) is Ref:  # nearly always
+            oids.append(value.oid)
+        elif value is not None:
+            oids += _oids(value)
 
 
 def _oids(value: Value) -> list[int]:
@@ -148,8 +157,8 @@ def renamed_thing(thing: Thing, names: dict[int, int]) -> Thing:
     if isinstance(thing, Entity):
         related = tuple([(key, renamed(value, names)) for key, value in thing.related])
         scope = None if thing.scope is None else names.get(thing.scope)
-        return thing._replace(scope=scope, related=related)
+        return structs.replace(thing, scope=scope, related=related)
     if isinstance(thing, Instance):
         pairs = [(key, renamed(value, names)) for key, value in thing.attributes]
-        return thing._replace(attributes=tuple(pairs))
+        return Instance(thing.cls, tuple(pairs))
     return thing

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from sqla_safe.checker._values import (
     Const,
@@ -39,8 +39,7 @@ Operation = Literal["commit", "rollback", "close", "flush", "expunge", "expire",
 _RANK: Final = {"error": 0, "warning": 1, "info": 2}
 
 
-@dataclass(slots=True)
-class Frame:
+class Frame(Struct, eq=False):
     """A call of one function."""
 
     function: Function | None
@@ -51,14 +50,14 @@ class Frame:
     closure: dict[str, Value] | None = None
     captured: str = ""
     """What runs this nested function later, such as `after_commit`."""
-    globals: set[str] = field(default_factory=set[str])
-    returned: list[tuple[State, Value, int]] = field(default_factory=list[Any])
-    broken: list[State] = field(default_factory=list[Any])
-    continued: list[State] = field(default_factory=list[Any])
+    globals: set[str] = set()
+    returned: list[tuple[State, Value, int]] = []
+    broken: list[State] = []
+    continued: list[State] = []
     guarded: bool = False
     """Whether a `try` around this point wants to know the states in which it may fail."""
     raised: State | None = None
-    blocks: list[tuple[int, int]] = field(default_factory=list[Any])
+    blocks: list[tuple[int, int]] = []
     """The sessions opened by `with` blocks around this point, and the lines of these."""
     yielded: tuple[State, Value] | None = None
     on_yield: Literal["", "go", "raise"] = ""
@@ -90,8 +89,8 @@ class Frame:
 
     def may_raise(self, state: State) -> None:
         """Note that the code may fail with this state."""
-        if self.guarded:
-            self.raised = join(self.raised, state.copy())
+        if self.guarded:  # what two states have in common is a copy of both already
+            self.raised = state.copy() if self.raised is None else join(self.raised, state)
 
 
 class Report(Struct, frozen=True):
@@ -242,16 +241,16 @@ class Run:
         self.touched.add(oid)
         if self.log is not None and not self.maybe:
             self.log.append((operation, oid))
-        for key, thing in list(state.heap.items()):
+        for key, thing in state.heap.items():  # the keys stay the same
             if isinstance(thing, Entity) and thing.scope == oid:
                 state.heap[key] = _after(operation, thing, scope, at)
         if operation == "commit":
-            state.heap[oid] = scope._replace(has_committed=True, is_busy=False)
+            state.heap[oid] = replace(scope, has_committed=True, is_busy=False)
         elif operation == "rollback":
-            state.heap[oid] = scope._replace(is_busy=False)
+            state.heap[oid] = replace(scope, is_busy=False)
         elif operation == "close":
             self.has_ended = True
-            state.heap[oid] = scope._replace(is_closed=True, ended_at=at, is_busy=False)
+            state.heap[oid] = replace(scope, is_closed=True, ended_at=at, is_busy=False)
 
     def _unwind(self, state: State, stack: object, at: int) -> None:
         """End what an `ExitStack` has entered, the last first; a session is closed at once."""
@@ -267,37 +266,37 @@ class Run:
         self.touched.add(oid)
         scope = state.heap.get(oid)
         if isinstance(scope, Scope) and busy and (scope.is_closed or not scope.is_busy):
-            state.heap[oid] = scope._replace(is_closed=False, is_busy=True)
+            state.heap[oid] = replace(scope, is_closed=False, is_busy=True)
 
 
 def _after(operation: Operation, entity: Entity, scope: Scope, at: int) -> Entity:
     if entity.is_detached or entity.is_free:
         return entity
     if operation == "close":
-        return entity._replace(is_detached=True, detached_at=at)
+        return replace(entity, is_detached=True, detached_at=at)
     if operation == "expunge":
-        return entity._replace(is_free=True)
+        return replace(entity, is_free=True)
     if operation == "rollback":
         return _rolled_back(entity, scope, at)
     if operation == "expire":
-        return entity._replace(expired=Expiry("hand", at, is_sure=True), back=frozenset())
+        return replace(entity, expired=Expiry("hand", at, is_sure=True), back=frozenset())
     if operation == "commit" and entity.is_deleted:
-        return entity._replace(is_free=True)
+        return replace(entity, is_free=True)
     source = "load" if entity.source == "new" else entity.source
     stale = Expiry("flush", at, is_sure=True) if entity.is_dirty else entity.stale
-    entity = entity._replace(source=source, is_dirty=False, stale=stale)
+    entity = replace(entity, source=source, is_dirty=False, stale=stale)
     if operation == "commit" and scope.expires is not False:
         if entity.expired is not None and entity.expired.by == "commit" and not entity.back:
             return entity
         expired = Expiry("commit", at, is_sure=scope.expires is True)
-        return entity._replace(expired=expired, back=frozenset())
+        return replace(entity, expired=expired, back=frozenset())
     return entity
 
 
 def _rolled_back(entity: Entity, scope: Scope, at: int) -> Entity:
     if entity.source == "new":
-        return entity._replace(is_free=True)
+        return replace(entity, is_free=True)
     if not scope.is_busy:
         return entity
     expired = Expiry("rollback", at, is_sure=True)
-    return entity._replace(expired=expired, back=frozenset(), is_deleted=False)
+    return replace(entity, expired=expired, back=frozenset(), is_deleted=False)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from msgspec.structs import replace
+
 from sqla_safe.checker._values import (
     Alternatives,
     ClassAttribute,
@@ -47,7 +49,7 @@ def _shape_of(state: State, value: Value, inputs: list[int]) -> Any:
     if isinstance(value, Ref):
         return _shape_of_object(state, value.oid, inputs)
     if isinstance(value, Const):
-        is_word = isinstance(value.value, str | bool) or value.value is None
+        is_word = value.value is None or isinstance(value.value, _WORDS)
         return ("const", value.value) if is_word else _UNKNOWN
     if value is None:
         return _UNKNOWN
@@ -92,6 +94,7 @@ def _shape_of_method(state: State, value: Method, inputs: list[int]) -> Any:
 
 
 _UNKNOWN: Final = ("?",)
+_WORDS: Final = (str, bool)
 
 
 _WITHOUT_OBJECTS: Final = frozenset(
@@ -132,7 +135,7 @@ def _shape_of_entity(state: State, entity: Entity, inputs: list[int]) -> Any:
     names = tuple([name for name, _ in entity.related])
     return (
         "entity",
-        entity._replace(at=0, is_here=False, scope=None, related=()),
+        replace(entity, at=0, is_here=False, scope=None, related=()),
         scope,
         names,
         related,

@@ -113,8 +113,8 @@ def _sessions(
     maker = run.names.maker(frame.module, given.expr, "")
     if maker is not None:
         return True, maker
-    is_own = run.linked.may_be_own(frame.module, callee)
-    if looks_like_session(callee.name) and is_own and not name.startswith("_"):
+    is_like_one = looks_like_session(callee.name) and not name.startswith("_")
+    if is_like_one and run.linked.may_be_own(frame.module, callee):
         seen = run.linked.makers.expiry(is_async=None)
         expires = False if seen is False else None
         return True, _ambient.new_scope(run, frame, state, given.start, Maker(None, expires, name))

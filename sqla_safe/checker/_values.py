@@ -7,7 +7,7 @@ runs, so that values only refer to them (`Ref`), and a `State` says what they ar
 from __future__ import annotations
 
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeAlias
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 _MOST_ALTERNATIVES = 8
 WHOLE = "*"
 """Among the loads of an entity that was made here: it has come from the database since."""
+_NOTHING: Final = object()
+"""What a name has that stands for nothing, not even for None."""
 
 
 class Changing(Struct, frozen=True):
@@ -286,15 +288,11 @@ class Instance(Changing, frozen=True):
 Thing: TypeAlias = Entity | Scope | Instance
 
 
-class State:
-    """What holds at one point of a function."""
+class State(Struct, eq=False):
+    """What holds at one point of a function: what names stand for, and the objects."""
 
-    __slots__ = ("env", "heap")
-
-    def __init__(self, env: dict[str, Value], heap: dict[int, Thing]) -> None:
-        """Take the names and the objects."""
-        self.env = env
-        self.heap = heap
+    env: dict[str, Value]
+    heap: dict[int, Thing]
 
     def copy(self) -> State:
         """Return a state that can go its own way."""
@@ -336,14 +334,14 @@ def _join_heaps(
     joined = dict(left)
     for key, value in right.items():
         old = joined.get(key)
+        if old is value:  # nearly always
+            continue
         if old is None:
             joined[key] = value
-        elif old is not value:
-            joined[key] = join_things(old, value)
-            if not isinstance(old, Entity) or not isinstance(value, Entity):
-                continue
-            if old.expired is not value.expired:
-                odd.append(key)
+            continue
+        joined[key] = join_things(old, value)
+        if isinstance(old, Entity) and isinstance(value, Entity):
+            odd += [key] if old.expired is not value.expired else []
     return joined
 
 
@@ -364,18 +362,21 @@ def _in_sight(state: State) -> frozenset[int]:
     for thing in state.heap.values():
         if isinstance(thing, Instance):
             values += [value for _, value in thing.attributes]
-        elif isinstance(thing, Entity):
+        elif isinstance(thing, Entity) and thing.related:
             values += [value for _, value in thing.related]
-    return frozenset([ref.oid for value in values if value is not None for ref in refs_in(value)])
+    found = {value.oid for value in values if type(value) is Ref}
+    held = [value for value in values if type(value) in _HOLDERS]
+    found.update([ref.oid for value in held for ref in refs_in(value)])
+    return frozenset(found)
 
 
 def _join_dicts(left: dict[Any, Any], right: dict[Any, Any], both: Callable[..., Any]) -> Any:
     joined = dict(left)
     for key, value in right.items():
-        if key not in joined:
-            joined[key] = value
-        elif joined[key] is not value:
-            joined[key] = both(joined[key], value)
+        old = joined.get(key, _NOTHING)
+        if old is value:
+            continue
+        joined[key] = value if old is _NOTHING else both(old, value)
     return joined
 
 
@@ -423,7 +424,7 @@ def join_things(left: Thing, right: Thing) -> Thing:
         is_closed = left.is_closed and right.is_closed
         has_committed = left.has_committed or right.has_committed
         is_busy = left.is_busy or right.is_busy
-        return left._replace(is_closed=is_closed, has_committed=has_committed, is_busy=is_busy)
+        return replace(left, is_closed=is_closed, has_committed=has_committed, is_busy=is_busy)
     if isinstance(left, Instance) and isinstance(right, Instance):
         merged = _join_dicts(dict(left.attributes), dict(right.attributes), join_values)
         return left._replace(attributes=tuple(merged.items()))
@@ -439,7 +440,8 @@ def _join_entities(left: Entity, right: Entity) -> Entity:
     changed = [one for one in sides if one.is_dirty or one.stale]
     first, *others = [one for one in sides if one.expired] or changed or [left]
     back = first.back.intersection(*[one.back for one in others])
-    return left._replace(
+    return replace(
+        left,
         loads=_join_loads(left.loads, right.loads),
         is_open=left.is_open or right.is_open,
         expired=expired,
@@ -474,10 +476,10 @@ def meanings(value: Value) -> Sequence[Value]:
 def _join_expiries(left: Expiry | None, right: Expiry | None) -> Expiry | None:
     if left is None or right is None:
         one = left or right
-        return one._replace(is_certain=False) if one is not None else None
+        return replace(one, is_certain=False) if one is not None else None
     if left.is_sure is not right.is_sure:
-        return (left if left.is_sure else right)._replace(is_certain=False)
-    return left._replace(is_certain=left.is_certain and right.is_certain)
+        return replace(left if left.is_sure else right, is_certain=False)
+    return replace(left, is_certain=left.is_certain and right.is_certain)
 
 
 def refs_in(value: object, depth: int = 3) -> Sequence[Ref]:

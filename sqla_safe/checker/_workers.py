@@ -37,7 +37,7 @@ def mapped(
     """
     jobs = min(jobs, len(tasks))
     if jobs <= 1:
-        yield from map(_uncollected(work), tasks)
+        yield from map(work, tasks)
         return
     gc.freeze()  # a collection in a child would copy every page of its parent
     try:
@@ -52,7 +52,7 @@ def mapped(
 
 @contextmanager
 def uncollected() -> Generator[None]:
-    """Do not look for garbage meanwhile."""
+    """Do not look for garbage meanwhile: there is hardly any in much that is looked through."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:
@@ -62,14 +62,16 @@ def uncollected() -> Generator[None]:
             gc.enable()
 
 
-def _uncollected(work: Callable[[TaskT], ResultT]) -> Callable[[TaskT], ResultT]:
-    """Work without looking for garbage: there is hardly any, and what is looked through is much."""
-
-    def working(task: TaskT) -> ResultT:
-        with uncollected():
-            return work(task)
-
-    return working
+@contextmanager
+def collected() -> Generator[None]:
+    """Look for garbage meanwhile, also where that is off: it may be much."""
+    was_enabled = gc.isenabled()
+    gc.enable()
+    try:
+        yield
+    finally:
+        if not was_enabled:
+            gc.disable()
 
 
 def _context() -> BaseContext:

@@ -9,6 +9,7 @@ from sqlalchemy import inspect
 
 from sqla_safe.errors import SnapshotSourceError, TaskArgumentError
 from sqla_safe.ext._owned import first_owned
+from sqla_safe.scopes._source import described
 from sqla_safe.snapshots import dumps, is_snapshot, loads
 
 if TYPE_CHECKING:
@@ -28,8 +29,8 @@ _REPAIRS = {
 class TaskCodec:
     """Turns the snapshots of some entities into plain data, and back."""
 
-    def __init__(self, entities: Iterable[type[Any]]) -> None:
-        self._entities = {_name(entity): entity for entity in entities}
+    def __init__(self, entities: Iterable[type[Any]], call: str) -> None:
+        self._entities = {_name(_mapped(entity, call)): entity for entity in entities}
 
     def pack(self, value: Any, where: str) -> Any:
         """Return the value with plain data in place of snapshots.
@@ -83,6 +84,16 @@ class TaskCodec:
                 instead="name the same entities on both sides of the queue",
             )
         return loads(entity, str(found.get("data", "")).encode())
+
+
+def _mapped(entity: Any, call: str) -> type[Any]:
+    if not isinstance(entity, type) or inspect(entity, raiseerr=False) is None:
+        got = described(entity)
+        raise SnapshotSourceError(
+            problem=f"{call} takes mapped classes, not {got}",
+            instead=call.replace("...", "User, Avatar"),
+        )
+    return entity
 
 
 def _name(entity: type[Any]) -> str:

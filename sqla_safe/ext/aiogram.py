@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 import re
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, Union, cast, get_args, get_origin
@@ -17,6 +17,9 @@ from sqla_safe._locations import caller
 from sqla_safe.errors import FsmDataError, ScopeSourceError
 from sqla_safe.ext._extras import missing
 from sqla_safe.ext._owned import first_owned
+from sqla_safe.ext._plain import is_plain, must_be_awaited, plain_refused
+from sqla_safe.ext._served import note_served
+from sqla_safe.guard._hooks import explaining
 from sqla_safe.scopes._async import AsyncScopedServices
 from sqla_safe.scopes._options import make_options
 from sqla_safe.scopes._scope import AsyncScope
@@ -32,7 +35,7 @@ except ModuleNotFoundError as _error:
     raise missing(_error, "aiogram") from None
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Generator, Mapping
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
 
     from aiogram import Router
     from aiogram.types import TelegramObject
@@ -99,6 +102,7 @@ class ScopeMiddleware(BaseMiddleware):
         self._by_class: dict[Any, Any] = {_class_of(s): s for s in (*named.values(), *services)}
         self._plans: WeakKeyDictionary[Any, dict[str, Any]] = WeakKeyDictionary()
         self._installed: WeakSet[Router] = WeakSet()
+        self._served: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
 
     async def __call__(
         self,
@@ -112,8 +116,7 @@ class ScopeMiddleware(BaseMiddleware):
         control: Exception | None = None
         if "handler" in data:  # an inner middleware: the handler is chosen, and can be served
             handler = partial(self._inject, handler)
-        async with AsyncScopedServices[Any](self._source, (), self._options, self._place) as scope:
-            scope._unit.steering = STEERING
+        async with self._opened() as scope:
             with _lent(data, self._keys(scope, data)):
                 try:
                     result = await handler(event, data)
@@ -122,6 +125,23 @@ class ScopeMiddleware(BaseMiddleware):
         if control is not None:
             raise control
         return result
+
+    @asynccontextmanager
+    async def _opened(self) -> AsyncGenerator[AsyncScope[Any]]:
+        served: AsyncScope[Any] | None = None
+        try:
+            async with self._block() as scope:
+                scope._unit.steering = STEERING
+                with explaining():
+                    yield scope
+                served = scope
+        except Exception as error:
+            if served is not None:
+                note_served(error, self._served.get(served))
+            raise
+
+    def _block(self) -> AsyncScopedServices[AsyncScope[Any]]:
+        return AsyncScopedServices(self._source, (), self._options, self._place)
 
     def _install(self, root: Router | None) -> None:
         """See to what an update's own middleware cannot: annotations, and error handlers."""
@@ -155,8 +175,12 @@ class ScopeMiddleware(BaseMiddleware):
         scope = data.get(self._scope_name)
         if not isinstance(scope, AsyncScope) or scope._unit.source is not self._source:
             return await handler(event, data)
-        plan = self._plan_of(data["handler"].callback)
-        return await handler(event, {**data, **{name: give(scope) for name, give in plan.items()}})
+        self._served[scope] = callback = data["handler"].callback
+        given = {name: give(scope) for name, give in self._plan_of(callback).items()}
+        if is_plain(callback):
+            named = {name: data[name] for name in self._named.keys() & parameters_of(callback)}
+            _refuse_plain(callback, {**named, **given})
+        return await handler(event, {**data, **given})
 
     def _plan_of(self, callback: Callable[..., Any]) -> dict[str, Any]:
         """Return how to make each annotated argument from a scope; read once for a handler."""
@@ -215,10 +239,12 @@ def _bare(annotation: Any) -> Any:
 
 
 def _check_async(source: object) -> None:
-    check_maker(source)
+    check_maker(source, "ScopeMiddleware(Session, ...)")
     if not isinstance(source, async_sessionmaker):
         raise ScopeSourceError(
-            got="sessionmaker", instead="ScopeMiddleware(async_sessionmaker(async_engine), ...)"
+            got="a sync sessionmaker",
+            instead="ScopeMiddleware(async_sessionmaker(create_async_engine(...)), ...)",
+            expected="ScopeMiddleware takes an async_sessionmaker, not",
         )
 
 
@@ -235,6 +261,13 @@ def _root_of(handler: Any, data: dict[str, Any]) -> Router | None:
         trigger = getattr(handler, "__wrapped__", None)
         router = getattr(getattr(trigger, "__self__", None), "router", None)
     return None if router is None else tuple(router.chain_head)[-1]
+
+
+def _refuse_plain(callback: Any, given: dict[str, Any]) -> None:
+    """Refuse a handler that runs in a thread, where nothing of an async service can be awaited."""
+    for name, value in given.items():
+        if not isinstance(value, AsyncScope) and must_be_awaited(value):
+            raise plain_refused("handler", callback, name, "")
 
 
 def _itself(scope: AsyncScope[Any]) -> AsyncScope[Any]:

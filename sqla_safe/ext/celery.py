@@ -9,13 +9,16 @@ The scope of a task is that of `transactional`::
 
 from __future__ import annotations
 
+import inspect
 import random
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from sqla_safe.errors import ScopeOptionError, ScopeSourceError
 from sqla_safe.ext._extras import missing
 from sqla_safe.ext._task_values import TaskCodec
 from sqla_safe.scopes import is_retryable
+from sqla_safe.scopes._source import described
 
 
 def _load(name: str) -> Any:
@@ -62,11 +65,21 @@ def use_snapshots(app: Any, /, *entities: type[Any], name: str = "sqla-safe") ->
         *entities: the classes whose snapshots tasks may be sent.
         name: the serializer's name; applications with other entities in one process need another.
 
+    Raises:
+        ScopeSourceError: ``app`` is no application.
+        SnapshotSourceError: something else than mapped classes.
+
     Example:
         >>> from celery import Celery
         >>> use_snapshots(Celery(), User)
     """
-    codec = TaskCodec(entities)
+    if isinstance(app, type) or not hasattr(app, "conf"):
+        raise ScopeSourceError(
+            got=described(app),
+            instead="use_snapshots(app, User, ...)",
+            expected="use_snapshots takes the Celery application first, not",
+        )
+    codec = TaskCodec(entities, "use_snapshots(app, ...)")
 
     def encode(value: Any) -> str:
         text: str = _json.dumps([codec.pack(part, name) for name, part in _named(value)])
@@ -97,6 +110,17 @@ def _accepted(app: Any) -> list[str]:
     return list(before) if before else ["json"]
 
 
+def _refuse_coroutine(result: Any) -> Any:
+    """Refuse what Celery would take for a result, without running it."""
+    if not inspect.iscoroutine(result):
+        return result
+    result.close()
+    raise ScopeOptionError(
+        problem=f"{result.__qualname__} is a coroutine function, and Celery awaits nothing",
+        instead="a plain function, with a sessionmaker; or asyncio.run(...) in it",
+    )
+
+
 class RetryingTask(_Task):
     """The base of tasks that are sent again when the database asks for it.
 
@@ -117,7 +141,7 @@ class RetryingTask(_Task):
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the task, and ask Celery to retry it where that may help."""
         try:
-            return super().__call__(*args, **kwargs)
+            return _refuse_coroutine(super().__call__(*args, **kwargs))
         except Exception as error:
             if not is_retryable(error):
                 raise

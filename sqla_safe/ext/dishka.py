@@ -72,7 +72,7 @@ class ScopeProvider(Provider):
         isolation_level: str | None = None,
         timeout: float | None = None,
     ) -> None:
-        check_maker(source)
+        check_maker(source, "ScopeProvider(Session, ...)")
         super().__init__(scope=lifetime, component=component)
         self._source: Any = source
         self._options = make_options("required", read_only, isolation_level, timeout)

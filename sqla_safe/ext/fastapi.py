@@ -12,18 +12,21 @@ from sqlalchemy.orm import Session, sessionmaker
 from sqla_safe._locations import Place, caller
 from sqla_safe.errors import ScopeSourceError
 from sqla_safe.ext._extras import missing
+from sqla_safe.ext._plain import is_plain, must_be_awaited, plain_refused
+from sqla_safe.ext._served import note_served
+from sqla_safe.guard._hooks import explaining
 from sqla_safe.scopes import _ambient
 from sqla_safe.scopes._async import AsyncScopedServices
 from sqla_safe.scopes._options import ScopeOptions, make_options
 from sqla_safe.scopes._scope import AsyncScope, BaseScope, Scope
-from sqla_safe.scopes._source import check_maker
+from sqla_safe.scopes._source import check_maker, described
 from sqla_safe.scopes._sync import ScopedServices
 from sqla_safe.services._inject import Injected
 
 try:
     from fastapi import Depends, FastAPI
     from fastapi.concurrency import run_in_threadpool
-    from starlette.requests import HTTPConnection  # noqa: TC002  (FastAPI reads it from the annotations)
+    from starlette.requests import HTTPConnection
 except ModuleNotFoundError as _error:
     raise missing(_error, "fastapi") from None
 
@@ -90,15 +93,25 @@ def setup_scopes(
             finds them by their class.
 
     Raises:
-        ScopeSourceError: ``source`` is not a sessionmaker.
+        ScopeSourceError: ``source`` is not a sessionmaker, or ``app`` not an application.
     """
-    check_maker(source)
+    _check_app(app)
+    check_maker(source, "setup_scopes(app, Session)")
     place = caller(1)
     app.state.sqla_safe = _AppScopes(
         _Opener(source, make_options("required", False, None, None), place),  # noqa: FBT003  (as its signature)
         _Opener(source, make_options("requires_new", True, None, None), place, is_stream=True),  # noqa: FBT003
         {s.cls: s for s in services if isinstance(s, Injected)},
     )
+
+
+def _check_app(app: Any) -> None:
+    if not isinstance(app, FastAPI):
+        raise ScopeSourceError(
+            got=described(app),
+            instead="setup_scopes(app, Session)",
+            expected="setup_scopes takes the FastAPI application first, not",
+        )
 
 
 def depends(
@@ -139,7 +152,7 @@ def depends(
         >>> @app.get("/")
         ... async def index(users: UsersOf) -> None: ...
     """
-    check_maker(source)
+    check_maker(source, "depends(Session, ...)")
     propagation = "requires_new" if stream else "required"
     reads_only = stream if read_only is None else read_only
     options = make_options(propagation, reads_only, isolation_level, timeout)
@@ -149,17 +162,34 @@ def depends(
 
 def _depends(opener: Any, service: Any, lifetime: Any) -> Any:
     asked = Depends(opener, scope=lifetime)
+    kind = get_origin(service) or service
+    if kind is None or (isinstance(kind, type) and issubclass(kind, BaseScope)):
+        return asked
 
     async def give(connection: HTTPConnection, scope: Any = asked) -> Any:
-        return _given(scope, service, connection)
+        given = _given(scope, service, kind, connection)
+        if isinstance(scope, AsyncScope) and lifetime == "function":
+            _refuse_plain(connection.scope.get("route"), give, given)
+        return given
 
     return Depends(give, scope=lifetime)
 
 
-def _given(scope: Any, service: Any, connection: HTTPConnection) -> Any:
-    kind = get_origin(service) or service
-    if kind is None or (isinstance(kind, type) and issubclass(kind, BaseScope)):
-        return scope
+def _refuse_plain(route: Any, give: Any, given: object) -> None:
+    """Refuse an endpoint that runs in a thread, where nothing of an async service can be awaited.
+
+    One that streams may be such: it gives the service to a generator.
+    """
+    dependant = getattr(route, "dependant", None)
+    if dependant is None or not is_plain(dependant.call) or not must_be_awaited(given):
+        return
+    for parameter in dependant.dependencies:
+        if parameter.call is give and parameter.name is not None:
+            sync = ", or a sessionmaker in place of the async_sessionmaker"
+            raise plain_refused("endpoint", dependant.call, parameter.name, sync)
+
+
+def _given(scope: Any, service: Any, kind: Any, connection: HTTPConnection) -> Any:
     if isinstance(kind, type) and issubclass(kind, (AsyncSession, Session)):
         return scope.session
     app: _AppScopes | None = getattr(connection.app.state, "sqla_safe", None)
@@ -187,13 +217,26 @@ class _Opener:
     def __hash__(self) -> int:
         return hash(self._key)
 
-    async def __call__(self) -> AsyncIterator[Any]:
-        async with self.opened() as scope:
+    async def __call__(self, connection: HTTPConnection) -> AsyncIterator[Any]:
+        async with self.opened(connection) as scope:
             yield scope
 
     @asynccontextmanager
-    async def opened(self) -> AsyncGenerator[Any]:
-        """Give the scope."""
+    async def opened(self, connection: HTTPConnection) -> AsyncGenerator[Any]:
+        """Give the scope of a request."""
+        is_over = False
+        try:
+            async with self._block() as scope:
+                with explaining():
+                    yield scope
+                is_over = True
+        except Exception as error:
+            if is_over:
+                note_served(error, connection.scope.get("endpoint"))
+            raise
+
+    @asynccontextmanager
+    async def _block(self) -> AsyncGenerator[Any]:
         is_async = isinstance(self._source, async_sessionmaker)
         async with self._async() if is_async else self._sync() as scope:
             if self._is_stream:  # the endpoint's own blocks must not join what outlives them
@@ -215,6 +258,10 @@ class _Opener:
             await run_in_threadpool(block.__exit__, type(error), error, error.__traceback__)
             raise
         await run_in_threadpool(block.__exit__, None, None, None)
+
+
+_Opener.__call__.__annotations__["connection"] = HTTPConnection
+"""FastAPI reads names in the annotations of functions, and not of objects that can be called."""
 
 
 class _RequestOwner:
@@ -243,12 +290,12 @@ class _AppScopes:
 
 
 async def _of_app(connection: HTTPConnection) -> AsyncIterator[Any]:
-    async with _app_scopes(connection).request.opened() as scope:
+    async with _app_scopes(connection).request.opened(connection) as scope:
         yield scope
 
 
 async def _stream_of_app(connection: HTTPConnection) -> AsyncIterator[Any]:
-    async with _app_scopes(connection).stream.opened() as scope:
+    async with _app_scopes(connection).stream.opened(connection) as scope:
         yield scope
 
 
@@ -256,6 +303,8 @@ def _app_scopes(connection: HTTPConnection) -> _AppScopes:
     found = getattr(connection.app.state, "sqla_safe", None)
     if found is None:
         raise ScopeSourceError(
-            got="an application without a sessionmaker", instead="setup_scopes(app, Session)"
+            got="none",
+            instead="setup_scopes(app, Session), for an application that is mounted as well",
+            expected="Services are made from the application's sessionmaker, and this one has",
         )
     return cast("_AppScopes", found)

@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from urllib.parse import quote
 from uuid import uuid4
 
-from sqla_safe.errors import ScopeOptionError, SnapshotDecodeError
+from sqla_safe.errors import ScopeOptionError, SnapshotDecodeError, SnapshotSourceError
 from sqla_safe.ext._extras import missing
 from sqla_safe.scopes._policy import check_seconds
+from sqla_safe.scopes._source import described
 from sqla_safe.snapshots import dumps, loads
 from sqla_safe.snapshots._plan import plan_of
 
 try:
+    from redis import Redis as SyncRedis
     from redis.exceptions import RedisError
 except ModuleNotFoundError as _error:
     raise missing(_error, "redis") from None
@@ -91,7 +93,9 @@ class SnapshotCache(Generic[T]):
         prefix: of the keys on the server.
 
     Raises:
-        ScopeOptionError: a time that is no positive number, or a client that decodes its answers.
+        ScopeOptionError: a time that is no positive number, a client that decodes its answers, or
+            none for asyncio.
+        SnapshotSourceError: ``entity`` is no mapped class.
 
     Example:
         >>> from redis.asyncio import Redis
@@ -111,6 +115,8 @@ class SnapshotCache(Generic[T]):
     ) -> None:
         for name, seconds in (("ttl", ttl), ("lease", lease), ("hold", hold)):
             check_seconds(name, seconds, may_be_none=False)
+        _check_client(client)
+        _check_entity(entity)
         _refuse_decoding(client)
         self._client: Any = client
         self._entity = entity
@@ -237,6 +243,24 @@ class SnapshotCache(Generic[T]):
 
 def _keys(name: str) -> list[str]:
     return [f"{name}:values", f"{name}:leases", f"{name}:holds"]
+
+
+def _check_client(client: Any) -> None:
+    """Refuse a sync client, and what is none; Valkey's own is as good as that of Redis."""
+    if isinstance(client, SyncRedis) or not hasattr(client, "register_script"):
+        sync = "a sync " if isinstance(client, SyncRedis) else ""
+        raise ScopeOptionError(
+            problem=f"SnapshotCache takes an asyncio client first, not {sync}{described(client)}",
+            instead="SnapshotCache(redis.asyncio.Redis(...), User, ttl=60)",
+        )
+
+
+def _check_entity(entity: Any) -> None:
+    if not isinstance(entity, type):
+        raise SnapshotSourceError(
+            problem=f"SnapshotCache takes a mapped class, not {described(entity)}",
+            instead="SnapshotCache(client, User, ttl=60)",
+        )
 
 
 def _refuse_decoding(client: Any) -> None:

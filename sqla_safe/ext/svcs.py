@@ -9,11 +9,12 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from sqlalchemy.orm import Session, sessionmaker
 
 from sqla_safe._locations import Place, caller
+from sqla_safe.errors import ScopeSourceError
 from sqla_safe.ext._extras import missing
 from sqla_safe.scopes._async import AsyncScopedServices
 from sqla_safe.scopes._options import ScopeOptions, make_options
-from sqla_safe.scopes._scope import AsyncScope, Scope
-from sqla_safe.scopes._source import check_maker
+from sqla_safe.scopes._scope import AsyncScope, BaseScope, Scope
+from sqla_safe.scopes._source import check_maker, described
 from sqla_safe.scopes._sync import ScopedServices
 from sqla_safe.services._inject import Injected
 
@@ -92,7 +93,7 @@ def scoped_container(
         >>> with scoped_container(svcs.Registry(), maker, Users) as container:
         ...     users = container.get(Users)
     """
-    check_maker(source)
+    check_maker(source, "scoped_container(registry, Session, ...)")
     options = make_options("required", read_only, isolation_level, timeout)
     opened = _opened_async if isinstance(source, async_sessionmaker) else _opened
     return opened(registry, source, services, options, caller(1))
@@ -133,7 +134,12 @@ def add_scope(
         container: it gives what belongs to the scope, and must be closed before it.
         scope: an open scope.
         *services: classes or `inject`, to be given by their class.
+
+    Raises:
+        ScopeSourceError: ``scope`` is no open scope, or ``container`` no container.
+        ScopeClosedError: the scope has ended.
     """
+    _check_scope(container, scope)
     local: Any = container  # svcs' own types are partly unknown
     session: Any = scope.session
     is_async = isinstance(scope, AsyncScope)
@@ -146,6 +152,20 @@ def add_scope(
     for service in services:
         cls: Any = cast("Any", service).cls if isinstance(service, Injected) else service
         local.register_local_factory(cls, _maker(scope, service), enter=False)
+
+
+def _check_scope(container: Any, scope: Any) -> None:
+    for got, kind, wanted in (
+        (container, Container, "a container"),
+        (scope, BaseScope, "an open scope"),
+    ):
+        if not isinstance(got, kind):
+            raise ScopeSourceError(
+                got=described(got),
+                instead="add_scope(container, scope, ...)",
+                expected=f"add_scope needs {wanted} here, not",
+            )
+    scope._require_active("add_scope()")
 
 
 def _know(container: Any, kind: type) -> None:

@@ -13,6 +13,7 @@ import asyncio
 import random
 from typing import TYPE_CHECKING, Any
 
+from sqla_safe.errors import ScopeOptionError
 from sqla_safe.ext._extras import missing
 from sqla_safe.ext._task_values import TaskCodec
 from sqla_safe.scopes import is_retryable
@@ -44,6 +45,7 @@ class SnapshotMiddleware(TaskiqMiddleware):
         *entities: the classes whose snapshots tasks may be sent.
 
     Raises:
+        SnapshotSourceError: something else than mapped classes.
         TaskArgumentError: at ``kiq()``, for anything that belongs to a session. Nothing is sent.
 
     Example:
@@ -53,7 +55,7 @@ class SnapshotMiddleware(TaskiqMiddleware):
 
     def __init__(self, *entities: type[Any]) -> None:
         super().__init__()
-        self._codec = TaskCodec(entities)
+        self._codec = TaskCodec(entities, "SnapshotMiddleware(...)")
 
     def pre_send(self, message: TaskiqMessage) -> TaskiqMessage:
         """Write the arguments as plain data."""
@@ -85,10 +87,17 @@ class RetryMiddleware(TaskiqMiddleware):
 
     Args:
         max_retries: how often one task is sent again.
+
+    Raises:
+        ScopeOptionError: ``max_retries`` is no such number.
     """
 
     def __init__(self, max_retries: int = 3) -> None:
         super().__init__()
+        if type(max_retries) is not int or max_retries < 0:
+            raise ScopeOptionError(
+                problem="max_retries is not a number of times", instead="max_retries=3"
+            )
         self._max_retries = max_retries
 
     async def on_error(

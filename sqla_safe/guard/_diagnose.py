@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy.exc as sa_exc
 from sqlalchemy.orm.exc import DetachedInstanceError, ObjectDeletedError
 
+from sqla_safe._owners import current_kind
 from sqla_safe.guard import _codes
 from sqla_safe.guard._attributes import Attribute
 from sqla_safe.guard._explanation import Explanation
@@ -109,7 +110,7 @@ def _of_attribute(
 ) -> Explanation:
     state = attribute.state
     origin, record = home_of(state)
-    is_async = code == _codes.IMPLICIT_IO or (record is not None and record.is_async)
+    is_async = code == _codes.IMPLICIT_IO or _is_async(record)
     cause = None if record is None else find_cause(record, attribute)
     code, when = _named(code, cause, attribute, record)
     repair = Repair(attribute, is_async=is_async, is_attached=state.session is not None)
@@ -122,6 +123,11 @@ def _of_attribute(
         cause=None if cause is None else described(cause, record),
         **_places(read, origin, record, is_attached=_is_open(state, cause)),
     )
+
+
+def _is_async(record: Record | None) -> bool:
+    """Say how its session loads; of an unknown one, what runs now is the best guess."""
+    return current_kind() == "task" if record is None else record.is_async
 
 
 def _is_open(state: InstanceState[Any], cause: Cause | None) -> bool:

@@ -9,7 +9,8 @@ from sqla_safe.errors import ConcurrentUseError
 from sqla_safe.guard import _codes, _internals
 from sqla_safe.guard._diagnose import code_of, diagnose
 from sqla_safe.guard._explanation import Explanation
-from sqla_safe.guard._telling import attached_to, recent
+from sqla_safe.guard._quoted import quoted
+from sqla_safe.guard._telling import attached_to
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -75,22 +76,9 @@ def _after_the_fact(error: BaseException) -> Explanation | None:
         return of_concurrent_use(error)
     code = code_of(error)
     if code is None:
-        return _quoted(error)
+        return quoted(error)
     frames, read = _traced(error)
     return diagnose(code, _internals.access_in(frames), read)
-
-
-def _quoted(error: BaseException) -> Explanation | None:
-    """Return what a validator met while it read attributes: pydantic keeps its text only."""
-    if type(error).__name__ != "ValidationError":
-        return None
-    errors: Any = getattr(error, "errors", list)
-    found: list[dict[str, Any]] = errors()
-    for each in found:
-        quoted = recent(str(each.get("ctx", {}).get("error", "")), each["loc"][-1])
-        if quoted is not None:
-            return quoted
-    return None
 
 
 def _traced(error: BaseException) -> tuple[list[FrameType], Place | None]:

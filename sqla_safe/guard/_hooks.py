@@ -6,14 +6,14 @@ import asyncio
 import logging
 import sys
 import threading
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from sqla_safe.guard._explain import explained
 from sqla_safe.guard._telling import attach
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
 
     from sqla_safe.guard._explanation import Explanation
 
@@ -26,6 +26,16 @@ def annotate(error: BaseException | None) -> Explanation | None:
             attach(*found)
             return found[1]
     return None
+
+
+@contextmanager
+def explaining() -> Generator[None]:
+    """Annotate the exception that leaves a block."""
+    try:
+        yield
+    except Exception as error:
+        annotate(error)
+        raise
 
 
 class ExplainFilter(logging.Filter):

@@ -9,12 +9,13 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from sqlalchemy.orm import Session, sessionmaker
 
 from sqla_safe._locations import Place, caller, is_own, own_files
+from sqla_safe._owners import current_kind
 from sqla_safe.errors import NoScopeError
 from sqla_safe.scopes import _ambient
 from sqla_safe.scopes._async import AsyncScopedServices
 from sqla_safe.scopes._options import DEFAULT, Propagation, make_options
 from sqla_safe.scopes._scope import AsyncScope, Scope
-from sqla_safe.scopes._source import check_maker
+from sqla_safe.scopes._source import OF_BLOCKS, check_maker
 from sqla_safe.scopes._sync import ScopedServices
 
 if TYPE_CHECKING:
@@ -357,7 +358,7 @@ def scoped_services(
     if isinstance(source, _ASYNC_SOURCES):
         return AsyncScopedServices(source, services, options, place)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
     if not isinstance(source, _SYNC_SOURCES):
-        check_maker(source)
+        check_maker(source, OF_BLOCKS)
     return ScopedServices(source, services, options, place)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
 
 
@@ -383,8 +384,9 @@ def current_scope(source: Any, /) -> Any:
         ...     current_scope(Session) is scope
         True
     """
-    check_maker(source)
+    check_maker(source, "current_scope(Session)")
     scope = _ambient.find(source)
     if scope is None:
-        raise NoScopeError(wanted=f"current_scope() at {caller(1)} asks for an open scope")
+        wanted = f"current_scope() at {caller(1)} asks for an open scope"
+        raise NoScopeError(wanted=wanted, asker=current_kind())
     return scope

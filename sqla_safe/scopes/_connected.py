@@ -11,10 +11,11 @@ from sqla_safe import _dbapi
 from sqla_safe._locations import current_line
 from sqla_safe.errors import ManagedTransactionError, ScopeOptionError, SqliteNotPreparedError
 from sqla_safe.scopes import _connections
+from sqla_safe.scopes._autocommit import stores_at_once
 from sqla_safe.scopes._boundary import note_second
 from sqla_safe.scopes._connections import MARK
 from sqla_safe.scopes._pools import Waiting, wait_for_second
-from sqla_safe.scopes._sqlite import READ_ONLY_OPTION, is_prepared, stores_at_once
+from sqla_safe.scopes._sqlite import READ_ONLY_OPTION, is_prepared
 from sqla_safe.scopes._use import Use
 
 if TYPE_CHECKING:
@@ -94,10 +95,10 @@ class Connected(Use):
             _connections.listen(connection)
         if dialect.name != "sqlite":
             self.is_patient = self.is_plain = False
-        if stores_at_once(connection) and not self.options.read_only:
+        if not self.options.read_only and stores_at_once(connection):
             raise ScopeOptionError(
                 problem="the connection of this scope is in AUTOCOMMIT, which has no transaction",
-                instead="a sessionmaker on the engine itself; what needs AUTOCOMMIT runs on "
+                instead="a sessionmaker on an engine without it; what needs AUTOCOMMIT runs on "
                 'engine.connect().execution_options(isolation_level="AUTOCOMMIT")',
             )
         if not self.is_plain:

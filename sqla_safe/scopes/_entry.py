@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from sqla_safe._owners import current_kind
 from sqla_safe.errors import NoScopeError, ScopeOptionError
 from sqla_safe.scopes import _ambient
 from sqla_safe.scopes._boundary import Boundary
@@ -39,7 +40,8 @@ def plan(source: Any, options: ScopeOptions, place: Place) -> Plan:
     if outer is not None:
         return _within(outer, options)
     if options.propagation == "mandatory":
-        raise NoScopeError(wanted=f'propagation="mandatory" at {place} asks for an open scope')
+        wanted = f'propagation="mandatory" at {place} asks for an open scope'
+        raise NoScopeError(wanted=wanted, asker=current_kind())
     return _OPEN
 
 

@@ -101,7 +101,7 @@ def configure(
         >>> Session = sessionmaker(create_engine("sqlite://"))
         >>> configure(Session, service_commit="flush", cleanup_timeout=1.0)
     """
-    check_maker(source)
+    check_maker(source, "configure(Session, ...)")
     values: dict[str, Any] = dict(policy)
     _check_names(values)
     _check_values(values)

@@ -23,31 +23,44 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 _INSTEAD: tuple[tuple[tuple[type, ...], str], ...] = (
-    (
-        (AsyncEngine, AsyncConnection),
-        "Session = async_sessionmaker(engine); scoped_services(Session, ...)",
-    ),
-    ((Engine, Connection), "Session = sessionmaker(engine); scoped_services(Session, ...)"),
-    ((AsyncSession,), "pass the async_sessionmaker that made the session"),
-    ((Session,), "pass the sessionmaker that made the session"),
-    ((scoped_session, async_scoped_session), "pass its session_factory"),
+    ((AsyncEngine, AsyncConnection), "Session = async_sessionmaker(engine); {call}"),
+    ((Engine, Connection), "Session = sessionmaker(engine); {call}"),
+    ((AsyncSession,), "pass the async_sessionmaker that made the session: {call}"),
+    ((Session,), "pass the sessionmaker that made the session: {call}"),
+    ((scoped_session, async_scoped_session), "pass its session_factory for Session: {call}"),
 )
-_DECORATED = "@transactional(Session, ...), with your sessionmaker"
-_SESSION_CLASS = "pass sessionmaker(engine) or async_sessionmaker(engine)"
+_DECORATED = "{call}, with your sessionmaker"
+_SESSION_CLASS = "pass sessionmaker(engine) or async_sessionmaker(engine) for Session: {call}"
+OF_BLOCKS = "scoped_services(Session, ...)"
 
 
-def check_maker(source: Any) -> None:
+def check_maker(source: Any, call: str) -> None:
     """Refuse what is not a sessionmaker, naming what to write.
+
+    Args:
+        source: what was given.
+        call: the line to write, in which ``Session`` is the sessionmaker.
 
     Raises:
         ScopeSourceError: ``source`` is an engine, a session, a registry or something else.
     """
     if isinstance(source, (sessionmaker, async_sessionmaker)):
         return
-    raise ScopeSourceError(got=_described(source), instead=_instead(source))
+    raise no_maker(source, call, described(source))
 
 
-def _described(source: Any) -> str:
+def no_maker(source: Any, call: str, got: str) -> ScopeSourceError:
+    """Return the error for something that is not a sessionmaker."""
+    instead = _instead(source).format(call=call)
+    if call == OF_BLOCKS:
+        return ScopeSourceError(got=got, instead=instead)
+    name = call.partition("(")[0].removeprefix("@")
+    expected = f"{name} takes a sessionmaker or an async_sessionmaker, not"
+    return ScopeSourceError(got=got, instead=instead, expected=expected)
+
+
+def described(source: Any) -> str:
+    """Say what was given, without its value."""
     return f"the class {source.__name__}" if isinstance(source, type) else type(source).__name__
 
 

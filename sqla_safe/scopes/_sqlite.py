@@ -10,6 +10,7 @@ from sqlalchemy import Dialect, Engine, event
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from sqla_safe.errors import ScopeSourceError
+from sqla_safe.scopes._autocommit import is_asked_for
 from sqla_safe.scopes._connections import start
 from sqla_safe.scopes._policy import check_seconds
 
@@ -101,13 +102,8 @@ def _free_locks(driver: Any, _record: Any) -> None:
             driver.rollback()
 
 
-def stores_at_once(connection: Connection) -> bool:
-    """Say whether a connection was asked to store each statement by itself, on any database."""
-    return connection.get_execution_options().get("isolation_level") == "AUTOCOMMIT"
-
-
 def _begin(connection: Connection) -> None:
-    if stores_at_once(connection):
+    if is_asked_for(connection):
         return
     reads_only = connection.get_execution_options().get(READ_ONLY_OPTION, False)
     connection.exec_driver_sql("BEGIN" if reads_only else "BEGIN IMMEDIATE")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
@@ -368,7 +369,7 @@ def transactional(
         >>> greet("Vanya")
         'Hello, Vanya'
     """
-    check_maker(source)
+    check_maker(source, "@transactional(Session, ...)")
     options = make_options(propagation, read_only, isolation_level, timeout)
     if type(attempts) is not int or attempts < 1:
         raise ScopeOptionError(problem="attempts is not a positive integer", instead="attempts=5")
@@ -406,6 +407,12 @@ def _name(function: Callable[..., Any]) -> str:
 
 def _wrong_kind(function: Callable[..., Any], *, is_async: bool) -> ScopeOptionError:
     name = _name(function)
+    if not inspect.isroutine(function) and not isinstance(function, partial):
+        return ScopeOptionError(
+            problem=f"{name} is an object of the class {type(function).__name__}, such as another "
+            f"decorator makes of a function, and not a {'coroutine ' * is_async}function",
+            instead="@transactional(...) below that decorator, next to `def`",
+        )
     if is_async:
         return ScopeOptionError(
             problem=f"{name} is a plain function, and an async_sessionmaker needs a coroutine one",

@@ -80,11 +80,18 @@ def dataclass_constructor(cls: Any, *, by_name: bool = False) -> Construct:
     fields = [] if by_name else [one for one in dataclasses.fields(cls) if one.init]
     positional = [one.name for one in fields if not one.kw_only]
     if not _only_stores(cls):
-        return call(cls, positional=positional)
+        return call(cls, positional=positional, names=_keywords(cls))
     twin = _twin(cls) if parameters.frozen else cls
     if twin is None:
         return call(cls, positional=positional)
     return _filling(cls, twin)
+
+
+def _keywords(cls: Any) -> dict[str, str]:
+    """Return what a dataclass of pydantic calls its arguments: it has them by their aliases."""
+    if "__pydantic_validator__" not in vars(cls):
+        return {}
+    return _input_keys(cls.__pydantic_fields__, cls.__pydantic_config__ or {})
 
 
 def _only_stores(cls: Any) -> bool:
@@ -181,7 +188,7 @@ def pydantic_constructor(cls: Any, *, validate: bool) -> Construct:
 
 
 def _validating(cls: Any) -> Construct:
-    keys = {name: _input_key(name, info) for name, info in cls.model_fields.items()}
+    keys = _input_keys(cls.model_fields, cls.model_config)
 
     def write(source: Source, variable: str, values: Mapping[str, str]) -> None:
         items = ", ".join(f"{keys[name]!r}: {value}" for name, value in values.items())
@@ -199,9 +206,11 @@ def _validator(cls: Any) -> Callable[[Any], Any]:
     return found if is_plain or is_old else partial(validate, by_name=True)
 
 
-def _input_key(name: str, info: Any) -> str:
-    """A model reads a field by its alias."""
-    return _plain_alias(name, info) or name
+def _input_keys(fields: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, str]:
+    """A model reads a field by its alias, unless it says that it does not."""
+    if config.get("validate_by_alias") is False:
+        return {name: name for name in fields}
+    return {name: _plain_alias(name, info) or name for name, info in fields.items()}
 
 
 def _plain_alias(name: str, info: Any) -> str | None:

@@ -7,7 +7,7 @@ import reprlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy.ext.associationproxy import AssociationProxyExtensionType
+from sqlalchemy.ext.associationproxy import AssociationProxyExtensionType, AssociationProxyInstance
 from sqlalchemy.ext.hybrid import HybridExtensionType
 from sqlalchemy.orm import QueryableAttribute
 
@@ -28,7 +28,7 @@ from sqla_safe.views._shapes import Composite, Guarded, Held, Missing, Value
 from sqla_safe.views._unjoined import reads_more
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from sqlalchemy.orm import Mapper, RelationshipProperty
 
@@ -83,7 +83,7 @@ class Filling(Relating):
         if not mark.attributes:
             name = name_of(spot.mapper)
             return self.note(f"{spot.where}: Path() names no attribute; write Path({name}.…)")
-        *steps, last = mark.attributes
+        *steps, last = [one for given in mark.attributes for one in _unfolded(given)]
         path = f"Path({', '.join(map(_path_name, mark.attributes))})"
         return self._walk(replace(spot, path=path), steps, last)
 
@@ -266,6 +266,27 @@ def _key_on(attribute: Any, mapper: Mapper[Any]) -> str | None:
     return name if isinstance(name, str) and name in mapper.all_orm_descriptors else None
 
 
+def _unfolded(attribute: Any) -> Iterator[Any]:
+    """Give the two attributes that an association proxy goes by; any other one as it is."""
+    if not _is_proxy(attribute):
+        yield attribute
+        return
+    yield getattr(attribute.owning_class, attribute.target_collection)
+    name = attribute.value_attr
+    yield from _unfolded(getattr(attribute.target_class, name, name))
+
+
+def _is_proxy(value: Any) -> bool:
+    return isinstance(value, AssociationProxyInstance)
+
+
+def _proxy_name(proxy: Any) -> str:
+    """Return the name that a class has for an association proxy."""
+    mapper = _mapping.mapper_of(proxy.owning_class)
+    named = [key for key, found in mapper.all_orm_descriptors.items() if found is proxy.parent]
+    return name_of(mapper, *named)
+
+
 def _is_attribute(value: Any) -> bool:
     return isinstance(value, QueryableAttribute)
 
@@ -273,6 +294,8 @@ def _is_attribute(value: Any) -> bool:
 def _path_name(attribute: Any) -> str:
     if _is_attribute(attribute):
         return str(attribute)
+    if _is_proxy(attribute):
+        return _proxy_name(attribute)
     return reprlib.repr(attribute) if isinstance(attribute, str) else type_name(type(attribute))
 
 

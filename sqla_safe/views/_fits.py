@@ -38,7 +38,7 @@ _READ_FROM: dict[type, tuple[type, ...]] = {
 def is_nullable(mapper: Mapper[Any], key: str) -> bool:
     """Say whether a mapped column can be NULL; unknown for an expression, and then taken for no."""
     columns: Any = mapper.column_attrs[key].columns
-    return any(getattr(column, "nullable", False) for column in columns)
+    return bool(getattr(columns[0], "nullable", False))  # the others are equal, and not read
 
 
 def problem_of(

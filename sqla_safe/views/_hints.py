@@ -151,12 +151,16 @@ def own_hints(cls: Any) -> dict[str, Any]:
 
 
 def _hints_of(base: Any, names: Iterable[str]) -> dict[str, Any]:
-    module = sys.modules.get(base.__module__)
-    local: dict[str, Any] = {**_around(base), base.__name__: base}
-    found = typing_extensions.get_type_hints(
-        base, vars(module) if module else {}, local, include_extras=True
-    )
+    found = _evaluated(base, base)
     return {name: found[name] for name in names if name in found}
+
+
+def _evaluated(annotated: Any, cls: Any) -> dict[str, Any]:
+    """Return annotations as they are where a class stands."""
+    module = sys.modules.get(cls.__module__)
+    local: dict[str, Any] = {**_around(cls), cls.__name__: cls}
+    around = vars(module) if module else {}
+    return typing_extensions.get_type_hints(annotated, around, local, include_extras=True)
 
 
 def _around(cls: Any) -> dict[str, Any]:
@@ -199,11 +203,22 @@ def _filled(cls: Any) -> dict[Any, dict[Any, Any]]:
     found = {origin: variables}
     for base in getattr(origin, "__orig_bases__", ()):
         if get_origin(base) not in (None, typing.Generic, typing.Protocol):
-            found |= _filled(substitute(base, variables))
+            found |= _filled(substitute(_without_texts(base, origin), variables))
     for base in origin.__bases__:
         if base not in found and base is not object:
             found = {**_filled(base), **found}
     return found
+
+
+def _without_texts(base: Any, cls: Any) -> Any:
+    """Return a base of a class with the arguments that it names as texts."""
+    if not _has_texts(base):
+        return base
+    return _evaluated(types.SimpleNamespace(__annotations__={"base": base}), cls)["base"]
+
+
+def _has_texts(annotation: Any) -> bool:
+    return isinstance(annotation, typing.ForwardRef) or any(map(_has_texts, get_args(annotation)))
 
 
 def substitute(annotation: Any, variables: dict[Any, Any]) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from numbers import Number
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from sqlalchemy import Select, TypeDecorator, select
+from sqlalchemy import Enum, Integer, Select, String, TypeDecorator, select
 from sqlalchemy.orm import MANYTOONE, aliased
 from sqlalchemy.sql import operators, visitors
 from sqlalchemy.sql.elements import BinaryExpression, BooleanClauseList
@@ -40,6 +40,8 @@ class Link(NamedTuple):
     """Whether a child can have several parents."""
     repeats: bool = False
     """Whether a parent can have a child several times over, as the entity would not."""
+    loose: Link | None = None
+    """The same by a join, for texts that a collation finds equal and Python does not."""
 
     def start(self, columns: Sequence[Any]) -> Select[Any]:
         """Return the SELECT of the children, without the condition on the keys."""
@@ -89,8 +91,23 @@ def key_link(mapper: Mapper[Any]) -> Link:
 def read_link(relation: RelationshipProperty[Any]) -> Link:
     """Return how the rows of a relationship are found."""
     order_by = tuple(relation.order_by or ())
-    link = _direct(relation) or _joined(relation)
-    return link._replace(order_by=order_by, repeats=_repeats(relation))
+    link = _direct(relation) or _joined(relation, _mapping.key_names(relation.parent))
+    loose = _joined(relation, link.names) if _may_be_loose(relation, link) else None
+    loose = loose and loose._replace(order_by=order_by)
+    return link._replace(order_by=order_by, repeats=_repeats(relation), loose=loose)
+
+
+def _may_be_loose(relation: RelationshipProperty[Any], link: Link) -> bool:
+    """Say whether keys are texts as they come, and one parent has each: others would be mixed."""
+    kinds = [key.type for key in link.keys]
+    is_plain = all(isinstance(kind, (Integer, String)) and not _is_enum(kind) for kind in kinds)
+    is_text = any(isinstance(kind, String) for kind in kinds)
+    is_own = set(_mapping.key_names(relation.parent)) <= set(link.names)
+    return link.parent is None and is_plain and is_text and is_own
+
+
+def _is_enum(kind: Any) -> bool:
+    return isinstance(kind, Enum)
 
 
 def _repeats(relation: RelationshipProperty[Any]) -> bool:
@@ -215,10 +232,9 @@ def _is_table(term: Any) -> bool:
     return isinstance(term, Table)
 
 
-def _joined(relation: RelationshipProperty[Any]) -> Link:
+def _joined(relation: RelationshipProperty[Any], names: tuple[str, ...]) -> Link:
     """Anything else: SQLAlchemy knows how to join from the parent."""
     parent = aliased(relation.parent.class_)
-    names = _mapping.key_names(relation.parent)
     return Link(
         relation.mapper,
         relation.entity.entity,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
-from weakref import WeakKeyDictionary, ref
+from weakref import ref
 
 from sqla_safe.views._codegen import builder, converters
+from sqla_safe.views._dialects import kept_on
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -14,10 +15,6 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Dialect
 
     from sqla_safe.views._shapes import Level
-
-
-KEPT = "_sqla_safe_makers"
-"""The attribute of a dialect that keeps the code for its rows."""
 
 
 class Maker(NamedTuple):
@@ -34,19 +31,12 @@ def for_raw(level: Level, dialect: Dialect, description: Sequence[Any]) -> Maker
     if latest is not None and latest[0]() is dialect:
         found: Maker = latest[1]
         return found
-    kept = _kept(dialect)
-    made = kept.get(level)
+    kept = kept_on(dialect)
+    made: Maker | None = kept.get(level)
     if made is None:
         made = kept[level] = _maker(level, converters(level, dialect, description))
     level.latest = ref(dialect), made
     return made
-
-
-def _kept(dialect: Dialect) -> WeakKeyDictionary[Level, Maker]:
-    """Return the code for a dialect, which is kept on it: what types convert with can hold it."""
-    fresh: WeakKeyDictionary[Level, Maker] = WeakKeyDictionary()
-    kept: WeakKeyDictionary[Level, Maker] = vars(dialect).setdefault(KEPT, fresh)
-    return kept
 
 
 def for_cooked(level: Level) -> Maker:

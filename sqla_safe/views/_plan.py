@@ -11,6 +11,7 @@ from sqla_safe.views._resolve import Resolver
 from sqla_safe.views._resolver import Mode
 from sqla_safe.views._selects import sorted_distinct
 from sqla_safe.views._statements import (
+    Way,
     clashes,
     confuses,
     level_statement,
@@ -32,11 +33,15 @@ if TYPE_CHECKING:
     from sqla_safe.views._unjoined import Apart
 
 
+DIRECT = Way()
+
+
 class Prepared:
     """A user's statement made ready for a plan: what is executed for the root and each level."""
 
     __slots__ = (
         "_below",
+        "doubted",
         "execution_options",
         "given_mapper",
         "joins",
@@ -55,23 +60,28 @@ class Prepared:
         self.root = root_statement(given, compiled.level)
         is_wider = bool(sorted_distinct(given.statement))
         self.width = len(compiled.level.columns) if is_wider else None
+        self.doubted: Given | None = None
+        """The statement, where it is for listeners to join what an Expr reads."""
         self.given_mapper = given.mapper
         self.options = given.options
         self.execution_options = given.execution_options
-        self._below: dict[tuple[int, str], tuple[Select[Any], Asking]] = {}
+        self._below: dict[tuple[int, tuple[str, Way]], tuple[Select[Any], Asking]] = {}
 
     def rows(self, found: Sequence[Any]) -> Sequence[Any]:
         """Return the root's rows without what is there for their order only."""
         return found if self.width is None else [row[: self.width] for row in found]
 
-    def below(self, level: Level, dialect: Dialect) -> tuple[Select[Any], Asking]:
-        """Return the statement of a level below the root."""
-        found = level.statements.get(dialect.name)
+    def below(
+        self, level: Level, dialect: Dialect, way: Way = DIRECT
+    ) -> tuple[Select[Any], Asking]:
+        """Return the statement of a level below the root, and how it is told its keys."""
+        known = dialect.name, way
+        found = level.statements.get(known)
         if found is None:
-            found = level.statements[dialect.name] = level_statement(level, dialect)
+            found = level.statements[known] = level_statement(level, dialect, way)
         if not self.options:
             return found
-        key = id(level), dialect.name
+        key = id(level), known
         if key not in self._below:
             statement, asking = found
             self._below[key] = statement.options(*self.options), asking

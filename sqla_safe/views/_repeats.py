@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from sqlalchemy import Select
 
 from sqla_safe.views._selects import options_of, shape_of
+from sqla_safe.views._unjoined import names_alias
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -104,10 +105,13 @@ def _filled_with(
 
 
 def _ready(prepared: Prepared, binds: Sequence[Any], dialect: Dialect) -> Repeat | None:
-    """Return what can be repeated, None if a value of this statement would be in the next one.
+    """Return what can be repeated, None if something of this statement would be in the next one.
 
-    That is so where SQLAlchemy makes a parameter anew when it compiles, under another name.
+    That is so with a value where SQLAlchemy makes a parameter anew when it compiles, under another
+    name; and with an alias that an Expr names, since the next statement may use it otherwise.
     """
+    if names_alias(prepared.level, prepared.root):
+        return None
     names = tuple([bind.key for bind in binds])
     compiled = prepared.root.compile(dialect=dialect)
     found = compiled.construct_params(dict.fromkeys(names, _MARK)) or {}

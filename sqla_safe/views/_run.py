@@ -13,8 +13,10 @@ from sqlalchemy.orm import Session
 from sqla_safe._reading import base_of, unwatched, watched_read
 from sqla_safe.errors import ViewStreamError
 from sqla_safe.views._makers import for_cooked, for_raw
+from sqla_safe.views._plan import DIRECT
 from sqla_safe.views._selects import RAW_RESULT
-from sqla_safe.views._statements import require_names
+from sqla_safe.views._statements import Way, require_names
+from sqla_safe.views._unjoined import looking_last
 from sqla_safe.views._views import view_of
 
 if TYPE_CHECKING:
@@ -22,7 +24,6 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine import Dialect
 
-    from sqla_safe.views._keys import Asking
     from sqla_safe.views._makers import Maker
     from sqla_safe.views._plan import Prepared
     from sqla_safe.views._shapes import Level
@@ -37,6 +38,8 @@ _OWN = unwatched(Session.execute)
 _EXECUTE = None if hasattr(_OWN, "__wrapped__") else _OWN
 _GET_BIND = Session.get_bind
 """The session's own, which somebody may have put something in the place of."""
+
+LOOSE = Way(is_loose=True)
 
 Rows = tuple["Sequence[Any]", "Maker"]
 
@@ -161,7 +164,8 @@ class Run:
     def all(self, limit: int | None) -> list[Any]:
         """Return the root's objects."""
         level = self.prepared.level
-        rows, maker = self._rows(level, self.prepared.root, self.parameters, {}, limit)
+        root = self.prepared.root
+        rows, maker = self._rows(level, self.dialect, root, self.parameters, {}, limit)
         if limit is not None and len(rows) >= limit:
             return list(rows)
         built: list[Any] = self._built(level, self.prepared.rows(rows), maker)
@@ -205,33 +209,47 @@ class Run:
     def _below(self, level: Level, keys: list[Any]) -> dict[Any, Any]:
         if not keys:
             return {}
-        dialect = self._dialect(level)
-        statement, asking = self.prepared.below(level, dialect)
-        options = self.prepared.execution_options
-        if asking.chunk is None or len(keys) <= asking.chunk:
-            rows, maker = self._rows(level, statement, asking.parameters(keys), options, None)
-        else:
-            rows, maker = self._in_chunks(level, statement, asking, keys)
+        dialect, link = self._dialect(level), level.link
+        assert link is not None
+        rows, maker = self._asked(level, dialect, keys, DIRECT)
+        if link.loose is not None and not _are_known(rows, len(link.keys), keys):
+            rows, maker = self._asked(level, dialect, keys, LOOSE)
         built: dict[Any, Any] = self._built(level, rows, maker)
         return built
 
-    def _in_chunks(self, level: Level, statement: Any, asking: Asking, keys: list[Any]) -> Rows:
-        options, size = self.prepared.execution_options, asking.chunk
-        assert size is not None
+    def _asked(self, level: Level, dialect: Dialect, keys: list[Any], way: Way) -> Rows:
+        statement, asking = self.prepared.below(level, dialect, way)
+        parameters = asking.parameters(keys, dialect) if asking.chunk is None else None
+        if parameters is None:
+            return self._in_chunks(level, dialect, keys, way)
+        options = self.prepared.execution_options
+        return self._rows(level, dialect, statement, parameters, options)
+
+    def _in_chunks(self, level: Level, dialect: Dialect, keys: list[Any], way: Way) -> Rows:
+        statement, asking = self.prepared.below(level, dialect, way)
+        if asking.chunk is None:
+            plain = way._replace(is_plain=True)
+            statement, asking = self.prepared.below(level, dialect, plain)
+        options, size = self.prepared.execution_options, asking.chunk or len(keys)
         found: list[Any] = []
         maker = for_cooked(level)
         for start in range(0, len(keys), size):
-            parameters = asking.parameters(keys[start : start + size])
-            rows, maker = self._rows(level, statement, parameters, options, None)
+            parameters = asking.parameters(keys[start : start + size], dialect)
+            rows, maker = self._rows(level, dialect, statement, parameters, options)
             found += rows
         return found, maker
 
-    def _rows(
-        self, level: Level, statement: Any, parameters: Any, options: Any, limit: int | None
+    def _rows(  # noqa: PLR0917  (called for each statement, where keywords cost)
+        self,
+        level: Level,
+        dialect: Dialect,
+        statement: Any,
+        parameters: Any,
+        options: Any,
+        limit: int | None = None,
     ) -> Rows:
         """Return the rows as the driver gives them, and the code that knows what they mean."""
         result = self._execute(statement, parameters, options)
-        dialect = self._dialect(level)
         cursor = self._cursor(result, dialect)
         given = result if cursor is None else cursor
         try:
@@ -244,9 +262,16 @@ class Run:
 
     def _execute(self, statement: Any, parameters: Any, options: Any) -> Any:
         if self.ask is None:
-            return self.session.execute(statement, parameters, execution_options=options)
+            return self._execute_by_session(statement, parameters, options)
         options = options | RAW_RESULT if options else RAW_RESULT
         return self.ask(statement, parameters, execution_options=options)
+
+    def _execute_by_session(self, statement: Any, parameters: Any, options: Any) -> Any:
+        execute, doubted = self.session.execute, self.prepared.doubted
+        if doubted is None or statement is not self.prepared.root:
+            return execute(statement, parameters, execution_options=options)
+        with looking_last(self.session, self.prepared.level, doubted):
+            return execute(statement, parameters, execution_options=options)
 
     def _cursor(self, result: Any, dialect: Dialect) -> Any:
         """Return the driver's cursor, None where the rows come from somewhere else."""
@@ -255,6 +280,13 @@ class Run:
             return None
         # Any other strategy has taken rows from the cursor already, as for server-side cursors.
         return raw.cursor if type(raw.cursor_strategy) is CursorFetchStrategy else None
+
+
+def _are_known(rows: Sequence[Any], width: int, keys: list[Any]) -> bool:
+    """Say whether the keys of rows, their last columns, are among those that were asked for."""
+    if width == 1:
+        return {row[-1] for row in rows}.issubset(keys)
+    return {tuple(row[-width:]) for row in rows}.issubset(keys)
 
 
 def _some(rows: Any, size: int | None, dialect: Dialect) -> Sequence[Any]:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Mapper, RelationshipProperty
 
     from sqla_safe.views._links import Link
+    from sqla_safe.views._statements import Way
     from sqla_safe.views._targets import Target
 
 Route = tuple[str, ...]
@@ -181,8 +182,10 @@ class Level:
     """The last dialect, weakly, and its code: quicker to find than among all that it has."""
     cooked: Any = None
     """The generated code for rows whose values SQLAlchemy has converted already."""
-    statements: dict[str, Any] = field(default_factory=dict[str, Any])
-    """What is executed, by the name of the dialect."""
+    statements: dict[tuple[str, Way], tuple[Any, Any]] = field(
+        default_factory=dict["tuple[str, Way]", "tuple[Any, Any]"]
+    )
+    """What is executed, by the name of the dialect and the way."""
 
     def all(self) -> Iterator[Level]:
         """Give this statement, and all below it."""

@@ -152,11 +152,23 @@ def confuses(given: Given, level: Level) -> bool:
     )
 
 
-def level_statement(level: Level, dialect: Dialect) -> tuple[Select[Any], Asking]:
+class Way(NamedTuple):
+    """How the rows of a level are asked for."""
+
+    is_plain: bool = False
+    """Whether each key is a parameter."""
+    is_loose: bool = False
+    """Whether the database is to say whose rows they are, as its collation has it."""
+
+
+def level_statement(level: Level, dialect: Dialect, way: Way) -> tuple[Select[Any], Asking]:
     """Return the SELECT of a level below the root, for any number of keys."""
     link = level.link
     assert link is not None
-    asking = ask(dialect, link.keys)
+    if way.is_loose:
+        assert link.loose is not None
+        link = link.loose
+    asking = ask(dialect, link.keys, is_plain=way.is_plain)
     statement = selected_below(level, link).where(asking.condition)
     if link.order_by:
         statement = statement.order_by(*link.keys, *link.order_by)

@@ -8,19 +8,31 @@ beside, and what the user wrote as text may name anything.
 from __future__ import annotations
 
 import re
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import CTE, Alias, Join, Lateral, TableClause, TableValuedAlias, Values, select
+from sqlalchemy import (
+    CTE,
+    Alias,
+    AliasedReturnsRows,
+    Join,
+    Lateral,
+    Select,
+    TableClause,
+    TableValuedAlias,
+    Values,
+    event,
+    select,
+)
 from sqlalchemy.sql import visitors
 
 from sqla_safe import _mapping
 from sqla_safe.errors import ViewStatementError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Generator, Iterable, Iterator
 
-    from sqlalchemy import Select
-    from sqlalchemy.orm import Mapper
+    from sqlalchemy.orm import Mapper, ORMExecuteState, Session
 
     from sqla_safe.views._shapes import Level
     from sqla_safe.views._statements import Given
@@ -30,6 +42,8 @@ SUBQUERY = (
     "user.id).scalar_subquery()"
 )
 """What to write in place of an Expr that reads a table which nothing joins."""
+_NAMED_ANEW = (AliasedReturnsRows, Values)
+"""What SQLAlchemy does not tell apart in two statements, unless by its name or what is in it."""
 _GIVEN = "the entity that the Expr is given, as in lambda user: user.name"
 
 
@@ -46,21 +60,52 @@ def reads_more(mapper: Mapper[Any], expression: Any) -> bool:
     return not own.issuperset(_leaves(_froms(expression)))
 
 
-def require_joined(level: Level, given: Given, root: Select[Any]) -> None:
-    """Refuse a statement that would pair each of its rows with all of something else.
+def unjoined(level: Level, given: Given, root: Select[Any]) -> ViewStatementError | None:
+    """Return the error for a statement that would pair each of its rows with all of something else.
 
-    Raises:
-        ViewStatementError: an Expr reads a table that the statement does not join.
+    It is one in which an Expr reads a table that the statement does not join.
     """
     is_class = given.entity is given.mapper.class_
     places = level.foreign if is_class else level.computed
     keys = [getattr(given.entity, name) for name in _mapping.key_names(given.mapper)]
     for one in apart(places, root, given.statement.with_only_columns(*keys) if places else None):
         is_own = not is_class and one.table == called(given.mapper.selectable)
-        raise ViewStatementError(
+        return ViewStatementError(
             problem=f"The Expr of {one.where} reads {one.table}, which the statement does not join",
             instead=_GIVEN if is_own else SUBQUERY,
         )
+    return None
+
+
+@contextmanager
+def looking_last(session: Session, level: Level, given: Given) -> Generator[None]:
+    """Refuse the same once every listener has had its say, since any of them may join more.
+
+    Raises:
+        ViewStatementError: none of them has.
+    """
+    computed = _computed(level, given.statement)
+
+    def look(state: ORMExecuteState) -> None:
+        statement: Any = state.statement
+        # A listener may have put something else in its place, or send a statement of its own.
+        if _is_select(statement) and _computed(level, statement) == computed:
+            error = unjoined(level, given._replace(statement=statement), statement)
+            if error is not None:
+                raise error
+
+    event.listen(session, "do_orm_execute", look)
+    try:
+        yield
+    finally:
+        event.remove(session, "do_orm_execute", look)
+
+
+def _computed(level: Level, statement: Select[Any]) -> list[int] | None:
+    described = statement.column_descriptions
+    if len(described) < len(level.columns):
+        return None
+    return [id(described[place]["expr"]) for place in level.computed.values()]
 
 
 def apart(places: dict[str, int], statement: Any, base: Any) -> Iterator[Apart]:
@@ -73,6 +118,30 @@ def apart(places: dict[str, int], statement: Any, base: Any) -> Iterator[Apart]:
         for one in _froms(expressions[place]):
             if one in added and not _may_be_joined(one, base):
                 yield Apart(where, called(one))
+
+
+def _is_select(value: Any) -> bool:
+    return isinstance(value, Select)
+
+
+def names_alias(level: Level, root: Select[Any]) -> bool:
+    """Say whether an Expr reads an alias, a subquery or the like that is always the same one.
+
+    Two statements are alike to SQLAlchemy whichever of their aliases is the one. What an Expr makes
+    anew each time is no other statement's.
+    """
+    described = root.column_descriptions
+    return any(
+        not _aliases(level.columns[place].sample).isdisjoint(_aliases(described[place]["expr"]))
+        for place in level.computed.values()
+    )
+
+
+def _aliases(expression: Any) -> set[Any]:
+    clause = getattr(expression, "__clause_element__", lambda: expression)()
+    parts = list(visitors.iterate(clause))
+    tables = [getattr(part, "table", None) for part in parts]
+    return {one for one in (*parts, *tables) if isinstance(one, _NAMED_ANEW)}
 
 
 def _added(statement: Any, base: Any) -> set[Any]:

@@ -12,15 +12,15 @@ from sqlalchemy import Select
 
 from sqla_safe import _mapping
 from sqla_safe.errors import ViewDefinitionError
-from sqla_safe.views._hints import read_hint, type_name
+from sqla_safe.views._hints import collection_of, read_hint, type_name
 from sqla_safe.views._plan import Plan
 from sqla_safe.views._repeats import Repeats
 from sqla_safe.views._statements import read_statement
 from sqla_safe.views._targets import MAPPED, NOT_A_TARGET, is_target
-from sqla_safe.views._unjoined import require_joined
+from sqla_safe.views._unjoined import unjoined
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from sqlalchemy.engine import Dialect
     from sqlalchemy.orm import Mapper
@@ -79,8 +79,11 @@ class View:
         given = read_statement(statement)
         plan = self.plan(given.mapper)
         prepared = plan.prepared(given, **around._asdict())
-        if not around.has_listeners:  # which may join more to it
-            require_joined(prepared.level, given, prepared.root)
+        error = unjoined(prepared.level, given, prepared.root)
+        if error is not None:
+            if not around.has_listeners:  # which may join more to it
+                raise error
+            prepared.doubted = given._replace(statement=prepared.root)
         return prepared
 
 
@@ -149,6 +152,33 @@ def _require_targets(into: Any, mapper: Mapper[Any]) -> None:
     if is_target(kind) or kind is dict:
         view, problem = kind.__name__, f"this is an instance; write {kind.__name__}, its class"
     else:
-        view = type_name(into)
-        problem = f"{view} {MAPPED if hasattr(into, '__mapper__') else NOT_A_TARGET}"
+        view = repr(into) if isinstance(into, str) else type_name(into)
+        problem = f"{view} {_repair(into)}"
     raise ViewDefinitionError(view=view, entity=mapper.class_.__name__, problems=(problem,))
+
+
+def _repair(into: Any) -> str:
+    """Say why something is no view's class, and what to write."""
+    if isinstance(into, str):
+        return "is a text; write the class itself, without quotes"
+    if hasattr(into, "__mapper__"):
+        return MAPPED
+    inner = _inner(into)
+    if inner is None:
+        return NOT_A_TARGET
+    return f"is not a class alone; write {type_name(inner)}, of which fetch makes a list"
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, (list, tuple))
+
+
+def _inner(into: Any) -> Any:
+    """Return the class that a collection is of, or that may be None."""
+    members: Iterable[Any] = into if _is_list(into) else read_hint(into).members
+    for member in members:
+        found = collection_of(member)
+        element = member if found is None else found[2]
+        if is_target(element):
+            return element
+    return None

@@ -593,6 +593,20 @@ def test_an_error_of_the_library_is_explained(command):
     assert "The base of everything" in command("check", "--explain", "SQS150").out
 
 
+def test_an_explanation_fits_the_terminal(command, monkeypatch):
+    """Words are not cut at its edge, and code is left as it is; a pipe gets whole lines."""
+    screen = Screen()
+    monkeypatch.setattr(sys, "stdout", screen)
+    monkeypatch.setenv("COLUMNS", "60")
+    for code in ("SQS002", "SQS101"):
+        assert command("check", "--explain", code).code == 0
+    lines = screen.getvalue().splitlines()
+    [code] = [line for line in lines if len(line) > 60]
+    assert code.startswith("    async with scoped_services(")
+    assert code.endswith("avatars): ...")
+    assert "      in is closed" in lines
+
+
 def test_run_time_codes_of_rules_exist():
     """The links lead somewhere."""
     from sqla_safe import errors

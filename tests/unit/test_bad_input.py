@@ -39,7 +39,7 @@ SESSIONMAKER = "sessionmaker(engine)"
 
 # What users pass by mistake, how the error calls it, and the line that it proposes.
 WRONG_SOURCES = [
-    pytest.param(lambda: ENGINE, "Engine", f"Session = {SESSIONMAKER}", id="engine"),
+    pytest.param(lambda: ENGINE, "Engine", f"Session = {SESSIONMAKER}; ", id="engine"),
     pytest.param(
         lambda: ASYNC_ENGINE, "AsyncEngine", f"Session = async_{SESSIONMAKER}", id="async-engine"
     ),
@@ -100,7 +100,7 @@ def test_what_is_no_sessionmaker_is_refused(make, named, instead, use) -> None:
         given.close()
         given.engine.dispose()
     assert isinstance(caught.value, TypeError)
-    assert f"not from {named}." in str(caught.value)
+    assert f" {named}. Instead: " in str(caught.value)
     assert instead in str(caught.value)
 
 

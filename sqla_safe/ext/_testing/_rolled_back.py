@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, a
 
 from sqla_safe.errors import ScopeOptionError, ScopeSourceError
 from sqla_safe.ext._testing import _savepoints
+from sqla_safe.scopes._autocommit import stores_at_once
 from sqla_safe.scopes._callbacks import captured
 from sqla_safe.scopes._connected import SHARED_OPTION
 from sqla_safe.scopes._source import check_maker
@@ -185,7 +186,8 @@ def rolled_back(source: Any, /, *, on_commit: OnCommit = "run") -> Any:
 
     Raises:
         ScopeSourceError: ``source`` is not a sessionmaker, or has no engine of its own.
-        ScopeOptionError: ``on_commit`` is neither ``"run"`` nor ``"capture"``.
+        ScopeOptionError: ``on_commit`` is neither ``"run"`` nor ``"capture"``; or the engine is in
+            AUTOCOMMIT.
         OuterTransactionError: at the end, if a transaction was undone that production would have
             stored; in a scope, if two tasks have transactions at the same time.
 
@@ -197,7 +199,7 @@ def rolled_back(source: Any, /, *, on_commit: OnCommit = "run") -> Any:
         >>> with rolled_back(Session), scoped_services(Session) as scope:
         ...     pass
     """
-    check_maker(source)
+    check_maker(source, "rolled_back(Session)")
     if on_commit not in ("run", "capture"):
         raise ScopeOptionError(
             problem="on_commit is neither 'run' nor 'capture'", instead='on_commit="capture"'
@@ -221,12 +223,22 @@ def _begin(connection: Connection) -> object:
     """Begin the transaction; on SQLite by hand, where the driver would begin it too late."""
     if connection.dialect.name != "sqlite" or is_prepared(connection.engine):
         connection.begin()
+        _refuse_autocommit(connection)
         return _ABSENT
     driver: Any = connection.connection.dbapi_connection
     legacy, driver.isolation_level = driver.isolation_level, None
     connection.begin()
     connection.exec_driver_sql("BEGIN")
     return legacy
+
+
+def _refuse_autocommit(connection: Connection) -> None:
+    if stores_at_once(connection):
+        raise ScopeOptionError(
+            problem="the engine of this sessionmaker is in AUTOCOMMIT, and there is no transaction "
+            "that could be rolled back",
+            instead="rolled_back(sessionmaker(engine)) with an engine without it",
+        )
 
 
 def _restore(connection: Connection, legacy: object) -> None:

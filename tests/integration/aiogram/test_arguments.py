@@ -8,11 +8,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import pytest
-from aiogram import Router
+from aiogram import F, Router
 from aiogram.types import ErrorEvent, Message
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
-from sqla_safe import AsyncScope, NoScopeError, current_scope, inject
+from sqla_safe import AsyncScope, NoScopeError, ScopeOptionError, current_scope, inject
 from sqla_safe.ext.aiogram import ScopeMiddleware
 from tests.integration.aiogram.support import Chat, Counter, Notes
 
@@ -184,3 +184,42 @@ async def test_two_databases_do_not_mix(chat: Chat, engine: AsyncEngine) -> None
         return notes.session is scope.session is not counter.session is second.session
 
     assert await chat.write()
+
+
+async def test_a_plain_handler_is_refused_services_that_are_awaited(chat: Chat) -> None:
+    """It runs in a thread: what it called would be a coroutine that nobody awaits."""
+    chat.use(Notes, notes=Notes)
+
+    @chat.dispatcher.message(F.text == "annotated")
+    def annotated(message: Message, mine: Notes) -> None:
+        pytest.fail("called")
+
+    @chat.dispatcher.message(F.text == "named")
+    def named(message: Message, notes: Any) -> None:
+        pytest.fail("called")
+
+    for name, parameter in (("annotated", "mine"), ("named", "notes")):
+        with pytest.raises(ScopeOptionError) as caught:
+            await chat.write(name)
+        text = f"the handler {name} is a plain function with the parameter {parameter}, and"
+        assert str(caught.value).startswith(text)
+        assert f"Instead: async def {name}(...)" in str(caught.value)
+
+
+class Audit:
+    """Has nothing to wait for."""
+
+    def __init__(self, session: AsyncSession) -> None:
+        self.lines: list[str] = []
+
+
+async def test_a_plain_handler_may_have_what_is_not_awaited(chat: Chat) -> None:
+    """The scope, for its callbacks, and services without coroutines."""
+    chat.use(audit=Audit)
+
+    @chat.dispatcher.message()
+    def handler(message: Message, audit: Audit, scope: Any) -> str:
+        scope.on_commit(lambda: audit.lines.append("stored"))
+        return type(audit).__name__
+
+    assert await chat.write() == "Audit"

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import re
+from contextlib import suppress
 from typing import Any
 
 import pytest
 from aiogram import Router
 from aiogram.dispatcher.event.bases import UNHANDLED, CancelHandler, SkipHandler
 from aiogram.types import ErrorEvent, Message
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from sqla_safe import AsyncScope, ScopeClosedError, inject
 from sqla_safe.ext.aiogram import ScopeMiddleware
-from tests.integration.aiogram.support import Chat, Counter, Notes
+from tests.integration.aiogram.support import Chat, Counter, Note, Notes
 
 # control flow
 
@@ -131,6 +134,49 @@ async def test_the_error_goes_on_when_nobody_handles_it(chat: Chat) -> None:
     with pytest.raises(ZeroDivisionError):
         await chat.write()
     assert await chat.stored() == ["kept"]
+
+
+async def test_the_error_handlers_see_what_an_entity_lacked(chat: Chat) -> None:
+    """A note on the exception names the attribute and the repair, without a guard."""
+    chat.use(Notes)
+    seen: list[str] = []
+
+    @chat.dispatcher.message()
+    async def show(message: Message, session: AsyncSession) -> None:
+        session.add(note := Note(text="a"))
+        await session.flush()
+        session.expire(note)
+        session.expunge(note)
+        _ = note.text
+
+    @chat.dispatcher.errors()
+    async def handle(event: ErrorEvent) -> None:
+        seen.extend(event.exception.__notes__)
+
+    await chat.write()
+    assert "SQS101 Note.text was read after its scope had ended" in seen[0]
+    assert "test_errors.py" in seen[0]
+
+
+async def test_a_failed_commit_names_the_handler(chat: Chat) -> None:
+    """The scope was opened by the middleware, and no frame of the error is the handler's."""
+    chat.use(Notes)
+    seen: list[str] = []
+
+    @chat.dispatcher.message()
+    async def swallow(message: Message, notes: Notes) -> None:
+        await notes.add("a")
+        with suppress(IntegrityError):
+            await notes.add("a")
+
+    @chat.dispatcher.errors()
+    async def handle(event: ErrorEvent) -> None:
+        seen.extend(event.exception.__notes__)
+
+    await chat.write()
+    assert re.fullmatch(
+        r"sqla_safe: at the end of the scope of .*test_errors.py:\d+ in swallow", seen[0]
+    )
 
 
 async def test_a_failed_commit_reaches_the_error_handlers(chat: Chat) -> None:

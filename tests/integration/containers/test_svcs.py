@@ -143,6 +143,18 @@ def test_only_a_sessionmaker_is_taken(registry, sessions) -> None:
         scoped_container(registry, sessions.kw["bind"])
 
 
+def test_add_scope_wants_a_container_and_an_open_scope(registry, sync_sessions) -> None:
+    """Swapped arguments, a sessionmaker and a scope that has ended are refused."""
+    with svcs.Container(registry) as container:
+        with scoped_services(sync_sessions) as scope:
+            with pytest.raises(ScopeSourceError, match="needs a container here, not Scope"):
+                add_scope(scope, container)
+            with pytest.raises(ScopeSourceError, match="needs an open scope here, not sessionm"):
+                add_scope(container, sync_sessions)
+        with pytest.raises(ScopeClosedError, match=r"add_scope\(\) came after the end"):
+            add_scope(container, scope)
+
+
 def test_a_missing_framework_gives_one_line() -> None:
     """It names the extra."""
     said = "svcs is not installed. Instead: pip install 'sqla-safe[svcs]' [SQS140]"

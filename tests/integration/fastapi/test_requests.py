@@ -1,15 +1,18 @@
 """One scope for each request: shared, and stored before the response leaves, or not at all."""
 
 import asyncio
+import functools
+import re
 import subprocess
 import sys
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
 import pytest
-from fastapi import BackgroundTasks, Depends, FastAPI, HTTPException, Request
-from fastapi.responses import JSONResponse
+from fastapi import APIRouter, BackgroundTasks, Depends, FastAPI, HTTPException, Request
+from fastapi.responses import JSONResponse, StreamingResponse
 from sqlalchemy import func, select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session
 from starlette.middleware.base import BaseHTTPMiddleware
@@ -35,6 +38,12 @@ async def stored(sessions: Any) -> list[str]:
     """Read the texts from another session."""
     async with sessions() as session:
         return list(await session.scalars(select(Note.text).order_by(Note.id)))
+
+
+async def store(sessions: Any, text: str) -> None:
+    """Store a text by another session."""
+    async with sessions.begin() as session:
+        session.add(Note(text=text))
 
 
 class Counter:
@@ -272,6 +281,32 @@ async def test_a_background_task_can_be_made_to_depend_on_the_commit(app: FastAP
     assert ran == ["first"]
 
 
+async def test_an_error_of_the_end_names_the_endpoint(app: FastAPI) -> None:
+    """The scope was opened for the application, and no frame of the error is the endpoint's."""
+
+    @app.get("/")
+    async def twice(notes: Services[Notes]) -> None:
+        await notes.add("a")
+        await notes.add_late("a")
+
+    with pytest.raises(IntegrityError) as caught:
+        await sent(app, "/", lambda _message: None)
+    [note] = [note for note in caught.value.__notes__ if "at the end of" in note]
+    assert re.search(r"test_requests.py:\d+ in twice$", note)
+
+
+async def test_an_error_of_the_endpoint_itself_gets_no_such_note(app: FastAPI) -> None:
+    """Its frames tell where it was."""
+
+    @app.get("/")
+    async def endpoint(notes: Services[Notes]) -> None:
+        raise LookupError
+
+    with pytest.raises(LookupError) as caught:
+        await sent(app, "/", lambda _message: None)
+    assert not hasattr(caught.value, "__notes__")
+
+
 async def test_sync_endpoints_run_in_threads(sync_sessions) -> None:
     """A `sessionmaker` gives sync services; blocks inside join, and the data is stored."""
     app = FastAPI()
@@ -308,6 +343,89 @@ async def test_a_sync_endpoint_that_raises_stores_nothing(sync_sessions) -> None
         assert (await browser.get("/")).status_code == 409
     with sync_sessions() as session:
         assert session.scalar(COUNT) == 0
+
+
+class Unawaited:
+    """Has nothing to wait for."""
+
+    def __init__(self, session: AsyncSession) -> None:
+        self.texts = ["a"]
+
+
+def with_plain_functions(app: FastAPI) -> None:
+    """Add endpoints with a plain function on their way, which is right."""
+
+    async def texts(notes: Services[Notes]) -> list[str]:
+        return await notes.texts()
+
+    def repository(session: Services[AsyncSession]) -> Notes:
+        return Notes(session)
+
+    @app.get("/dependency")
+    def plain(texts: Annotated[list[str], Depends(texts)]) -> list[str]:
+        return texts
+
+    @app.get("/repository")
+    async def awaiting(notes: Annotated[Notes, Depends(repository)]) -> list[str]:
+        return await notes.texts()
+
+    @app.get("/scope")
+    def later(scope: Services[AsyncScope[AsyncSession]]) -> list[str]:
+        scope.on_commit(lambda: None)
+        return ["a"]
+
+    @app.get("/sync")
+    def sync(mine: Services[Unawaited]) -> list[str]:
+        return mine.texts
+
+    @app.get("/stream")
+    def stream(notes: StreamServices[Notes]) -> StreamingResponse:
+        return StreamingResponse(f'["{text}"]' async for text in notes.stream())
+
+
+@pytest.mark.parametrize("service", [Notes, AsyncSession], ids=["service", "session"])
+async def test_a_plain_endpoint_is_refused_async_services(app: FastAPI, sessions, service) -> None:
+    """It could not await them: what it called would be a success that stored nothing."""
+    router = APIRouter()
+
+    @router.get("/")
+    def register(notes: Services[service]) -> str:
+        notes.add("a")
+        return "ok"
+
+    app.include_router(router)
+    with pytest.raises(ScopeOptionError) as caught:
+        await sent(app, "/", lambda _message: None)
+    assert str(caught.value) == (
+        "the endpoint register is a plain function with the parameter notes, and a service of an "
+        "async_sessionmaker needs a coroutine one. Instead: async def register(...), or a "
+        "sessionmaker in place of the async_sessionmaker [SQS156]"
+    )
+    assert await stored(sessions) == []
+
+
+@pytest.mark.parametrize("path", ["dependency", "repository", "scope", "sync", "stream"])
+async def test_plain_functions_that_await_nothing_are_served(app: FastAPI, sessions, path) -> None:
+    """Dependencies make repositories, endpoints take what was awaited, or start a stream."""
+    with_plain_functions(app)
+    await store(sessions, "a")
+    async with client(app) as browser:
+        assert (await browser.get(f"/{path}")).json() == ["a"]
+
+
+async def test_a_decorated_endpoint_is_what_its_decorator_makes_of_it(app: FastAPI) -> None:
+    """A plain function that a coroutine function wraps runs in the loop."""
+
+    def endpoint(notes: Services[Notes]) -> Any:
+        return notes.add("a")
+
+    @app.get("/")
+    @functools.wraps(endpoint)
+    async def awaiting(notes: Services[Notes]) -> int:
+        return (await endpoint(notes)).id
+
+    async with client(app) as browser:
+        assert (await browser.get("/")).json() == 1
 
 
 async def test_a_task_of_a_sync_request_joins_nothing(sync_sessions) -> None:

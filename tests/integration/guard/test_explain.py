@@ -11,6 +11,7 @@ import threading
 import traceback
 
 import pytest
+from pydantic import BaseModel, ValidationError
 from sqlalchemy.exc import MissingGreenlet, StatementError
 from sqlalchemy.orm.exc import DetachedInstanceError
 
@@ -79,6 +80,27 @@ def test_it_looks_into_other_exceptions(detached, wrap):
 def test_anything_else_is_not_explained(sync_database):
     """None, not a guess."""
     assert explain(ValueError("lazy load operation of attribute")) is None
+
+
+class _Number(BaseModel):
+    number: int
+
+
+class _OtherValidationError(Exception):
+    errors = ("a text",)
+
+
+@pytest.mark.parametrize("given", [5, {"number": "five"}], ids=["whole", "field"])
+def test_what_is_no_attribute_of_an_entity_is_not_explained(sync_database, given):
+    """A validator complains of the whole object, too, where there is no attribute to name."""
+    with pytest.raises(ValidationError) as caught:
+        _Number.model_validate(given)
+    assert explain(caught.value) is None
+
+
+def test_errors_that_are_only_called_like_a_validators_are_left_alone(sync_database):
+    """Other libraries keep something else under that name."""
+    assert explain(_OtherValidationError()) is None
 
 
 def test_a_circle_of_causes_ends(sync_database):

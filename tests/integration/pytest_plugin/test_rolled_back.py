@@ -21,6 +21,8 @@ from sqla_safe import (
     scoped_services,
 )
 from sqla_safe.ext.pytest import rolled_back
+from tests.conftest import MakeEngine
+from tests.databases import Database
 from tests.integration.scopes.models import Note, Notes, SyncNotes, stored
 
 TEXTS = select(Note.text).order_by(Note.id)
@@ -474,6 +476,19 @@ async def test_only_an_async_sessionmaker_with_an_engine_can_be_rolled_back(sess
     with pytest.raises(ScopeSourceError, match="no engine"):
         async with rolled_back(sessions):
             pass
+
+
+def test_an_engine_that_stores_at_once_cannot_be_rolled_back(
+    pg_sync: Database, make_engine: MakeEngine
+) -> None:
+    """What the test wrote would stay, so the block is not entered."""
+    engine = make_engine(pg_sync, isolation_level="AUTOCOMMIT")
+    with (
+        pytest.raises(ScopeOptionError, match="AUTOCOMMIT"),
+        rolled_back(sessionmaker(engine)),
+    ):
+        pytest.fail("entered")
+    assert engine.pool.checkedout() == 0
 
 
 def test_there_are_two_ways_to_treat_callbacks(sync_sessions) -> None:

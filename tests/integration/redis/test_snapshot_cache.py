@@ -8,6 +8,7 @@ import sys
 from contextlib import ExitStack
 
 import pytest
+from redis import Redis as SyncRedis
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -15,7 +16,13 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from sqlalchemy import String
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from sqla_safe import ScopeOptionError, SnapshotSourceError, is_snapshot, scoped_services
+from sqla_safe import (
+    ScopeOptionError,
+    SnapshotSourceError,
+    SqlaSafeError,
+    is_snapshot,
+    scoped_services,
+)
 from sqla_safe.ext.redis import SnapshotCache
 from tests.integration.containers.support import import_without
 from tests.integration.redis.support import Shelf
@@ -363,3 +370,20 @@ async def _until(condition) -> None:
             return
         await asyncio.sleep(0.01)
     pytest.fail("it did not come to pass")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ((SyncRedis(), User), "an asyncio client first, not a sync Redis. "),
+        ((User, Redis()), "an asyncio client first, not the class User. "),
+        (("redis://localhost", User), "an asyncio client first, not str. "),
+        ((Redis(), User()), "a mapped class, not User. "),
+    ],
+    ids=["sync", "swapped", "url", "entity"],
+)
+def test_wrong_arguments_are_called_what_they_are(arguments, text) -> None:
+    """The error says what to write, and not what an attribute is missing."""
+    with pytest.raises(SqlaSafeError) as caught:
+        SnapshotCache(*arguments, ttl=1)
+    assert f"SnapshotCache takes {text}Instead: SnapshotCache(" in str(caught.value)

@@ -10,7 +10,15 @@ from celery import Celery
 from celery.contrib.testing.worker import start_worker
 from kombu.exceptions import EncodeError
 
-from sqla_safe import TaskArgumentError, is_snapshot, scoped_services, snapshot, transactional
+from sqla_safe import (
+    ScopeOptionError,
+    SqlaSafeError,
+    TaskArgumentError,
+    is_snapshot,
+    scoped_services,
+    snapshot,
+    transactional,
+)
 from sqla_safe.ext.celery import RetryingTask, use_snapshots
 from tests.integration.containers.support import import_without
 from tests.integration.tasks.support import Stranger, SyncUsers, User, busy, sync_stored
@@ -156,6 +164,32 @@ def test_what_was_accepted_before_is_accepted_still() -> None:
     assert set(app.conf.accept_content) >= {"json", "sqla-safe-accepting"}
     assert "pickle" not in app.conf.accept_content
     app.close()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ((User,), "use_snapshots takes the Celery application first, not the class User. "),
+        ((User(), User), "use_snapshots takes the Celery application first, not User. "),
+        ((Celery(), Celery()), "use_snapshots(app, ...) takes mapped classes, not Celery. "),
+    ],
+    ids=["no application", "an entity", "swapped"],
+)
+def test_the_application_comes_first(arguments, text) -> None:
+    """What is missing or swapped is told by what was given."""
+    with pytest.raises(SqlaSafeError) as caught:
+        use_snapshots(*arguments)
+    assert str(caught.value).startswith(text)
+
+
+def test_a_coroutine_function_is_no_task(app) -> None:
+    """Celery awaits nothing: the task would be a success that did nothing."""
+
+    @app.task(base=RetryingTask)
+    async def work() -> None: ...
+
+    with pytest.raises(ScopeOptionError, match=r"work is a coroutine function, and Celery awaits"):
+        work.apply(throw=True)
 
 
 def test_a_missing_framework_gives_one_line() -> None:

@@ -11,6 +11,7 @@ from taskiq.abc.serializer import TaskiqSerializer
 
 from sqla_safe import (
     CommitOutcomeUnknownError,
+    ScopeOptionError,
     SnapshotSourceError,
     TaskArgumentError,
     asnapshot,
@@ -22,7 +23,7 @@ from sqla_safe import (
 )
 from sqla_safe.ext.taskiq import RetryMiddleware, SnapshotMiddleware
 from tests.integration.containers.support import import_without
-from tests.integration.tasks.support import Avatar, Stranger, User, Users, busy, stored
+from tests.integration.tasks.support import Avatar, Base, Stranger, User, Users, busy, stored
 
 
 class Wire(TaskiqSerializer):
@@ -244,6 +245,40 @@ async def test_tasks_at_the_same_time_have_their_own_scopes(broker, sessions) ->
 
     await asyncio.gather(*(look.kiq() for _ in range(3)))
     assert len(used) == 3
+
+
+@pytest.mark.parametrize(
+    ("entity", "got"),
+    [(User(name="a"), "User"), ([User], "list"), (str, "the class str"), (Base, "the class Base")],
+    ids=["snapshot", "list", "class", "base"],
+)
+def test_only_mapped_classes_are_known(entity, got) -> None:
+    """An entity, a list of classes or a class without a table is refused where it is named."""
+    with pytest.raises(SnapshotSourceError) as caught:
+        SnapshotMiddleware(entity)
+    text = f"SnapshotMiddleware(...) takes mapped classes, not {got}. Instead: SnapshotMiddleware("
+    assert str(caught.value).startswith(text)
+
+
+@pytest.mark.parametrize("retries", [-1, "3", None, True], ids=repr)
+def test_retries_are_a_number(retries) -> None:
+    """Anything else would fail when the first task does."""
+    with pytest.raises(ScopeOptionError, match="max_retries=3"):
+        RetryMiddleware(retries)
+
+
+def test_transactional_goes_below_the_brokers_decorator(broker, sessions) -> None:
+    """Above it, it would be given a task: the error says where it belongs."""
+
+    @broker.task
+    async def work() -> None: ...
+
+    with pytest.raises(ScopeOptionError) as caught:
+        transactional(sessions)(work)
+    assert "an object of the class AsyncTaskiqDecoratedTask, such as another decorator" in str(
+        caught.value
+    )
+    assert "Instead: @transactional(...) below that decorator" in str(caught.value)
 
 
 def test_a_missing_framework_gives_one_line() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +23,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.pool import NullPool, StaticPool
 
 from sqla_safe import afetch, astream_views, fetch, scoped_services, stream_views, view_plan
-from tests.databases import Database, postgres_database
+from tests.databases import Database, mysql_database, postgres_database
 from tests.integration.views.random_models import (
     Rows,
     View,
@@ -92,6 +92,27 @@ def test_random_models_on_postgres(pg_sync_engine: Engine, case: Case) -> None:
         connection.execute(text("DROP SCHEMA public CASCADE"))
         connection.execute(text("CREATE SCHEMA public"))
     agree(pg_sync_engine, case)
+
+
+@pytest.fixture
+def mariadb_database(request: pytest.FixtureRequest) -> Iterator[Database]:
+    """Give an empty MariaDB database."""
+    with mysql_database("pymysql", request.getfixturevalue("mariadb")) as database:
+        yield database
+
+
+@pytest.mark.timeout(0 if SOAK else 300)
+@given(case=cases())
+@random(max(4, int(250 * SOAK)))
+def test_random_models_on_mariadb(mariadb_database: Database, case: Case) -> None:
+    """The same with lists of keys, in chunks, and one statement at a time."""
+    engine = create_engine(mariadb_database.url, poolclass=NullPool)
+    name = engine.url.database
+    with closing(mariadb_database.probe.connect()) as connection, connection.cursor() as cursor:
+        cursor.execute(f"DROP DATABASE {name}")
+        cursor.execute(f"CREATE DATABASE {name}")
+    agree(engine, case)
+    engine.dispose()
 
 
 @pytest.mark.timeout(0 if SOAK else 300)

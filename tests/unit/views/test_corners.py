@@ -574,7 +574,7 @@ PROBLEMS: dict[Any, str] = {
     OfNothing: r"Owner\.of_nothing is no mapped attribute",
     Deep: r"Deep\.names: Animal\.name is no relationship of Animal",
     Foreign: r"Owner\.odd is no attribute of Animal",
-    Proxied: r"is no attribute of Owner",
+    Proxied: r"Proxied\.names is str, but Owner\.animals is a collection: write names: tuple",
     Unclear: r"SameCard and AnimalCard could both be for Animal; let their fields differ",
     Unknown: r"Tagged is for 'fish', which no class has",
     Scattered: r"NothingCard has fields that no single class below Animal has",

@@ -446,12 +446,19 @@ class Mapped2(DataBase):
         (Named("x"), "this is an instance; write Named, its class"),
         ({"name": str}, "this is an instance"),
         (int, "int is no dataclass"),
-        (list[Named], r"list\[Named\] is no dataclass"),
+        (list[Named], r"list\[Named\] is not a class alone; write Named, of which fetch makes a"),
+        ([Named], r"is not a class alone; write Named, of which fetch makes a list"),
+        (Named | None, r"Named | None is not a class alone; write Named"),
+        (list[int], r"list\[int\] is no dataclass"),
+        ("Named", "'Named' is a text; write the class itself, without quotes"),
         (None, "is no dataclass"),
         (User, "User is a mapped class; write a class of its own"),
         (Mapped2, "Mapped2 is a mapped class; write a class of its own"),
     ],
-    ids=["instance", "dict", "int", "list", "None", "entity", "dataclass that is mapped"],
+    ids=[
+        *("instance", "dict", "int", "list", "list of one", "optional", "list of numbers", "text"),
+        *("None", "entity", "dataclass that is mapped"),
+    ],
 )
 def test_into_is_a_class_of_a_known_kind(session: Session, into: Any, problem: str) -> None:
     """Anything else is refused before a statement is sent."""

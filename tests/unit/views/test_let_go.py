@@ -9,11 +9,11 @@ import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, make_dataclass
-from typing import Any
+from typing import Any, cast
 
 import pytest
-from sqlalchemy import Engine, String, TypeDecorator, insert, select
-from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+from sqlalchemy import Engine, ForeignKey, String, TypeDecorator, insert, select
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship
 
 from sqla_safe import fetch
 from sqla_safe.views._views import RUN_TIME_CLASSES
@@ -38,6 +38,42 @@ class Word(Base):
     __tablename__ = "words"
     id: Mapped[int] = mapped_column(primary_key=True)
     text: Mapped[str] = mapped_column(Upper(10))
+
+
+class Lower(TypeDecorator[str]):
+    """It asks the dialect what to send."""
+
+    impl = String
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Any) -> str:
+        return f"{value}{getattr(dialect, 'mark', '')}"
+
+    def process_result_value(self, value: Any, dialect: Any) -> str:
+        return str(value).removesuffix(getattr(dialect, "mark", ""))
+
+
+class Shelf(Base):
+    __tablename__ = "shelves"
+    key: Mapped[str] = mapped_column(Lower, primary_key=True)
+    books: Mapped[list[Book]] = relationship()
+
+
+class Book(Base):
+    __tablename__ = "books"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    shelf_key: Mapped[str] = mapped_column(Lower, ForeignKey(Shelf.key))
+
+
+@dataclass(frozen=True)
+class BookCard:
+    id: int
+
+
+@dataclass(frozen=True)
+class ShelfCard:
+    key: str
+    books: tuple[BookCard, ...]
 
 
 @dataclass(frozen=True)
@@ -71,6 +107,26 @@ def used_up() -> weakref.ref[Any]:
 def test_engines_are_let_go() -> None:
     """All but the last one, also where a type holds the dialect."""
     seen = [used_up() for _ in range(6)]
+    gc.collect()
+    assert sum(one() is not None for one in seen) <= 1
+
+
+def shelved(mark: str) -> weakref.ref[Any]:
+    """Use an engine of a kind of its own, and return its dialect, weakly."""
+    with in_memory(Base) as engine:
+        cast("Any", engine.dialect).mark = mark
+        with engine.begin() as connection:
+            connection.execute(insert(Shelf).values(key="a"))
+            connection.execute(insert(Book).values(id=1, shelf_key="a"))
+        with Session(engine) as session:
+            for _ in range(3):
+                assert fetch(session, ShelfCard, select(Shelf)) == [ShelfCard("a", (BookCard(1),))]
+        return weakref.ref(engine.dialect)
+
+
+def test_keys_are_bound_as_each_dialect_wants() -> None:
+    """A type may ask the dialect what to send, and what is kept for one is not sent to another."""
+    seen = [shelved(mark) for mark in "xyz"]
     gc.collect()
     assert sum(one() is not None for one in seen) <= 1
 

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal, NewType, Protocol
 
 import pytest
-from sqlalchemy import ForeignKey, func, select
+from sqlalchemy import Column, ForeignKey, Integer, Table, func, insert, select
 from sqlalchemy.orm import (
     DeclarativeBase,
     Mapped,
     Session,
     aliased,
+    column_property,
     foreign,
     mapped_column,
     relationship,
@@ -159,6 +160,28 @@ Map.count = relationship(
 Map.firsts = relationship(first, primaryjoin=foreign(first.map_id) == Map.id, viewonly=True)
 
 
+frames = Table(
+    "frames",
+    Base.metadata,
+    Column("id", Integer, primary_key=True),
+    Column("shot_id", ForeignKey(Shot.id)),
+)
+
+
+class Framed(Base):
+    """Two tables as one, in which a column of both is one attribute."""
+
+    __table__ = Shot.__table__.join(frames)
+    shot_id = column_property(Shot.__table__.c.id, frames.c.shot_id)
+    frame_id = column_property(frames.c.id)
+
+
+@dataclass(frozen=True)
+class FramedCard:
+    shot_id: int
+    frame_id: int
+
+
 class Sized(Protocol):
     """Whatever has a length; it cannot be asked for at run time."""
 
@@ -277,3 +300,11 @@ def test_a_dict_with_a_rule_of_its_own_is_refused() -> None:
     """A view cannot know the keys."""
     with pytest.raises(ViewDefinitionError, match=r"Pins\.pins"):
         view_plan(Pins, Map)
+
+
+def test_a_class_of_two_tables_is_read_by_the_first_column() -> None:
+    """The second one's NULL is never met: the join compares the two."""
+    with in_memory(Base) as engine, Session(engine) as own:
+        own.execute(insert(Shot), [{"id": 3}, {"id": 4}])
+        own.execute(frames.insert(), [{"id": 1, "shot_id": 3}, {"id": 2, "shot_id": None}])
+        assert fetch(own, FramedCard, select(Framed)) == [FramedCard(3, 1)]

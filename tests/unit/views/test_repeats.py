@@ -6,7 +6,7 @@ import gc
 import weakref
 from contextlib import suppress
 from dataclasses import dataclass, make_dataclass
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Annotated, Any, ClassVar, Generic, TypeVar
 
 import pytest
 from sqlalchemy import (
@@ -18,6 +18,7 @@ from sqlalchemy import (
     bindparam,
     create_engine,
     event,
+    func,
     literal,
     select,
 )
@@ -33,7 +34,14 @@ from sqlalchemy.orm import (
 )
 from sqlalchemy.pool import StaticPool
 
-from sqla_safe import ViewDefinitionError, fetch, fetch_one, fetch_one_or_none, stream_views
+from sqla_safe import (
+    Expr,
+    ViewDefinitionError,
+    fetch,
+    fetch_one,
+    fetch_one_or_none,
+    stream_views,
+)
 from sqla_safe.views import _views
 from sqla_safe.views._repeats import SHAPES
 from sqla_safe.views._views import RUN_TIME_CLASSES, view_of
@@ -365,5 +373,68 @@ def test_classes_of_a_moment_are_let_go(session: Session) -> None:
 
 def test_what_cannot_be_a_key_is_refused(session: Session) -> None:
     """A list of classes is no class, and is told so."""
-    with pytest.raises(ViewDefinitionError, match="is no dataclass"):
+    with pytest.raises(ViewDefinitionError, match="is not a class alone; write"):
         fetch(session, [UserCard], select(User))  # type: ignore[arg-type]
+
+
+POSTS, OTHERS = aliased(Post), aliased(Post)
+COUNTS = select(Post.author_id, Post.id).subquery()
+OTHER_COUNTS = select(Post.author_id, Post.id).subquery()
+
+
+@dataclass(frozen=True)
+class OfAlias:
+    id: int
+    post: Annotated[int, Expr(lambda _: POSTS.id)]
+
+
+@dataclass(frozen=True)
+class OfSubquery:
+    id: int
+    post: Annotated[int, Expr(lambda _: COUNTS.c.id)]
+
+
+@dataclass(frozen=True)
+class BySubquery:
+    id: int
+    post: Annotated[
+        int, Expr(lambda _: select(Post.id).where(Post.id == POSTS.id).scalar_subquery())
+    ]
+
+
+def own_and_bosss(own: Any, bosss: Any) -> Select[Any]:
+    """Return the SELECT of each user's own posts with those of their boss."""
+    mine, theirs = getattr(own, "c", own), getattr(bosss, "c", bosss)
+    users = select(User).join(own, mine.author_id == User.id)
+    return users.join(bosss, theirs.author_id == User.boss_id).order_by(User.id)
+
+
+@pytest.mark.parametrize(
+    ("into", "one", "other"),
+    [
+        (OfAlias, POSTS, OTHERS),
+        (BySubquery, POSTS, OTHERS),
+        (OfSubquery, COUNTS, OTHER_COUNTS),
+    ],
+)
+def test_an_alias_keeps_its_part(session: Session, into: Any, one: Any, other: Any) -> None:
+    """Two statements of which each uses an alias as the other does another one are not the same."""
+    for _ in range(3):
+        posts = [card.post for card in fetch(session, into, own_and_bosss(one, other))]
+        assert sorted(posts) == [4, 4, 4]
+        posts = [card.post for card in fetch(session, into, own_and_bosss(other, one))]
+        assert sorted(posts) == [1, 2, 3]
+
+
+def test_what_an_expression_makes_anew_is_repeated(session: Session, read: list[Any]) -> None:
+    """An alias of its own is in no statement's way, nor is a table."""
+
+    def posts(user: type[User]) -> Any:
+        own = aliased(Post)
+        return select(func.count(own.id)).where(own.author_id == user.id).scalar_subquery()
+
+    into = make_dataclass("Counted", [("id", int), ("posts", Annotated[int, Expr(posts)])])
+    for number in (1, 2, 1, 2):
+        [card] = fetch(session, into, select(User).where(User.id == number))
+        assert card.posts == (3 if number == 1 else 1)
+    assert len(read) == 2

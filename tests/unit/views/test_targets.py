@@ -208,6 +208,25 @@ class ByPath(pydantic.BaseModel):
     )
 
 
+class ByName(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(validate_by_name=True, validate_by_alias=False)
+    id: int
+    name: str = pydantic.Field(alias="userName")
+
+
+@pydantic.dataclasses.dataclass(kw_only=True)
+class AliasedKeywords:
+    id: int
+    name: str = pydantic.Field(alias="userName")
+
+
+@pydantic.dataclasses.dataclass(config=pydantic.ConfigDict(alias_generator=str.upper))
+class PartlyKeywords:
+    id: int
+    name: str
+    x: int = pydantic.Field(kw_only=True)
+
+
 class Checked(pydantic.BaseModel):
     name: str
 
@@ -380,6 +399,33 @@ def test_generic_classes_are_filled_in(session: Session) -> None:
     assert fetch_one(session, OfText, ANN) == OfText(1, "Ann")
 
 
+@dataclass(frozen=True)
+class Holding(Generic[T]):
+    posts: tuple[T, ...]
+
+
+@dataclass(frozen=True)
+class OfLater(Holding["Later"]):
+    id: int
+
+
+@dataclass(frozen=True)
+class OfNobody(Holding["Nobody"]):  # type: ignore[name-defined]
+    id: int
+
+
+@dataclass(frozen=True)
+class Later:
+    text: str
+
+
+def test_a_base_names_its_argument_as_text(session: Session) -> None:
+    """The class that it means may come later, but must come."""
+    assert fetch_one(session, OfLater, ANN).posts[0] == Later("one")
+    with pytest.raises(ViewDefinitionError, match="its annotation names 'Nobody', which cannot be"):
+        view_plan(OfNobody, User)
+
+
 def test_hooks_run(session: Session) -> None:
     """`__post_init__`, `__setattr__`, converters and validators are the class's own business."""
     assert fetch_one(session, Hooked, ANN).loud == "ANN"
@@ -418,10 +464,26 @@ def test_a_model_is_filled_by_its_aliases(session: Session) -> None:
     assert fetch_one(session, Aliased, ANN, validate=False).name == "Ann"
 
 
-@pytest.mark.skipif(
+@pytest.mark.parametrize("cls", [AliasedKeywords, PartlyKeywords])
+def test_a_dataclass_of_pydantic_is_given_keywords_by_alias(session: Session, cls: Any) -> None:
+    """Its arguments are called so, where they cannot come in order."""
+    found = fetch_one(session, cls, ANN)
+    assert (found.id, found.name) == (1, "Ann")
+
+
+BY_NAME = pytest.mark.skipif(
     "by_name" not in signature(pydantic.BaseModel.model_validate).parameters,
     reason="pydantic before 2.11 reads a field by its alias only",
 )
+
+
+@BY_NAME
+def test_a_model_that_knows_no_aliases_is_filled_by_name(session: Session) -> None:
+    """Its configuration says so."""
+    assert fetch_one(session, ByName, ANN).name == "Ann"
+
+
+@BY_NAME
 def test_a_model_is_filled_beside_an_alias_that_is_a_path(session: Session) -> None:
     """A field that pydantic finds inside of other values is given to it by its name."""
     found = fetch_one(session, ByPath, ANN)

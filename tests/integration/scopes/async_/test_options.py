@@ -143,6 +143,16 @@ async def test_autocommit_engine_is_refused(maker, async_engine, async_database)
     assert stored(async_database) == []
 
 
+async def test_autocommit_of_create_engine_is_refused(maker, make_async_engine, async_database):
+    """Only the driver knows of it, and it is asked without a round trip."""
+    engine = make_async_engine(async_database, isolation_level="AUTOCOMMIT")
+    with pytest.raises(ScopeOptionError, match="AUTOCOMMIT"):
+        async with scoped_services(async_sessionmaker(engine), Notes) as notes:
+            await notes.add("a")
+    assert engine.pool.checkedout() == 0
+    assert stored(async_database) == []
+
+
 async def test_autocommit_engine_may_be_read(maker, async_engine):
     """A read-only scope has nothing to roll back: replicas are often read so."""
     alone = async_sessionmaker(async_engine.execution_options(isolation_level="AUTOCOMMIT"))

@@ -86,6 +86,7 @@ async def test_current_scope_without_one_raises(maker):
     with pytest.raises(NoScopeError) as caught:
         current_scope(maker)
     assert f"test_scope.py:{int(here().split(':')[1]) - 1}" in str(caught.value)
+    assert "but this task has no open scope" in str(caught.value)
     assert isinstance(caught.value, LookupError)
     async with scoped_services(maker):
         pass

@@ -221,3 +221,15 @@ def test_an_outer_block_that_ends_first_leaves_no_half(sync_maker, sync_engine, 
     assert sync_engine.pool.checkedout() == 0
     with scoped_services(sync_maker, propagation="never"):
         pass
+
+
+@pytest.mark.parametrize("ask", ["current_scope", "mandatory"])
+def test_a_thread_is_not_called_a_task(sync_maker, ask):
+    """Outside of an event loop it is this thread that has no open scope."""
+
+    def mandatory(maker):
+        with scoped_services(maker, propagation="mandatory"):
+            pytest.fail("entered")
+
+    with pytest.raises(NoScopeError, match="but this thread has no open scope"):
+        (current_scope if ask == "current_scope" else mandatory)(sync_maker)
