@@ -140,13 +140,12 @@ class Read:
         `user = await get(session, user.id)` gives back what was loaded with it before.
         """
         entity = self.entity
-        return any(
+        return entity.source == "load" and any(
             isinstance(other, Entity)
             and other is not entity
-            and other.cls == entity.cls
-            and other.scope == entity.scope
+            and (other.cls, other.scope, other.source) == (entity.cls, entity.scope, "load")
             and self.name in other.loads
-            and other.expired is None
+            and (other.expired is None or not other.expired.is_sure)
             for other in self.state.heap.values()
         )
 

@@ -45,6 +45,7 @@ MODELS = """
         tasks: Mapped[list["Task"]] = relationship(back_populates="build")
         repos: Mapped[list["Repo"]] = relationship()
         logs: Mapped[list["Log"]] = relationship(**COMMON)
+        linked: Mapped[list["Build"]] = relationship(secondary="links")
         entries: Mapped[list["Entry"]] = relationship(lazy="selectin", back_populates="build")
 
     class Task(Base):
@@ -144,6 +145,16 @@ def test_the_way_back_leads_to_the_entity_itself() -> None:
     options = ".options(selectinload(Build.tasks), selectinload(Build.repos))"
     assert read("[task.build.repos for task in build.tasks]", options) == []
     assert read("[task.build.team for task in build.tasks]", options) == ["SQS010"]
+
+
+def test_others_of_a_class_are_not_the_entity_that_was_loaded() -> None:
+    """What a build is linked to comes without its repositories, though the build has its own."""
+    options = ".options(selectinload(Build.linked), selectinload(Build.repos))"
+    app = APP.format(
+        read="[each.repos for each in build.linked]", statement=f"select(Build){options}"
+    )
+    levels = [level for _, level, _ in found("app", app=app, models=MODELS, database=ASYNC)]
+    assert levels == ["error"]
 
 
 def test_a_relationship_whose_settings_are_elsewhere_may_come_by_itself() -> None:
