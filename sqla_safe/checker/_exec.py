@@ -300,9 +300,12 @@ def _another(state: State, item: Value, first: State) -> None:
         thing, old = state.heap.get(ref.oid), first.heap.get(ref.oid)
         if not isinstance(thing, Entity) or thing is old:
             continue
-        if isinstance(old, Entity) and thing.is_free and not old.is_free:
-            thing = thing._replace(is_free=False, is_deleted=False)
-        state.heap[ref.oid] = thing._replace(is_dirty=False, is_deleted=False, stale=None)
+        is_freed = thing.is_free and isinstance(old, Entity) and not old.is_free
+        if is_freed or thing.is_dirty or thing.is_deleted or thing.stale is not None:
+            is_free = thing.is_free and not is_freed
+            state.heap[ref.oid] = thing._replace(
+                is_free=is_free, is_dirty=False, is_deleted=False, stale=None
+            )
 
 
 def _while(run: Run, frame: Frame, state: State, node: Node) -> State | None:

@@ -66,6 +66,7 @@ class Models:
         """Take the resolver."""
         self._names = names
         self._models: dict[Class, bool] = {}
+        self._filling: dict[Class, bool] = {}
         self._attributes: dict[Class, dict[str, Attribute]] = {}
         self._by_name: dict[str, list[Class]] = {}
         self._backrefs: dict[str, list[tuple[Class, str, Expr]]] | None = None
@@ -100,6 +101,11 @@ class Models:
 
         Dataclasses have defaults, and who knows what a constructor of one's own does.
         """
+        if cls not in self._filling:
+            self._filling[cls] = self._seems_to_fill(cls)
+        return self._filling[cls]
+
+    def _seems_to_fill(self, cls: Class) -> bool:
         order = self._names.mro(cls)
         owners = [each for each in order if isinstance(each, Class)]
         words = [last(each) for each in order if isinstance(each, str)]
