@@ -4,11 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sqla_safe.checker import _eval, _tasks
+from sqla_safe.checker import _eval, _mixed, _tasks
 from sqla_safe.checker import _ir as ir
 from sqla_safe.checker._given import Given
+from sqla_safe.checker._holding import scopes_of
+from sqla_safe.checker._index import last_name
 from sqla_safe.checker._run import Frame, Report
-from sqla_safe.checker._values import Entity, Kept, Method, ModuleRef, Ref, Rows, State, Value
+from sqla_safe.checker._values import (
+    Entity,
+    FunctionRef,
+    Kept,
+    Method,
+    ModuleRef,
+    Ref,
+    Rows,
+    State,
+    Value,
+)
 from sqla_safe.checker._wording import entities_in, label_of, scope_behind, severity_of
 
 if TYPE_CHECKING:
@@ -87,6 +99,8 @@ _HARMLESS: Final = frozenset(
 )
 
 
+_ADDING: Final = frozenset(("add", "add_all", "merge"))
+
 # --- passed on and returned -------------------------------------------------------------
 
 
@@ -101,8 +115,9 @@ def passed(run: Run, frame: Frame, state: State, name: str, callee: Value, given
         return
     if isinstance(callee, Method) and isinstance(callee.owner, Kept):
         return
+    back = _taken_back(callee, given)
     for value in given.all():
-        for ref, entity in entities_in(state, value):
+        for ref, entity in entities_in(state, value) if value not in back else ():
             if not entity.is_detached or entity.is_free or entity.is_weak:
                 continue
             severity = severity_of(entity)
@@ -114,6 +129,22 @@ def passed(run: Run, frame: Frame, state: State, name: str, callee: Value, given
             report = Report(given.start, given.end, "SQS003", severity, message, hint)
             run.report(frame, report)
             del ref
+
+
+def _taken_back(callee: Value, given: Given) -> list[Value]:
+    """Return the arguments that a function of the project adds to its own session again."""
+    if not isinstance(callee, FunctionRef) or _ADDING.isdisjoint(callee.of.called):
+        return []
+    added = {
+        part[1]
+        for node in _mixed.nodes_of(callee.of.body)
+        if node[0] == ir.CALL and last_name(node[1]) in _ADDING
+        for part in node[2]
+        if part is not None and part[0] == ir.NAME
+    }
+    names = [name for name, _, _ in callee.of.params][callee.bound is not None :]
+    pairs = (*zip(names, given.args, strict=False), *given.keywords.items())
+    return [value for name, value in pairs if name in added and value is not None]
 
 
 def returned(run: Run, frame: Frame) -> None:
@@ -182,17 +213,21 @@ def into_container(
 def on_instance(
     run: Run, frame: Frame, state: State, owner: Ref, name: str, value: Value, start: int, end: int
 ) -> None:
-    """Follow `self.name = value`: entities of a session that this function opened and closes."""
+    """Follow `self.name = value`: entities of a session that this function opened and closes.
+
+    Where the object keeps the session too, they live as long as each other.
+    """
     function = frame.function
     is_self = function is not None and function.cls is not None and function.name != "__init__"
     if not frame.is_top or not is_self or function is None:
         return
     if not function.params or state.env.get(function.params[0][0]) != owner:
         return
+    beside = scopes_of(state, owner)
     for _, entity in entities_in(state, value):
         scope = scope_behind(state, entity)
         if scope is not None and scope.owner == "local" and not entity.is_free:
-            if entity.source == "guess":
+            if entity.source == "guess" or entity.scope in beside:
                 continue
             stored(run, frame, state, f"self.{name}", value, start, end)
 

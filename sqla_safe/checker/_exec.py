@@ -257,7 +257,7 @@ def _for(run: Run, frame: Frame, state: State, node: Node) -> State | None:
         if after is None:
             break
         inner = after.copy()
-        _another(inner, item)
+        _another(inner, item, state)
         assign(run, frame, inner, node[1], item, node[6])
         ended = block(run, frame, inner, node[3])
         recovered = _recovered(after, ended) if _is_listed(node[2]) else {}
@@ -294,12 +294,18 @@ def _is_listed(source: Expr) -> bool:
     return source is not None and source[0] == ir.TUPLE
 
 
-def _another(state: State, item: Value) -> None:
-    """Forget what the round before has assigned to its entity: this one is another."""
+def _another(state: State, item: Value, first: State) -> None:
+    """Forget what the round before has done to its entity: this one is another."""
     for ref in refs_in(item):
-        thing = state.heap.get(ref.oid)
-        if isinstance(thing, Entity) and (thing.is_dirty or thing.stale is not None):
-            state.heap[ref.oid] = thing._replace(is_dirty=False, stale=None)
+        thing, old = state.heap.get(ref.oid), first.heap.get(ref.oid)
+        if not isinstance(thing, Entity) or thing is old:
+            continue
+        is_freed = thing.is_free and isinstance(old, Entity) and not old.is_free
+        if is_freed or thing.is_dirty or thing.is_deleted or thing.stale is not None:
+            is_free = thing.is_free and not is_freed
+            state.heap[ref.oid] = thing._replace(
+                is_free=is_free, is_dirty=False, is_deleted=False, stale=None
+            )
 
 
 def _while(run: Run, frame: Frame, state: State, node: Node) -> State | None:

@@ -12,6 +12,7 @@ from sqla_safe.checker._names import last
 from sqla_safe.checker._renaming import pruned
 from sqla_safe.checker._run import DEEPEST, Frame
 from sqla_safe.checker._values import (
+    WHOLE,
     ClassRef,
     Const,
     Entity,
@@ -206,8 +207,9 @@ def _new_entity(run: Run, frame: Frame, state: State, cls: Class, given: Given) 
     related = tuple([(key, value) for key, value in given.keywords.items() if key is not None])
     known = frozenset(key for key, _ in related)
     entity = Entity(cls, None, "new", given.start, loads=known, related=related, is_made=True)
-    if None in given.keywords:
-        entity = entity._replace(is_open=True)
+    is_open = None in given.keywords
+    if is_open or run.models.fills(cls):
+        entity = entity._replace(is_open=is_open, loads=known | {WHOLE})
     ref = run.make(frame, state, given.start, entity, "new")
     for key, value in related:
         mapped = run.models.attribute(cls, key)

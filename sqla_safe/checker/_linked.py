@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from functools import cached_property
+from typing import TYPE_CHECKING, Final
 
 from sqla_safe.checker._index import Class, Function, Index, Module, bound_in
 from sqla_safe.checker._makers import Makers
@@ -23,11 +24,16 @@ if TYPE_CHECKING:
     from sqla_safe.checker._settings import Settings
 
 
+_QUEUEING: Final = frozenset(("enqueue", "enqueue_job", "submit", "add_job"))
+
+
 class Linked:
     """The index with everything that is derived from it."""
 
-    def __init__(self, modules: Iterable[ModuleFacts], settings: Settings) -> None:
-        """Read and link the facts of all files."""
+    def __init__(
+        self, modules: Iterable[ModuleFacts], settings: Settings, loaded: Iterable[str] = ()
+    ) -> None:
+        """Read and link the facts of all files; what is loaded elsewhere is known by name."""
         self.settings = settings
         self.index = Index(modules)
         self.names = Names(self.index)
@@ -52,6 +58,7 @@ class Linked:
             for name in module.loaded
             if not name.startswith("!")
         }
+        self._loaded.update(loaded)
 
     def begin(self, file: Module) -> None:
         """Forget what one file has taught: no file's findings depend on which came before it."""
@@ -70,11 +77,24 @@ class Linked:
             self._session_names[name] = found
         return found
 
+    @cached_property
+    def queueing(self) -> frozenset[str]:
+        """The names, also called like what puts a job into a queue, of methods of the files."""
+        return frozenset(
+            [
+                function.name
+                for module in self.reach.counted
+                for function in module.all_functions()
+                if function.name in _QUEUEING and function.cls is not None
+            ]
+        )
+
     @property
     def everywhere(self) -> tuple[bytes, ...]:
         """What the findings of all files depend on."""
         loaded, modules = sorted(self._loaded), sorted(self.index.modules)
-        parts = (self.settings, self.makers.facts, loaded, modules, self.models.referring)
+        makers, own = self.makers.facts, sorted(self.queueing)
+        parts = (self.settings, makers, loaded, modules, self.models.referring, own)
         return tuple([repr(each).encode() for each in parts])
 
     def related_to(self, module: Module) -> list[Class]:

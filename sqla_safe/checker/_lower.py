@@ -57,6 +57,16 @@ def _end(node: Any) -> int:
     return line << 16 | (offset + 1 if offset < _LAST_COLUMN else _LAST_COLUMN)
 
 
+def _asked(node: Any) -> Any:
+    """Return `inspect(user).unloaded` for the `dict` in which code looks whether it has something.
+
+    Both tell what is loaded: `"posts" in inspect(user).dict`, `"posts" in user.__dict__`.
+    """
+    if isinstance(node, ast.Attribute) and node.attr in ("dict", "__dict__"):
+        return ast.copy_location(ast.Attribute(node.value, "unloaded", node.ctx), node)
+    return node
+
+
 class Lowering:
     """One file on its way to the compact form."""
 
@@ -246,6 +256,8 @@ class Lowering:
         if len(node.ops) == 1 and isinstance(node.ops[0], (ast.Is, ast.IsNot)):
             negated = isinstance(node.ops[0], ast.IsNot)
             return (ir.IS, self.expr(node.left), self.expr(node.comparators[0]), negated)
+        if isinstance(node.ops[0], (ast.In, ast.NotIn)):
+            return self._parts((node.left, *map(_asked, node.comparators)))
         return self._parts((node.left, *node.comparators))
 
     def on_binary(self, node: Any) -> Expr:

@@ -94,7 +94,7 @@ def _summarise(
     heap = joined.heap if joined is not None else {}
     operations = [each for oid, probe in probes.items() for each in _happened(heap.get(probe), oid)]
     swallowed = _swallowed_by(inner, heap, probes, inputs)
-    heap = settled(heap, {})
+    heap = settled(heap, {oid: state.heap[oid] for oid in inputs})
     changed = [oid for oid in inputs if heap.get(oid) is not state.heap[oid]]
     kept = reachable_from(heap, [found, *[Ref(oid) for oid in changed]])
     in_sight = kept.union(inputs)
@@ -258,11 +258,7 @@ def _changed(state: State, oid: int, thing: Thing) -> None:
     if isinstance(thing, Instance):
         state.heap[oid] = thing
     elif isinstance(thing, Entity) and isinstance(before, Entity):
-        expired, back = thing.expired, thing.back
-        if expired is None and not thing.is_free:
-            expired, back = before.expired, before.back | back
-        at, is_here = before.at, before.is_here
-        state.heap[oid] = replace(thing, at=at, is_here=is_here, expired=expired, back=back)
+        state.heap[oid] = replace(thing, at=before.at, is_here=before.is_here)
     elif isinstance(thing, Scope) and isinstance(before, Scope):
         has_committed = thing.has_committed or before.has_committed
         state.heap[oid] = replace(before, is_busy=thing.is_busy, has_committed=has_committed)

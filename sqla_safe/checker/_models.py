@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from sqla_safe.checker import _ir as ir
 from sqla_safe.checker._index import Class, Module, dotted, last_name
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from sqla_safe.checker._index import Function, Written
     from sqla_safe.checker._ir import Expr
     from sqla_safe.checker._names import Names
+
+Words: TypeAlias = "dict[str | None, Expr]"
+"""The keywords of a call; None stands for `**settings`."""
 
 _EAGER: Final = frozenset(("selectin", "joined", "subquery", "immediate", "select_in"))
 _NEVER: Final = frozenset(("dynamic", "write_only", "noload", None))
@@ -63,6 +66,7 @@ class Models:
         """Take the resolver."""
         self._names = names
         self._models: dict[Class, bool] = {}
+        self._filling: dict[Class, bool] = {}
         self._attributes: dict[Class, dict[str, Attribute]] = {}
         self._by_name: dict[str, list[Class]] = {}
         self._named: dict[tuple[str, Module | None], Class | None] = {}
@@ -93,6 +97,24 @@ class Models:
             elif "__tablename__" in each.names or "__table__" in each.names:
                 return True
         return any(name == "mapped" for name in map(last_name, cls.decorators))
+
+    def fills(self, cls: Class) -> bool:
+        """Return whether making an entity may set more than what it is given.
+
+        Dataclasses have defaults, and who knows what a constructor of one's own does.
+        """
+        if cls not in self._filling:
+            self._filling[cls] = self._seems_to_fill(cls)
+        return self._filling[cls]
+
+    def _seems_to_fill(self, cls: Class) -> bool:
+        order = self._names.mro(cls)
+        owners = [each for each in order if isinstance(each, Class)]
+        words = [last(each) for each in order if isinstance(each, str)]
+        words += [last_name(written) for each in owners for written in each.decorators]
+        is_dataclass = any("dataclass" in word.lower() for word in words)
+        has_own = any("__init__" in each.methods for each in owners)
+        return is_dataclass or has_own or not self.is_complete(cls)
 
     def called(self, name: str) -> list[Class]:
         """Return every class of a name, mapped or not."""
@@ -230,7 +252,7 @@ class Models:
 
     def _relation(self, cls: Class, name: str, call: Expr, note: Expr) -> Attribute:
         assert call is not None
-        keywords = dict(call[3])
+        keywords: Words = dict(call[3])
         sa = keywords.get("sa_relationship_kwargs")
         if sa is not None and sa[0] == ir.DICT:
             pairs = zip(sa[1], sa[2], strict=True)
@@ -239,7 +261,8 @@ class Models:
             )
         lazy = keywords.get("lazy")
         strategy = lazy[1] if lazy is not None and lazy[0] == ir.CONST else "select"
-        is_known = lazy is None or lazy[0] == ir.CONST
+        is_told = None not in keywords and (sa is None or sa[0] == ir.DICT)
+        is_known = is_told if lazy is None else lazy[0] == ir.CONST
         is_many = _says_many(note) or last_name(note) in ("DynamicMapped", "WriteOnlyMapped")
         is_odd = strategy in _NEVER or last_name(note) in ("DynamicMapped", "WriteOnlyMapped")
         if is_odd or not is_known:
@@ -252,10 +275,12 @@ class Models:
         is_eager = strategy is False or strategy in _EAGER
         return Attribute(name, "relation", is_eager, is_many, points_up, target, back=back)
 
-    def _points_up(self, cls: Class, name: str, keywords: dict[str, Expr], target: str) -> bool:
-        if "foreign_keys" in keywords and dotted(keywords["foreign_keys"]):
-            column = dotted(keywords["foreign_keys"]).rpartition(".")[2]
-            return column in cls.names
+    def _points_up(
+        self, cls: Class, name: str, keywords: dict[str | None, Expr], target: str
+    ) -> bool:
+        keys_named = _only(keywords.get("foreign_keys"))
+        if dotted(keys_named):
+            return dotted(keys_named).rpartition(".")[2] in cls.names
         wanted = (f"{name}_id", f"{name}_uuid", f"{target.lower()}_id", f"id_{name}")
         owners = [each for each in self._names.mro(cls) if isinstance(each, Class)]
         keys = {
@@ -272,6 +297,14 @@ class Models:
         found = self.named(target, cls.module)
         written = found.names.get("__tablename__") if found is not None else None
         return _text(written.values[-1]) if written is not None and written.values else ""
+
+
+def _only(expr: Expr) -> Expr:
+    """Return the one element of a list: `foreign_keys=[user_id]`."""
+    if expr is None or expr[0] != ir.TUPLE or len(expr[1]) != 1:
+        return expr
+    element: Expr = expr[1][0]
+    return element
 
 
 def _backref(call: Expr) -> Expr:

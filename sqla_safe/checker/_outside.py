@@ -8,7 +8,17 @@ from sqla_safe.checker import _ir as ir
 from sqla_safe.checker import _session
 from sqla_safe.checker._holding import held_by, scopes_of
 from sqla_safe.checker._names import last
-from sqla_safe.checker._values import Const, Entity, External, Instance, Pending, Ref, State, Value
+from sqla_safe.checker._values import (
+    WHOLE,
+    Const,
+    Entity,
+    External,
+    Instance,
+    Pending,
+    Ref,
+    State,
+    Value,
+)
 
 if TYPE_CHECKING:
     from sqla_safe.checker._given import Given
@@ -117,6 +127,8 @@ def unresolved(
     for value in (*given.args, *given.keywords.values(), owner):
         if value is not None:
             scopes |= scopes_of(state, value)
+        if type(value) is Ref and value is not owner:
+            _loaded_again(state, value)
     if not scopes:
         return None
     for oid in scopes:
@@ -131,6 +143,13 @@ def unresolved(
         return found
     _, entities = held_by(run, state, given.all(), None)
     return Pending(found, frozenset((oid,)), entities, name)
+
+
+def _loaded_again(state: State, ref: Ref) -> None:
+    """Let something unknown refresh an entity that was made here."""
+    entity = state.entity(ref)
+    if entity is not None and entity.is_made:
+        state.heap[ref.oid] = entity._replace(loads=entity.loads | {WHOLE})
 
 
 def _made_of(

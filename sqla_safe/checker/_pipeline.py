@@ -137,8 +137,9 @@ class Run:
         reads = self._reads()
         mine = [reads[name] for name in self._mine if name in reads]
         lines, skips = sum(read.lines for read in mine), [read.skip for read in mine if read.skip]
+        loaded = sorted({name for read in reads.values() for name in read.loaded})
         del mine
-        found, failed = self._found(_decoded_facts(reads))
+        found, failed = self._found(_decoded_facts(reads), loaded)
         findings = [finding for each in found for finding in each.findings]
         cut_short = sum(each.cut_short for each in found)
         skips = [*self._skips, *skips, *failed]
@@ -169,9 +170,13 @@ class Run:
         paths = {name: self._paths[name] for name in names}
         return Task(paths, self._sources.of(paths.values()))
 
-    def _found(self, modules: dict[str, ModuleFacts]) -> tuple[list[Looked], list[Skip]]:
+    def _found(
+        self, modules: dict[str, ModuleFacts], loaded: list[str]
+    ) -> tuple[list[Looked], list[Skip]]:
+        """Return what is wrong in files; what those that cannot be parsed load is known by name."""
         mine = [name for name in self._mine if name in modules]
-        linked = _looking.Linked(project.link(modules.values(), self._settings), modules)
+        whole = project.link(modules.values(), self._settings, loaded)
+        linked = _looking.Linked(whole, modules)
         keys = self._looked_keys(linked, mine)
         stored = self._means.cache.get(keys.values())
         known = {name: _decoded(_record.decode_looked, stored.get(keys[name])) for name in mine}

@@ -39,10 +39,14 @@ class Project:
         return Dependencies(self.linked, {each.path: each.payload for each in self.facts})
 
 
-def link(modules: Iterable[ModuleFacts], settings: Settings = Settings()) -> Project:  # noqa: B008
-    """Link the facts of all files, with what the user says of the code base."""
+def link(
+    modules: Iterable[ModuleFacts],
+    settings: Settings = Settings(),  # noqa: B008
+    loaded: Iterable[str] = (),
+) -> Project:
+    """Link the facts of all files, with what the user says, and what other files seem to load."""
     facts = tuple(sorted(modules, key=lambda each: each.path))
-    return Project(Linked(facts, settings), facts)
+    return Project(Linked(facts, settings, loaded), facts)
 
 
 @roomy

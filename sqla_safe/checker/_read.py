@@ -14,6 +14,7 @@ from sqla_safe.checker._names import last
 from sqla_safe.checker._run import Report
 from sqla_safe.checker._session import METHODS
 from sqla_safe.checker._values import (
+    WHOLE,
     ClassAttribute,
     ClassRef,
     Const,
@@ -39,6 +40,8 @@ from sqla_safe.checker._values import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sqla_safe.checker._ir import Expr, Node
     from sqla_safe.checker._run import Frame, Run
 
@@ -58,14 +61,30 @@ def attribute(run: Run, frame: Frame, state: State, expr: Node, owner: Value) ->
     if len(ones) == 1:
         found = _one(run, frame, state, expr, ones[0], "read")
     else:
-        doubt = any(_verdict.is_there(run, frame, state, one, expr[2]) for one in ones)
+        there = [one for one in ones if _verdict.is_there(run, frame, state, one, expr[2])]
+        doubt = bool(there)
         frame.unsure += doubt
         for one in ones:
+            if doubt and _is_replaced(state, one, there):
+                continue
             found = join_values(found, _one(run, frame, state, expr, one, "read"))
         frame.unsure -= doubt
     if found is None:
         return _ambient.session_named(run, frame, state, expr[2], owner, expr)
     return found
+
+
+def _is_replaced(state: State, value: Value, others: Sequence[Value]) -> bool:
+    """Return whether a rollback has expired an entity where a newer one has taken its place.
+
+    `except IntegrityError: await session.rollback(); user = await reload(session)`
+    """
+    entity = state.entity(value)
+    expired = entity.expired if entity is not None else None
+    if expired is None or expired.by != "rollback" or expired.is_certain:
+        return False
+    newer = [state.entity(other) for other in others]
+    return any(other is not None and other.at > expired.at for other in newer)
 
 
 def _awaitable(run: Run, frame: Frame, state: State, expr: Node, inner: Node) -> Value:
@@ -166,6 +185,8 @@ def _of_class(run: Run, frame: Frame, state: State, owner: ClassRef, name: str) 
     if not isinstance(cls, Class):
         return ClassAttribute(cls, name)
     found = run.names.method(cls, name)
+    if found is not None and run.models.attribute(cls, name) is not None:  # a `declared_attr`
+        return ClassAttribute(cls, name)
     if found is not None and not found.is_property:
         bound = owner if "classmethod" in found.decorator_names() else None
         return FunctionRef(found, bound)
@@ -260,7 +281,10 @@ def of_entity(
         return None
     if not _verdict.judge(run, frame, state, owner, entity, name, mapped, span, how, written):
         return None
-    if mapped is not None and _verdict.loads_itself(run, frame, state, entity, mapped):
+    if mapped is not None and (
+        (entity.source == "new" and mapped.is_many)  # it is empty, and may be filled
+        or _verdict.loads_itself(run, frame, state, entity, mapped)
+    ):
         state.heap[owner.oid] = entity = entity._replace(loads=entity.loads | {name})
     return _child(run, frame, state, owner, entity, name, mapped)
 
@@ -296,12 +320,17 @@ def _child(
     loads = frozenset([path[len(prefix) :] for path in entity.loads if path.startswith(prefix)])
     if mapped.back:
         loads |= {mapped.back}
+    if entity.is_made:
+        loads |= {WHOLE}
+    cls = run.models.target(entity.cls, mapped)
+    back = run.models.attribute(cls, mapped.back) if mapped.back else None
+    is_ours = back is not None and back.points_up  # the session has it: it is the owner itself
     child = entity._replace(
-        cls=run.models.target(entity.cls, mapped),
+        cls=cls,
         source="child" if entity.source in ("load", "child", "new") else entity.source,
         loads=loads,
         is_here=False,
-        related=(),
+        related=((mapped.back, owner),) if is_ours else (),
     )
     ref = run.known(("child", owner.oid, name))
     before = state.heap.get(ref.oid)
@@ -321,7 +350,12 @@ def by_name(run: Run, frame: Frame, state: State, expr: Node, how: str) -> Value
             _set_some(state, owner)
         return None
     found: Value = None
-    for one in meanings(owner):
+    ones = meanings(owner)
+    doubt = len(ones) > 1 and any(
+        _verdict.is_there(run, frame, state, one, name.value) for one in ones
+    )
+    frame.unsure += doubt
+    for one in ones:
         if how == "setattr":
             _set_on(run, frame, state, one, name.value, rest[0] if rest else None, expr[4], expr[5])
         elif state.entity(one) is not None and isinstance(one, Ref):
@@ -331,6 +365,7 @@ def by_name(run: Run, frame: Frame, state: State, expr: Node, how: str) -> Value
         else:
             pretended = (ir.ATTRIBUTE, expr[2][0], name.value, expr[4], expr[5])
             found = _one(run, frame, state, pretended, one, "read")
+    frame.unsure -= doubt
     return found if how == "getattr" else None
 
 
@@ -400,17 +435,22 @@ def _is_in_row(mapped: Attribute | None) -> bool:
 
 
 def set_back(run: Run, state: State, owner: Ref, mapped: Attribute, value: Value) -> None:
-    """Let an assignment set the other side of its relationship, where that is no collection."""
+    """Let an assignment set the other side of its relationship.
+
+    A collection grows if it is there: that of a new entity is.
+    """
     for one in refs_in(value):
         other = state.heap.get(one.oid)
         if not isinstance(other, Entity):
             continue
         back = run.models.attribute(other.cls, mapped.back)
-        if back is not None and not back.is_many:
-            related = tuple([pair for pair in other.related if pair[0] != mapped.back])
-            state.heap[one.oid] = other._replace(
-                related=(*related, (mapped.back, owner)), back=other.back | {mapped.back}
-            )
+        if back is None or (back.is_many and other.source != "new"):
+            continue
+        ours: Value = Many(owner) if back.is_many else owner
+        related = tuple([pair for pair in other.related if pair[0] != mapped.back])
+        state.heap[one.oid] = other._replace(
+            related=(*related, (mapped.back, ours)), back=other.back | {mapped.back}
+        )
 
 
 # --- what called functions do to the caller's entities ------------------------------------

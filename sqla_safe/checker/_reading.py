@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import traceback
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+
+from msgspec.structs import replace
 
 from sqla_safe.checker import _facts as facts
 from sqla_safe.checker._record import Read, digest, encode
@@ -16,6 +19,8 @@ from sqla_safe.checker.findings import Skip
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+_LOADING: Final = re.compile(rb"load\w*\(((?:[^()]|\([^()]*\)){1,500})\)")
+_NAMED: Final = re.compile(rb"""[.'"]([A-Za-z_]\w*)""")
 PYTHON: Final = f"Python {sys.version_info.major}.{sys.version_info.minor}"
 
 
@@ -84,13 +89,20 @@ def extracted(path: str, source: bytes) -> Read:
     try:
         return Read(lines, encode(facts.extract(path, source)))
     except SyntaxError as error:
-        return _skipped(path, error.lineno, f"{PYTHON} cannot parse it: {error.msg}")
+        found = _skipped(path, error.lineno, f"{PYTHON} cannot parse it: {error.msg}")
+        return replace(found, loaded=_loaded_in(source))
     except ValueError as error:
         return _skipped(path, None, f"{PYTHON} cannot read it: {error}")
     except (RecursionError, MemoryError):
         return _skipped(path, None, f"{PYTHON} cannot parse it: it is nested too deeply")
     except Exception as error:  # noqa: BLE001 - one file must not take the others along
         return _skipped(path, None, internal(error))
+
+
+def _loaded_in(source: bytes) -> tuple[str, ...]:
+    """Return the attributes that a text gives to what is called like a loader option."""
+    given = b" ".join(_LOADING.findall(source))
+    return tuple(sorted({f"*.{name.decode()}" for name in _NAMED.findall(given)}))
 
 
 def internal(error: Exception) -> str:

@@ -17,6 +17,8 @@ class Read(msgspec.Struct, frozen=True, gc=False, array_like=True):
     lines: int
     facts: bytes
     skip: Skip | None = None
+    loaded: tuple[str, ...] = ()
+    """What a file that cannot be parsed seems to load with entities, as facts have it."""
 
 
 class Looked(msgspec.Struct, frozen=True, array_like=True):

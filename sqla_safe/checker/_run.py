@@ -175,6 +175,14 @@ class Run:
         self.known_keys[oid] = key
         return Ref(oid)
 
+    def root(self, oid: int) -> int:
+        """Return the entity that one was reached from, by relationships alone."""
+        key = self.known_keys.get(oid)
+        while key is not None and key[0] == "child":
+            oid = key[1]
+            key = self.known_keys.get(oid)
+        return oid
+
     @property
     def is_spent(self) -> bool:
         """Whether the budget of this analysis is used up: then calls are not followed any more."""

@@ -8,8 +8,10 @@ from msgspec.structs import replace
 
 from sqla_safe.checker import _follow, _kinds, _mixed
 from sqla_safe.checker import _ir as ir
+from sqla_safe.checker._index import Class
 from sqla_safe.checker._names import last
 from sqla_safe.checker._values import (
+    WHOLE,
     ClassRef,
     Const,
     Entity,
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sqla_safe.checker._given import Given
-    from sqla_safe.checker._index import Class
+    from sqla_safe.checker._models import Attribute
     from sqla_safe.checker._run import Frame, Run
 
 METHODS: Final = frozenset(
@@ -211,7 +213,7 @@ def _refresh(run: Run, frame: Frame, state: State, ref: Ref, given: Given) -> Va
 def _fresh(run: Run, entity: Entity, names: Value, scope: int) -> Entity:
     if names is None or (isinstance(names, Const) and names.value is None):
         is_new = entity.source == "new" or entity.is_made
-        loads = frozenset[str]() if is_new else _whole(entity.loads)
+        loads = frozenset((WHOLE,)) if is_new else _whole(entity.loads)
         related = tuple([pair for pair in entity.related if _stays(run, entity, pair[0], loads)])
         return entity._replace(
             source="load" if entity.source == "new" else entity.source,
@@ -371,6 +373,8 @@ def fetched(run: Run, frame: Frame, state: State, rows: Rows, at: int) -> Value:
 
 def row(run: Run, frame: Frame, state: State, query: Query, at: int, *, is_scalar: bool) -> Value:
     """Return one row of a statement."""
+    if len(query.targets) > 1 and query.loads:
+        query = _by_one_another(run, query)
     parts = [
         _loaded(run, frame, state, query, target, at, number)
         for number, target in enumerate(query.targets)
@@ -380,14 +384,42 @@ def row(run: Run, frame: Frame, state: State, query: Query, at: int, *, is_scala
     return Tup(tuple(parts))
 
 
+def _by_one_another(run: Run, query: Query) -> Query:
+    """Let what is loaded with one entity of a row be loaded where another one leads to it.
+
+    `select(Project, Branch).options(selectinload(Branch.states))`: the session has one `Branch`.
+    """
+    classes = [target.of for target in query.targets if isinstance(target, ClassRef)]
+    found = [
+        f"{name}.{path}"
+        for cls in classes
+        for name, mapped in _relations(run, cls)
+        if run.models.target(cls, mapped) in classes
+        for path in query.loads
+        if run.models.attribute(run.models.target(cls, mapped), path.partition(".")[0])
+    ]
+    return replace(query, loads=query.loads.union(found))
+
+
+def _relations(run: Run, cls: Class | str) -> list[tuple[str, Attribute]]:
+    attributes = run.models.attributes(cls).items() if isinstance(cls, Class) else ()
+    return [(name, mapped) for name, mapped in attributes if mapped.kind == "relation"]
+
+
 def _requeried(state: State, query: Query, cls: Class | str | None) -> None:
-    """Let a statement bring back what had expired: its rows may be those entities."""
+    """Let a statement bring back what had expired: its rows may be those entities.
+
+    The eager relationships of those that were made here come with it as well.
+    """
     is_wide = query.is_open or bool(query.loads)
     for oid, thing in state.heap.items():
-        if not isinstance(thing, Entity) or thing.expired is None or thing.scope != query.scope:
+        if not isinstance(thing, Entity) or thing.scope != query.scope:
+            continue
+        if thing.expired is None and not thing.is_made:
             continue
         if is_wide or thing.cls == cls:
-            state.heap[oid] = thing._replace(expired=None)
+            loads = thing.loads | {WHOLE} if thing.is_made else thing.loads
+            state.heap[oid] = thing._replace(expired=None, loads=loads)
 
 
 def _loaded(

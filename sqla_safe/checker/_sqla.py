@@ -247,7 +247,8 @@ def method(
             return True, _inner_options(owner, given)
         if name in LOADERS:
             found = _loader(given, owner.stem)
-            return True, replace(found, paths=found.paths | owner.paths)
+            is_open = found.is_open or owner.is_open
+            return True, replace(found, paths=found.paths | owner.paths, is_open=is_open)
         return True, owner
     if isinstance(owner, ClassAttribute) and name in _NARROWING:
         return True, owner

@@ -9,7 +9,7 @@ from sqla_safe.checker import _branches, _escape, _eval, _mixed
 from sqla_safe.checker import _ir as ir
 from sqla_safe.checker._given import Given
 from sqla_safe.checker._holding import scopes_of, taken, taken_by_lambda
-from sqla_safe.checker._index import bound_in, last_name
+from sqla_safe.checker._index import bound_in, dotted, last_name
 from sqla_safe.checker._run import Frame, Report
 from sqla_safe.checker._values import (
     Alternatives,
@@ -27,6 +27,7 @@ from sqla_safe.checker._values import (
     Value,
     alternatives,
     join_values,
+    refs_in,
 )
 from sqla_safe.checker._wording import entities_in, label_of
 
@@ -68,6 +69,11 @@ _LISTENING: Final = frozenset(
     ("register", "listen", "add_listener", "subscribe", "connect", "add_done_callback")
 )
 """What calls a function later; other values that these are given are no functions."""
+
+
+_QUEUES: Final = ("queue", "pool", "executor", "scheduler", "broker", "redis", "arq")
+_POOLS: Final = frozenset(("ThreadPoolExecutor", "ProcessPoolExecutor"))
+_PARTS_OF_WITH: Final = 5
 
 
 _WAITED: Final = frozenset(("to_thread", "run_in_executor"))
@@ -183,12 +189,36 @@ def kept(run: Run, frame: Frame, state: State, node: Node, value: Value) -> None
     target, call = node[1][0], node[2]
     if call is None or call[0] != ir.CALL or last_name(call[1]) not in _TASKS:
         return
+    if target is not None and target[0] == ir.ATTRIBUTE and frame.function is not None:
+        _kept_by_object(run, frame, state, target, call, value)
     is_name = len(node[1]) == 1 and target is not None and target[0] == ir.NAME
     if not is_name or target is None or frame.function is None:
         return
     if _is_left(frame.function, target[1], node[3]):
         group = _group_of(run, frame, state, call)
         _fire_and_forget(run, frame, state, value, call, group)
+
+
+def _kept_by_object(
+    run: Run, frame: Frame, state: State, target: Node, call: Node, value: Value
+) -> None:
+    """Report what a task is given that an object keeps: `self._task = create_task(work(session))`.
+
+    What the object itself holds lives as long as it does.
+    """
+    work = call[2][0] if call[2] else None
+    if work is None or work[0] != ir.CALL or not isinstance(value, Pending):
+        return
+    assert frame.function is not None
+    waited = [node[1] for node in _mixed.nodes_of(frame.function.body) if node[0] == ir.AWAIT]
+    if any(one is not None and dotted(one) == dotted(target) for one in waited):
+        return
+    parts = [*work[2], *[part for _, part in work[3]]]
+    names = [part[1] for part in parts if part is not None and part[0] == ir.NAME]
+    given = {ref.oid for name in names for ref in refs_in(state.env.get(name))}
+    scopes, entities = value.scopes & given, value.entities & given
+    started = Pending(value.result, scopes, entities, value.called)
+    _fire_and_forget(run, frame, state, started, call, None)
 
 
 def handed(run: Run, frame: Frame, state: State, callee: Value, given: Given) -> None:
@@ -282,9 +312,12 @@ def captured(
 def _later(run: Run, frame: Frame, state: State, name: str, given: Given) -> None:
     """Follow `background_tasks.add_task(f, user)` and the like."""
     span = (given.start, given.end)
+    waits = _pool_of(frame, given) if name == "submit" else None
+    is_own = name in run.linked.queueing and not _is_of_queue(given)
     for value in _handed(run, frame, state, given):
         for ref, entity in entities_in(state, value):
-            if not entity.is_free and entity.source != "guess":
+            is_safe = is_own or (waits is not None and _lives_on(state, entity, waits))
+            if not entity.is_free and entity.source != "guess" and not is_safe:
                 captured(run, frame, entity, f"`{name}`", span)
             del ref
         for oid in sorted(scopes_of(state, value)):
@@ -292,6 +325,42 @@ def _later(run: Run, frame: Frame, state: State, name: str, given: Given) -> Non
                 message = f"the session is handed to `{name}`, which runs when it may be closed"
                 hint = "open a session inside the task"
                 run.report(frame, Report(*span, "SQS032", "error", message, hint))
+
+
+def _is_of_queue(given: Given) -> bool:
+    """Return whether a method is one of something called like a queue of jobs."""
+    target = given.expr[1]
+    owner = target[1] if target is not None and target[0] == ir.ATTRIBUTE else None
+    return last_name(owner).lower().endswith(_QUEUES)
+
+
+def _pool_of(frame: Frame, given: Given) -> Node | None:
+    """Return the `with` whose end waits for what is submitted: `with ThreadPoolExecutor() as pool`.
+
+    A method call on the name that it binds is looked for in the function that is followed.
+    """
+    target = given.expr[1]
+    owner = target[1] if target is not None and target[0] == ir.ATTRIBUTE else None
+    if owner is None or owner[0] != ir.NAME or frame.function is None:
+        return None
+    for node in _mixed.nodes_of(frame.function.body):
+        items = node[1] if node[0] == ir.WITH and len(node) == _PARTS_OF_WITH else ()
+        for context, bound in items:
+            is_call = context is not None and context[0] == ir.CALL
+            is_pool = is_call and context is not None and last_name(context[1]) in _POOLS
+            if is_pool and _mixed.is_name(bound, owner[1]) and _is_within(given.expr, node[2]):
+                return node
+    return None
+
+
+def _is_within(call: Node, block: Node) -> bool:
+    return any(node is call for node in _mixed.nodes_of(block))
+
+
+def _lives_on(state: State, entity: Entity, block: Node) -> bool:
+    """Return whether the session of an entity was there before a block, and is so after it."""
+    scope = state.heap.get(entity.scope) if entity.scope is not None else None
+    return not isinstance(scope, Scope) or scope.owner != "local" or scope.at < block[4]
 
 
 def _is_self(frame: Frame, state: State, value: Value) -> bool:

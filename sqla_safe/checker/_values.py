@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from sqla_safe.checker._index import Class, Function, Module
 
 _MOST_ALTERNATIVES = 8
+WHOLE = "*"
+"""Among the loads of an entity that was made here: it has come from the database since."""
 _NOTHING: Final = object()
 """What a name has that stands for nothing, not even for None."""
 
@@ -223,6 +225,7 @@ class Entity(Changing, frozen=True):
     is_here: bool = False
     """Whether `at` is the place of a `select` in the function that is being looked at."""
     loads: frozenset[str] = frozenset()
+    """What was loaded: paths, `!name` for what is put off, and `WHOLE` for all that is eager."""
     is_open: bool = False
     """Whether more may have been loaded than `loads` says."""
     expired: Expiry | None = None

@@ -9,7 +9,7 @@ from sqla_safe.checker import _swallowed
 from sqla_safe.checker._index import Class
 from sqla_safe.checker._names import last
 from sqla_safe.checker._run import Report, Trouble
-from sqla_safe.checker._values import Entity, Scope, State
+from sqla_safe.checker._values import WHOLE, Entity, Scope, State
 from sqla_safe.checker.findings import Fix
 
 if TYPE_CHECKING:
@@ -107,8 +107,17 @@ class Read:
             return False
         if mapped.kind == "relation":
             is_known = mapped.points_up and not entity.is_detached and self._has_target()
-            return mapped.is_eager or is_known
+            return self._comes_along() or is_known
         return not mapped.is_deferred and ("!" not in entity.loads or mapped.is_key)
+
+    def _comes_along(self) -> bool:
+        """Whether the relationship was loaded with its entity, by a query or `refresh`.
+
+        What was made here and flushed has its columns, and the collections that were filled.
+        """
+        assert self.mapped is not None
+        is_loaded = not self.entity.is_made or WHOLE in self.entity.loads
+        return self.mapped.is_eager and is_loaded
 
     def _has_target(self) -> bool:
         """Whether the session knows an entity of the class that a many-to-one leads to."""
@@ -124,6 +133,21 @@ class Read:
         """Whether whoever has opened the session may have loaded what a many-to-one leads to."""
         is_top = self.frame.is_top and self.mapped is not None and self.mapped.points_up
         return is_top and (self.scope is None or self.scope.owner in ("param", "ambient"))
+
+    def may_be_known(self) -> bool:
+        """Whether the session holds one of the same class that has it: maybe the same entity.
+
+        `user = await get(session, user.id)` gives back what was loaded with it before.
+        """
+        entity = self.entity
+        return entity.source == "load" and any(
+            isinstance(other, Entity)
+            and other is not entity
+            and (other.cls, other.scope, other.source) == (entity.cls, entity.scope, "load")
+            and self.name in other.loads
+            and (other.expired is None or not other.expired.is_sure)
+            for other in self.state.heap.values()
+        )
 
     def is_stale(self) -> bool:
         """Whether the database has filled the column in a flush, and nobody has fetched it."""
@@ -222,7 +246,8 @@ def judge(
     elif severity != "info":
         severity = "warning" if frame.doubts else severity
         target = run.models.target(entity.cls, mapped) if mapped and mapped.points_up else None
-        trouble = Trouble(owner.oid, code, severity, message, hint, entity.expired, target)
+        oid = run.root(owner.oid) if read.is_relation and entity.expired is None else owner.oid
+        trouble = Trouble(oid, code, severity, message, hint, entity.expired, target)
         run.troubles.append(trouble)
     return not (severity == "error" and entity.is_detached)
 
@@ -326,8 +351,8 @@ def _unloaded(read: Read) -> Answer | None:
     severity: Severity
     if read.is_certain():
         message = f"{read.label} was not loaded: reading it is implicit I/O"
-        severity = "warning" if read.may_have_target() else "error"
-        return code, severity, message, _load_hint(read)
+        is_doubtful = read.may_have_target() or read.may_be_known()
+        return code, "warning" if is_doubtful else "error", message, _load_hint(read)
     if code == "SQS011":
         severity = "info" if read.is_loaded_somewhere() else "warning"
         message = (

@@ -131,6 +131,16 @@ def test_a_syntax_that_is_newer_than_this_python_is_a_skip_with_a_line():
     assert skip.reason.startswith(f"Python 3.{sys.version_info.minor} cannot parse it: ")
 
 
+@pytest.mark.parametrize("word", ["joined_load", "of", ""])
+def test_what_a_file_that_cannot_be_parsed_loads_is_no_surprise(word):
+    """Nobody can say that a relationship is loaded nowhere when such a file loads it."""
+    handler = b"from models import User\n\nasync def show(user: User):\n    print(user.orders)\n"
+    query = b"def query(statement:\n    return %s(models.User.orders)\n" % word.encode()
+    found = outcome_of(models=MODELS.encode(), handler=handler, query=query)
+    assert [each.code for each in found.findings] == ([] if "load" in word else ["SQS010"])
+    assert len(found.skips) == 1
+
+
 def test_a_warning_of_the_parser_is_not_shown(recwarn):
     """What a file's literals warn of is not our business."""
     outcome_of(odd=b"x = '\\d'\nassert (1, 2)\nx is 1\n")

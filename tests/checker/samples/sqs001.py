@@ -158,3 +158,26 @@ async def awaited_too_late(user_id):
     async with Keeping() as session:
         user = await session.get(User, user_id)
     print(await user.awaitable_attrs.balance)  # error: SQS001
+
+
+def each_by_itself():
+    with SyncSession() as session:
+        users = session.scalars(select(User)).all()
+        session.commit()
+        for user in users:
+            delete_with_avatars(session, user)
+
+
+def delete_with_avatars(session, user):
+    for avatar in user.avatars:
+        session.delete(avatar)
+    session.delete(user)
+    session.commit()
+
+
+def the_same_again(session):
+    user = session.scalars(select(User)).first()
+    for _ in range(2):
+        session.delete(user)
+        session.commit()
+        print(user.avatars)  # error: SQS001

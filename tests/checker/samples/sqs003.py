@@ -3,7 +3,7 @@
 from sqlalchemy import select
 
 from sqla_safe import asnapshot
-from tests.checker.samples.world import Expiring, Keeping, User, user_service
+from tests.checker.samples.world import Expiring, Keeping, SyncSession, User, user_service
 
 
 def describe(user):
@@ -60,3 +60,25 @@ async def within_the_session(session):
 async def counted():
     async with Keeping() as session:
         return await session.scalar(select(User.id))
+
+
+def store(user: User, name, session):
+    user.name = name
+    session.add(user)
+    session.commit()
+
+
+def renamed(user_id):
+    with SyncSession() as session:
+        user = session.get(User, user_id)
+        session.commit()
+    with SyncSession() as session:
+        store(user, "Ada", session)
+    describe(user)  # error: SQS003, error: SQS001
+
+
+def attached_by_a_method(user_id, users):
+    with SyncSession() as session:
+        user = session.get(User, user_id)
+        session.commit()
+    users.store(user)  # error: SQS003

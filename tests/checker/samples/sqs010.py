@@ -266,3 +266,22 @@ async def expected_by_a_test(session: AsyncSession, user_id):
 
 def coins_of(user: User):
     return user.balance.coins
+
+
+async def of_what_a_callee_reaches(session: AsyncSession, user_id):
+    user = await session.get(User, user_id, options=[selectinload(User.avatars)])
+    photos_of(user)  # error: SQS010
+    loaded = selectinload(User.avatars).selectinload(Avatar.photos)
+    user = await session.get(User, user_id, options=[loaded])
+    photos_of(user)
+
+
+def photos_of(user: User):
+    return [photo.id for avatar in user.avatars for photo in avatar.photos]
+
+
+async def loaded_before(session: AsyncSession, user_id):
+    user = await session.get(User, user_id, options=[selectinload(User.avatars)])
+    user = await session.get(User, user.id)
+    print(user.avatars)  # warning: SQS010
+    print(user.balance)  # error: SQS010

@@ -38,3 +38,11 @@ async def of_a_column(session: AsyncSession, user_id):
 async def loaded(session: AsyncSession, user_id):
     user = await session.get(User, user_id, options=[selectinload(User.balance)])
     return getattr(user, "balance", None)
+
+
+async def of_one_of_two(session: AsyncSession, user_id, again):
+    user = await session.get(User, user_id)
+    print(getattr(user, "balance", None))  # error: SQS011
+    if again:
+        user = await session.get(User, user_id, options=[selectinload(User.balance)])
+    print(getattr(user, "balance", None))  # warning: SQS011

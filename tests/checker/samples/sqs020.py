@@ -1,5 +1,6 @@
 """SQS020: an attribute is read after a commit that has expired it."""
 
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from tests.checker.samples.world import Expiring, Keeping, SyncSession, User
@@ -65,3 +66,28 @@ async def of_settings_that_are_not_known(session: AsyncSession, user_id):
     user = await session.get(User, user_id)
     await session.commit()
     print(user.name)  # warning: SQS020
+
+
+async def loaded_again_by_the_callee(user_id):
+    async with Expiring() as session:
+        user = await session.get(User, user_id)
+        await saved(session, user)
+        print(user.name)
+        await maybe_saved(session, user)
+        print(user.name)
+        await session.commit()
+        await maybe_saved(session, user)
+        print(user.name)  # error: SQS020
+
+
+async def saved(session, user):
+    await session.commit()
+    await session.refresh(user)
+
+
+async def maybe_saved(session, user):
+    try:
+        user.biography = "..."
+        await session.flush()
+    except IntegrityError:
+        await session.commit()

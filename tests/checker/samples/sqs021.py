@@ -421,3 +421,28 @@ async def store_or_go_on(session: AsyncSession):
         await session.commit()
     except Exception:
         await session.rollback()
+
+
+async def made_anew_after_the_rollback(session: AsyncSession, name):
+    known = (await session.scalars(select(User).where(User.name == name))).one_or_none()
+    user = known or User(name=name)
+    session.add(user)
+    try:
+        await session.flush()
+    except IntegrityError:
+        await session.rollback()
+        user = User(name=f"{name} 2")
+        session.add(user)
+        await session.flush()
+    print(user.name)
+    print(known.name)  # error: SQS021
+
+
+async def chosen_before_the_rollback(session: AsyncSession, name, user: User):
+    other = (await session.scalars(select(User).where(User.name == name))).one()
+    chosen = user if user.id else other
+    try:
+        await session.flush()
+    except IntegrityError:
+        await session.rollback()
+    print(chosen.name)  # error: SQS021

@@ -68,3 +68,14 @@ async def into_an_application(user_id):
 async def into_a_request(request, user_id):
     async with Keeping() as session:
         request.state.user = await session.get(User, user_id)
+
+
+class Work:
+    def run(self, user_id):
+        with SyncSession() as session:
+            self.session = session
+            self.user = session.get(User, user_id)
+
+    def keep(self, user_id):
+        with SyncSession() as session:
+            self.user = session.get(User, user_id)  # warning: SQS030

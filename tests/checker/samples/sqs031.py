@@ -1,13 +1,14 @@
 """SQS031: an entity is captured by a task, thread, listener or callback."""
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 
 import anyio
 from sqlalchemy import event, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session
 
-from tests.checker.samples.world import Keeping, User
+from tests.checker.samples.world import Keeping, SyncSession, User
 
 
 async def greet(user):
@@ -160,3 +161,28 @@ async def by_a_nested_function_without_any_session(user: User):
         print(user.name)
 
     asyncio.create_task(greet_later())
+
+
+def by_a_pool_whose_block_waits(session: Session, user_id):
+    user = session.get(User, user_id)
+    with ThreadPoolExecutor() as pool:
+        pool.submit(greet, user)
+    pool.submit(greet, user)  # warning: SQS031
+
+
+def by_a_pool_that_outlives_the_session(pool, user_id):
+    with ThreadPoolExecutor() as own, SyncSession() as session:
+        user = session.get(User, user_id)
+        own.submit(greet, user)  # warning: SQS031
+        pool.submit(greet, user)  # warning: SQS031
+
+
+class Postbox:
+    def enqueue_job(self, user: User, letters):
+        letters.append(user.name)
+
+
+async def by_a_method_of_our_own(session: AsyncSession, postbox, user_id, letters):
+    user = await session.get(User, user_id)
+    postbox.enqueue_job(user, letters)
+    postbox.enqueue(user, letters)  # warning: SQS031

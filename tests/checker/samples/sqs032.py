@@ -100,3 +100,19 @@ async def to_what_gives_the_task_back(session: AsyncSession, user_id):
     await as_future(load(session, user_id))
     await schedule(load(session, user_id))  # error: SQS032
     as_future(load(session, user_id))  # error: SQS032
+
+
+class Pool:
+    def __init__(self, session: AsyncSession) -> None:
+        self.session = session
+
+    async def start(self, session: AsyncSession):
+        self.task = asyncio.create_task(load(session, 1))  # error: SQS032
+        self.own = asyncio.create_task(self.work())
+
+    async def work(self):
+        await load(self.session, 1)
+
+    async def run(self, session: AsyncSession):
+        self.task = asyncio.create_task(load(session, 1))
+        await self.task

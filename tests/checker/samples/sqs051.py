@@ -107,3 +107,7 @@ async def added_to_one_of_two_that_do_not_hold_it(is_test, user_id):
     async with Keeping() as first, either(is_test) as second:
         user = await first.get(User, user_id)
         second.add(user)  # error: SQS051
+
+
+def test_with_what_may_be_a_double():
+    assert load_users(SyncSession()) == []
