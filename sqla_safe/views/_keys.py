@@ -28,13 +28,16 @@ if TYPE_CHECKING:
     from sqlalchemy import ColumnElement
     from sqlalchemy.engine import Dialect
 
+    Parameters = Callable[..., "dict[str, Any] | None"]
+    """Makes a statement's parameters of keys, for a dialect."""
+
 _NAME = "sqla_safe_keys"
 CHUNKS = {"mysql": 100_000, "mariadb": 100_000, "sqlite": 30_000, "postgresql": 30_000}
 """Keys in one statement, where they cannot be sent as one value; 1,000 for other databases."""
 
 _WITHOUT_ROWS = ("mssql",)
 """Databases that cannot compare several columns at once."""
-_NUL = r"\u0000"
+_NUL = rb"\u0000"
 """What SQLite ends a text of JSON at."""
 _ROWS = 100
 """Keys in one statement there: all their columns are parameters, of which it takes 2,100."""
@@ -90,26 +93,26 @@ def _arrays(keys: Sequence[Any]) -> Asking:
 
 def _json(dialect: Dialect, keys: Sequence[Any]) -> Asking:
     table = func.json_each(bindparam(_NAME, type_=String())).table_valued("value")
-    binders = _Binders([key.type for key in keys], dialect)
+    binders, as_json = _Binders([key.type for key in keys], dialect), _json_writer()
     if len(keys) == 1:
-        return Asking(keys[0].in_(select(table.c.value)), _single(binders))
+        return Asking(keys[0].in_(select(table.c.value)), _single(binders, as_json))
     parts = [func.json_extract(table.c.value, f"$[{place}]") for place in range(len(keys))]
 
     def parameters(values: list[Any], dialect: Dialect) -> dict[str, Any] | None:
         columns = zip(zip(*values, strict=True), binders.of(dialect), strict=True)
         bound = [_bound(list(part), binder) for part, binder in columns]
-        return _as_json(list(zip(*bound, strict=True))) if all(map(_are_json, bound)) else None
+        return as_json(list(zip(*bound, strict=True))) if all(map(_are_json, bound)) else None
 
     return Asking(tuple_(*keys).in_(select(*parts)), parameters)
 
 
-def _single(binders: _Binders) -> Callable[[list[Any], Dialect], dict[str, Any] | None]:
+def _single(binders: _Binders, as_json: Parameters) -> Parameters:
     if binders.everywhere == [None]:
-        return _as_json
+        return as_json
 
     def parameters(values: list[Any], dialect: Dialect) -> dict[str, Any] | None:
         bound = _bound(values, binders.of(dialect)[0])
-        return _as_json(bound) if _are_json(bound) else None
+        return as_json(bound) if _are_json(bound) else None
 
     return parameters
 
@@ -144,11 +147,14 @@ def _are_json(values: list[Any]) -> bool:
     return all(isinstance(value, (str, int)) for value in values)
 
 
-def _as_json(values: list[Any], _: Dialect | None = None) -> dict[str, Any] | None:
+def _json_writer() -> Parameters:
     from msgspec.json import encode  # noqa: PLC0415  (it takes longer to import than all the rest)
 
-    text = encode(values).decode()
-    return None if _NUL in text else {_NAME: text}
+    def as_json(values: list[Any], _dialect: Dialect | None = None) -> dict[str, Any] | None:
+        text = encode(values)
+        return None if _NUL in text else {_NAME: text.decode()}
+
+    return as_json
 
 
 def _bound(values: list[Any], binder: Any) -> list[Any]:
