@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from functools import partial
 from typing import Any
 
 from sqla_safe.errors import ScopeOptionError
@@ -32,6 +33,13 @@ def plain_refused(what: str, function: Any, parameter: str, otherwise: str) -> S
     )
 
 
+def without_partials(function: Any) -> Any:
+    """Return the function that `functools.partial` was given."""
+    while isinstance(function, partial):
+        function = function.func
+    return function
+
+
 def is_generator(function: Any) -> bool:
     """Say whether a function runs only when what it returned is read; not what it wraps."""
     return inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
@@ -39,8 +47,9 @@ def is_generator(function: Any) -> bool:
 
 def generator_refused(function: Any, parameter: str, service: str) -> ScopeOptionError:
     """Return the error for a generator and a service whose scope ends before it runs."""
+    name = without_partials(function).__name__
     return ScopeOptionError(
-        problem=f"the endpoint {function.__name__} is a generator function: it runs when the scope "
+        problem=f"the endpoint {name} is a generator function: it runs when the scope "
         f"of its parameter {parameter} has ended",
         instead=f"{parameter}: StreamServices[{service}], or depends(..., stream=True)",
     )

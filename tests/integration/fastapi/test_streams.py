@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
 from typing import Annotated, Any
 
 import pytest
@@ -194,7 +195,7 @@ async def test_websockets_have_a_scope_for_each_message(
     await task
 
 
-@pytest.mark.parametrize("kind", ["async", "plain"])
+@pytest.mark.parametrize("kind", ["async", "plain", "partial"])
 async def test_a_generator_is_refused_a_scope_that_ends_before_it_runs(app: FastAPI, kind) -> None:
     """Its answer would be a success without a body; the error names the parameter to change."""
 
@@ -205,7 +206,8 @@ async def test_a_generator_is_refused_a_scope_that_ends_before_it_runs(app: Fast
     def plain(notes: Services[Notes]) -> Iterator[str]:
         yield "a"
 
-    app.get("/", response_model=None)(streaming if kind == "async" else plain)
+    kinds = {"async": streaming, "plain": plain, "partial": partial(plain)}
+    app.get("/", response_model=None)(kinds[kind])
     with pytest.raises(ScopeOptionError) as caught:
         await sent(app, "/", lambda _message: None)
     name = "streaming" if kind == "async" else "plain"
