@@ -47,7 +47,7 @@ def run(options: Options) -> int:
 
 def _checked(check: Check, wanted: Request, options: Options) -> int:
     if options.fix or options.diff:
-        with _workers.collected():  # syntax trees to be changed
+        with _workers.collecting(is_on=True):  # syntax trees to be changed
             return _mended(Mending(check), check, wanted, options)
     result = check.result()
     _tell(result, options)

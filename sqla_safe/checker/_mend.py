@@ -96,7 +96,7 @@ class Mending:
                     yield "\\ No newline at end of file"
 
 
-@_workers.collected()
+@_workers.collecting(is_on=True)
 def promised(findings: Iterable[Finding], sources: Sources, cache: Cache) -> list[Finding]:
     """Return findings without the repairs that `--fix` would not make.
 

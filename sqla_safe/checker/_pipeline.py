@@ -93,7 +93,7 @@ class Run:
 
     def outcome(self) -> Outcome:
         """Return what is wrong in the files, from the cache if nothing has changed."""
-        with _workers.uncollected():
+        with _workers.collecting(is_on=False):
             return self._outcome()
 
     def _outcome(self) -> Outcome:

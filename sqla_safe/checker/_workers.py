@@ -51,27 +51,18 @@ def mapped(
 
 
 @contextmanager
-def uncollected() -> Generator[None]:
-    """Do not look for garbage meanwhile: there is hardly any in much that is looked through."""
-    was_enabled = gc.isenabled()
-    gc.disable()
+def collecting(*, is_on: bool) -> Generator[None]:
+    """Look for garbage meanwhile, or do not, and go on as before.
+
+    There is hardly any where files are checked, in much that would be looked through; of syntax
+    trees that are changed it may be much.
+    """
+    back = gc.enable if gc.isenabled() else gc.disable
+    (gc.enable if is_on else gc.disable)()
     try:
         yield
     finally:
-        if was_enabled:
-            gc.enable()
-
-
-@contextmanager
-def collected() -> Generator[None]:
-    """Look for garbage meanwhile, also where that is off: it may be much."""
-    was_enabled = gc.isenabled()
-    gc.enable()
-    try:
-        yield
-    finally:
-        if not was_enabled:
-            gc.disable()
+        back()
 
 
 def _context() -> BaseContext:
